@@ -1,0 +1,20 @@
+//! Compiles the `.proto` files to Rust with a compiler written in Rust, so that no `protoc` is needed.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use prost::Message as _;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=envoy");
+    println!("cargo:rerun-if-changed=google");
+    let descriptors = protox::compile(["envoy/service/auth/v3/external_auth.proto"], ["."])?;
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    prost_build::Config::new()
+        // Ordered, so that equal messages have equal bytes.
+        .btree_map(["."])
+        .bytes(["."])
+        .compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! Request headers in both forms a proxy can send: one joined value a name, or every line by
+//! itself with its raw bytes. Look-ups give one view of both; what a header means is left to others.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::Pairs;
+
+/// Headers of a request. Names compare without regard to ASCII case.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Headers {
+    /// One entry a name, repeated headers joined by the proxy (`,`), sorted by name.
+    merged: Pairs,
+    /// Every line in order, if the proxy sends them so; then `merged` is usually empty.
+    raw: Option<Vec<(String, Bytes)>>,
+}
+
+impl Headers {
+    pub fn new(merged: Pairs, raw: Option<Vec<(String, Bytes)>>) -> Self {
+        Self { merged, raw }
+    }
+
+    /// The joined form as the proxy sent it.
+    pub fn merged(&self) -> &Pairs {
+        &self.merged
+    }
+
+    /// The raw form as the proxy sent it.
+    pub fn raw(&self) -> Option<&[(String, Bytes)]> {
+        self.raw.as_deref()
+    }
+
+    /// Every value of a header, each line by itself where the proxy kept them apart.
+    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.iter()
+            .filter(move |(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// Every header line as name and bytes.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let merged = if self.raw.is_none() {
+            self.merged.as_slice()
+        } else {
+            &[]
+        };
+        let raw = self.raw.as_deref().unwrap_or(&[]);
+        merged
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()))
+            .chain(raw.iter().map(|(name, value)| (name.as_str(), &value[..])))
+    }
+
+    /// The value of a header as text: several lines joined by `,`, other bytes than UTF-8 replaced.
+    pub fn joined<'a>(&'a self, name: &'a str) -> Option<Cow<'a, str>> {
+        let mut values = self.values(name);
+        let first = String::from_utf8_lossy(values.next()?);
+        let mut joined = first;
+        for value in values {
+            let text = joined.to_mut();
+            text.push(',');
+            text.push_str(&String::from_utf8_lossy(value));
+        }
+        Some(joined)
+    }
+
+    /// Bytes held.
+    pub fn weight(&self) -> usize {
+        let merged = self
+            .merged
+            .iter()
+            .map(|(name, value)| name.len() + value.len());
+        let raw = self
+            .raw
+            .iter()
+            .flatten()
+            .map(|(name, value)| name.len() + value.len());
+        merged.chain(raw).sum()
+    }
+
+    /// The first name whose value holds a byte that cannot stand in a header (NUL, CR, LF), or
+    /// whose name does. Such a header could not have come over HTTP and must not reach a policy.
+    pub fn invalid(&self) -> Option<&str> {
+        let forbidden = |bytes: &[u8]| bytes.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n'));
+        let in_merged = self
+            .merged
+            .iter()
+            .find(|(name, value)| forbidden(name.as_bytes()) || forbidden(value.as_bytes()))
+            .map(|(name, _)| name.as_str());
+        in_merged.or_else(|| {
+            self.iter()
+                .find(|(name, value)| forbidden(name.as_bytes()) || forbidden(value))
+                .map(|(name, _)| name)
+        })
+    }
+}

@@ -1,0 +1,2 @@
+pub mod attributes;
+pub mod yaml;
