@@ -1,2 +1,10 @@
 pub mod attributes;
+pub mod identity;
+pub mod policy;
+pub mod decision;
+pub mod cache;
+pub mod snapshot;
+pub mod pdp;
+pub mod decision_log;
+pub mod telemetry;
 pub mod yaml;

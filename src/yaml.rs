@@ -84,6 +84,23 @@ impl Document {
         Self { value, mark, marks }
     }
 
+    /// A part of the document as a document of its own, places kept.
+    pub fn part(&self, path: &str, value: &Value) -> Option<Self> {
+        let marks = self
+            .marks
+            .iter()
+            .filter_map(|(key, mark)| {
+                let rest = key.strip_prefix(path)?.strip_prefix('.')?;
+                Some((rest.to_owned(), *mark))
+            })
+            .collect();
+        Some(Self {
+            value: value.clone(),
+            mark: self.locate(path)?,
+            marks,
+        })
+    }
+
     /// Reads the document into a type. The first mismatch is reported with its path and place.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         serde_path_to_error::deserialize(&self.value).map_err(|error| {

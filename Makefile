@@ -1,0 +1,35 @@
+# The commands of daily work. `make` alone lists them.
+
+PYTHON ?= python3
+
+# Recorded decisions of Envoy, OPA and Istio that the tests are checked against. They are not part of this
+# repository: without them those suites say that they did not run. A value from the environment wins.
+ifneq ($(wildcard ../shared/vectors),)
+DOORWARD_VECTORS ?= $(abspath ../shared/vectors)
+export DOORWARD_VECTORS
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: run test lint bench fmt help
+
+run: ## Build Doorward and show it behind a real Envoy (ARGS=--free-ports: when a port is taken)
+	cargo build --release --locked
+	$(PYTHON) tools/quickstart.py $(ARGS)
+
+# In two steps, because a failure inside `VAR=$(command) cargo test` would go unnoticed.
+test: ## Run every test, those against a real Envoy included
+	envoy=$$($(PYTHON) tools/envoy_venv.py) && DOORWARD_ENVOY="$$envoy" cargo test --workspace --locked
+
+lint: ## Check the formatting and the lints
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+bench: ## Compare speed with other authorization services
+	cargo build --release --locked
+	$(PYTHON) benches/compare/compare.py $(ARGS)
+
+fmt: ## Format the code
+	cargo fmt --all
+
+help: ## List these targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST))

@@ -1,0 +1,229 @@
+//! Cache keys: a digest of a canonical encoding of the attributes that may have been read. Every
+//! part is typed and carries its length, so that two requests that differ in any of them have
+//! different encodings. Only the SHA-256 digest is kept: it stands for the whole encoding, and no
+//! token or header stays in memory.
+
+use aws_lc_rs::digest;
+
+use crate::attributes::{Address, Attributes, JsonObject, Metadata, Pairs, Peer, Port, TypedValue};
+use crate::policy::reads::{Field, Reads};
+
+/// Digest of what a decision depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CacheKey([u8; digest::SHA256_OUTPUT_LEN]);
+
+/// The key of a request to a workload whose policies read `reads`; `None` if they read something
+/// that is no part of a request.
+pub fn key(workload: &str, reads: &[&Reads], attributes: &Attributes) -> Option<CacheKey> {
+    if reads.iter().any(|reads| reads.volatile.is_some()) {
+        return None;
+    }
+    let mut encoder = Encoder(Vec::with_capacity(512));
+    encoder.text(workload);
+    if reads.iter().any(|reads| reads.whole_input) {
+        encoder.everything(attributes);
+    }
+    for reads in reads {
+        for field in &reads.fields {
+            encoder.field(*field, attributes);
+        }
+        for name in &reads.headers {
+            encoder.header(name, attributes);
+        }
+    }
+    let digest = digest::digest(&digest::SHA256, &encoder.0);
+    Some(CacheKey(digest.as_ref().try_into().ok()?))
+}
+
+struct Encoder(Vec<u8>);
+
+impl Encoder {
+    fn number(&mut self, number: u64) {
+        self.0.extend_from_slice(&number.to_le_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    /// Absent and empty are different.
+    fn optional<T: ?Sized>(&mut self, part: Option<&T>, encode: impl FnOnce(&mut Self, &T)) {
+        self.0.push(u8::from(part.is_some()));
+        if let Some(part) = part {
+            encode(self, part);
+        }
+    }
+
+    fn pairs(&mut self, pairs: &Pairs) {
+        self.number(pairs.len() as u64);
+        for (name, value) in pairs {
+            self.text(name);
+            self.text(value);
+        }
+    }
+
+    fn field(&mut self, field: Field, attributes: &Attributes) {
+        self.0.push(field as u8);
+        let http = attributes.http();
+        match field {
+            Field::Protocol => self.0.push(u8::from(http.is_some())),
+            Field::Principal => self.text(attributes.source_principal()),
+            Field::SourceIp => self.optional(attributes.source.as_ref(), Self::peer_address),
+            // Which entry counts is a setting of the snapshot; all of them are in the key.
+            Field::RemoteIp => {
+                self.optional(attributes.source.as_ref(), Self::peer_address);
+                self.header("x-forwarded-for", attributes);
+            }
+            Field::DestinationIp | Field::DestinationPort => {
+                self.optional(attributes.destination.as_ref(), Self::peer_address);
+            }
+            Field::ServerName => self.optional(attributes.server_name(), Self::text),
+            Field::Host => self.optional(http, |encoder, http| encoder.text(&http.host)),
+            Field::Method => self.optional(http, |encoder, http| encoder.text(&http.method)),
+            Field::Path => self.optional(http, |encoder, http| {
+                encoder.text(http.path.split(['?', '#']).next().unwrap_or_default());
+            }),
+            Field::Target => self.optional(http, |encoder, http| encoder.text(&http.path)),
+            Field::Scheme => self.optional(http, |encoder, http| encoder.text(&http.scheme)),
+            Field::Metadata => self.optional(attributes.metadata.as_ref(), Self::metadata),
+        }
+    }
+
+    fn header(&mut self, name: &str, attributes: &Attributes) {
+        self.text(name);
+        let values: Vec<_> = attributes
+            .http()
+            .map(|http| http.headers.values(name).collect())
+            .unwrap_or_default();
+        self.number(values.len() as u64);
+        for value in values {
+            self.bytes(value);
+        }
+    }
+
+    fn everything(&mut self, attributes: &Attributes) {
+        let Attributes {
+            source,
+            destination,
+            request,
+            context_extensions,
+            metadata,
+            route_metadata,
+            sni,
+        } = attributes;
+        self.optional(source.as_ref(), Self::peer);
+        self.optional(destination.as_ref(), Self::peer);
+        self.optional(request.as_ref(), |encoder, request| {
+            encoder.optional(request.time.as_ref(), |encoder, time| {
+                encoder.number(time.seconds.cast_unsigned());
+                encoder.number(u64::from(time.nanos.cast_unsigned()));
+            });
+            encoder.optional(request.http.as_ref(), Self::http);
+        });
+        self.pairs(context_extensions);
+        self.optional(metadata.as_ref(), Self::metadata);
+        self.optional(route_metadata.as_ref(), Self::metadata);
+        self.optional(sni.as_deref(), Self::text);
+    }
+
+    fn http(&mut self, http: &crate::attributes::HttpRequest) {
+        for text in [
+            &http.id,
+            &http.method,
+            &http.path,
+            &http.host,
+            &http.scheme,
+            &http.query,
+            &http.fragment,
+            &http.protocol,
+            &http.body,
+        ] {
+            self.text(text);
+        }
+        self.bytes(&http.raw_body);
+        self.number(http.size.cast_unsigned());
+        self.pairs(http.headers.merged());
+        self.optional(http.headers.raw(), |encoder, lines| {
+            encoder.number(lines.len() as u64);
+            for (name, value) in lines {
+                encoder.text(name);
+                encoder.bytes(value);
+            }
+        });
+    }
+
+    fn peer(&mut self, peer: &Peer) {
+        self.peer_address(peer);
+        self.text(&peer.service);
+        self.pairs(&peer.labels);
+        self.text(&peer.principal);
+        self.text(&peer.certificate);
+    }
+
+    fn peer_address(&mut self, peer: &Peer) {
+        self.optional(peer.address.as_ref(), Self::address);
+    }
+
+    fn address(&mut self, address: &Address) {
+        match address {
+            Address::Empty => self.0.push(0),
+            Address::Socket(socket) => {
+                self.0.push(1);
+                self.number(u64::from(socket.protocol.cast_unsigned()));
+                self.text(&socket.address);
+                self.optional(socket.port.as_ref(), |encoder, port| match port {
+                    Port::Value(number) => {
+                        encoder.0.push(0);
+                        encoder.number(u64::from(*number));
+                    }
+                    Port::Named(name) => {
+                        encoder.0.push(1);
+                        encoder.text(name);
+                    }
+                });
+                self.text(&socket.resolver_name);
+                self.0.push(u8::from(socket.ipv4_compat));
+                self.text(&socket.network_namespace_filepath);
+            }
+            Address::Pipe { path, mode } => {
+                self.0.push(2);
+                self.text(path);
+                self.number(u64::from(*mode));
+            }
+            Address::EnvoyInternal { server_listener_name, endpoint_id } => {
+                self.0.push(3);
+                self.optional(server_listener_name.as_deref(), Self::text);
+                self.text(endpoint_id);
+            }
+        }
+    }
+
+    fn metadata(&mut self, metadata: &Metadata) {
+        self.number(metadata.filter.len() as u64);
+        for (name, fields) in &metadata.filter {
+            self.text(name);
+            self.object(fields);
+        }
+        self.number(metadata.typed.len() as u64);
+        for (name, TypedValue { type_url, value }) in &metadata.typed {
+            self.text(name);
+            self.text(type_url);
+            self.bytes(value);
+        }
+    }
+
+    fn object(&mut self, fields: &JsonObject) {
+        self.number(fields.len() as u64);
+        for (name, value) in fields {
+            self.text(name);
+            // JSON text is a canonical form here: members are sorted, numbers doubles, and text
+            // is quoted, so `1` and `"1"` differ.
+            self.text(&value.to_string());
+        }
+    }
+}

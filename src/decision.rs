@@ -1,0 +1,247 @@
+//! A decision: what becomes of a request, why, and what is changed on the way. An allow can only
+//! be made in here, by `combine`; a denial can be made from any failure. How it is written on the
+//! wire is left to the doors.
+
+mod combine;
+mod reason;
+
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+use crate::attributes::{Attributes, HttpRequest, JsonObject, Pairs};
+use crate::policy::native::{CompiledRule, Refused};
+use crate::policy::rego::{AskError, Outcome};
+
+pub use combine::{Grounds, conclude};
+pub use reason::{Reason, ReasonKind};
+
+/// Longest realm in `www-authenticate`, in bytes.
+const MAX_REALM: usize = 256;
+
+/// Whether the request passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    Allow,
+    Deny,
+}
+
+/// What becomes of a request. Equal for equal requests under one snapshot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    reply: Reply,
+    pub reason: Reason,
+    pub peer_principal: Option<String>,
+    pub request_principal: Option<String>,
+    /// What a Rego policy wants in the proxy's dynamic metadata.
+    pub dynamic_metadata: Option<JsonObject>,
+    /// Last second since 1970 at which the decision holds, for what depends on a token.
+    pub holds_until: Option<u64>,
+    /// Whether the same request may be answered from memory.
+    pub cacheable: bool,
+}
+
+/// The two ways a request can go.
+#[derive(Debug, Clone, PartialEq)]
+enum Reply {
+    Allow(Mutations),
+    Deny(Denial),
+}
+
+/// Changes to an allowed request and to the response it gets. Set and removed names are disjoint.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Mutations {
+    /// Towards the upstream, replacing the client's own.
+    pub set_headers: Pairs,
+    pub remove_headers: Vec<String>,
+    /// Towards the client.
+    pub response_headers: Pairs,
+    pub set_parameters: Pairs,
+    pub remove_parameters: Vec<String>,
+    /// Whether even an empty set of changes is to be said.
+    pub explicit: bool,
+}
+
+/// What a denied client is told.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Denial {
+    pub status: u16,
+    pub headers: Pairs,
+    pub body: String,
+    /// The proxy is to treat this as a failure of the check instead of an answer.
+    pub as_error: bool,
+}
+
+// === impl Effect ===
+
+impl Effect {
+    /// The name in records, metrics and metadata.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+// === impl Decision ===
+
+impl Decision {
+    fn new(reply: Reply, reason: Reason) -> Self {
+        Self {
+            reply,
+            reason,
+            peer_principal: None,
+            request_principal: None,
+            dynamic_metadata: None,
+            holds_until: None,
+            cacheable: true,
+        }
+    }
+
+    /// Denies with a status and nothing else.
+    pub fn deny(status: u16, reason: Reason) -> Self {
+        let denial = Denial { status, ..Denial::default() };
+        Self::new(Reply::Deny(denial), reason)
+    }
+
+    /// Denies because something failed; such an answer is never remembered.
+    pub fn fail(status: u16, reason: Reason) -> Self {
+        Self { cacheable: false, ..Self::deny(status, reason) }
+    }
+
+    /// Denies because a rule says so.
+    pub fn denied_by_rule(rule: &CompiledRule) -> Self {
+        Self::deny(403, Reason::rule(rule))
+    }
+
+    /// Denies because there are ALLOW policies and none of their rules matches.
+    pub fn not_allowed() -> Self {
+        Self::deny(403, Reason::new(ReasonKind::NoAllowRule, "no ALLOW rule matched"))
+    }
+
+    /// Denies for a token that does not verify, with the answer of Envoy's JWT filter.
+    pub fn unauthenticated(refused: &Refused, http: &HttpRequest, status: u16) -> Self {
+        let status = if refused.error.status() == 403 { 403 } else { status };
+        let reason = Reason {
+            policy: Some(refused.policy.clone()),
+            ..Reason::new(ReasonKind::RequestAuthentication, refused.error.to_string())
+        };
+        let denial = Denial {
+            status,
+            headers: vec![("www-authenticate".to_owned(), challenge(http))],
+            body: refused.error.to_string(),
+            as_error: false,
+        };
+        let mut decision = Self::new(Reply::Deny(denial), reason);
+        // It may verify a second later (`nbf`).
+        decision.cacheable = false;
+        decision
+    }
+
+    /// Denies because the Rego entrypoint says so.
+    pub fn denied_by_rego(outcome: &Outcome, entrypoint: &str) -> Self {
+        let denial = Denial {
+            status: outcome.http_status.unwrap_or(403),
+            headers: combine::client_headers(&outcome.headers),
+            body: outcome.body.clone().unwrap_or_default(),
+            as_error: false,
+        };
+        let mut decision = Self::new(Reply::Deny(denial), Reason::rego(entrypoint, "denied by Rego"));
+        decision.dynamic_metadata.clone_from(&outcome.dynamic_metadata);
+        decision
+    }
+
+    /// Denies because the Rego entrypoint gave no answer.
+    pub fn rego_failed(error: &AskError, entrypoint: &str, as_error: bool) -> Self {
+        let mut reason = Reason::rego(entrypoint, error.to_string());
+        reason.kind = ReasonKind::RegoError;
+        match error {
+            // Rule: a request that has no input document is answered 400 with the reason.
+            AskError::Input(_) => {
+                let denial = Denial {
+                    status: 400,
+                    body: error.to_string(),
+                    ..Denial::default()
+                };
+                Self::new(Reply::Deny(denial), reason)
+            }
+            AskError::Evaluation(_) | AskError::Outcome(_) => {
+                let mut decision = Self::fail(403, reason);
+                if let Reply::Deny(denial) = &mut decision.reply {
+                    denial.as_error = as_error;
+                }
+                decision
+            }
+        }
+    }
+
+    pub fn effect(&self) -> Effect {
+        match self.reply {
+            Reply::Allow(_) => Effect::Allow,
+            Reply::Deny(_) => Effect::Deny,
+        }
+    }
+
+    /// What to change, or what to tell the client instead.
+    pub fn reply(&self) -> Result<&Mutations, &Denial> {
+        match &self.reply {
+            Reply::Allow(mutations) => Ok(mutations),
+            Reply::Deny(denial) => Err(denial),
+        }
+    }
+
+    /// HTTP status of the reply; 200 for a request that passes.
+    pub fn status(&self) -> u16 {
+        match &self.reply {
+            Reply::Allow(_) => 200,
+            Reply::Deny(denial) => denial.status,
+        }
+    }
+
+    /// Notes who the decision was about.
+    pub fn about(mut self, attributes: &Attributes, request_principal: Option<String>) -> Self {
+        let peer = crate::identity::PeerIdentity::new(attributes.source_principal());
+        self.peer_principal = peer.display().map(str::to_owned);
+        self.request_principal = request_principal;
+        self
+    }
+
+    /// Roughly how much memory this holds, in bytes.
+    pub fn weight(&self) -> usize {
+        let pairs = |pairs: &Pairs| -> usize {
+            pairs.iter().map(|(name, value)| name.len() + value.len() + 48).sum()
+        };
+        let reply = match &self.reply {
+            Reply::Allow(mutations) => {
+                pairs(&mutations.set_headers)
+                    + pairs(&mutations.response_headers)
+                    + pairs(&mutations.set_parameters)
+                    + mutations.remove_headers.iter().map(|name| name.len() + 24).sum::<usize>()
+            }
+            Reply::Deny(denial) => denial.body.len() + pairs(&denial.headers),
+        };
+        let metadata = self
+            .dynamic_metadata
+            .as_ref()
+            .map_or(0, |metadata| serde_json::to_string(metadata).map_or(0, |text| 4 * text.len()));
+        size_of::<Self>() + reply + metadata + self.reason.weight()
+    }
+}
+
+/// Rule: the realm is the request's URL, cut at 256 bytes. Envoy shows the query string too, which
+/// may hold the very token that was refused; here it is left out.
+fn challenge(http: &HttpRequest) -> String {
+    let path = http.path.split(['?', '#']).next().unwrap_or_default();
+    let realm: String = format!("{}://{}{}", http.scheme, http.host, path)
+        .chars()
+        .filter(|character| !character.is_control() && !matches!(character, '"' | '\\'))
+        .scan(0, |length, character| {
+            *length += character.len_utf8();
+            (*length <= MAX_REALM).then_some(character)
+        })
+        .collect();
+    format!("Bearer realm=\"{realm}\", error=\"invalid_token\"")
+}

@@ -1,0 +1,133 @@
+//! The end of a check that nothing denied: whether there are grounds to allow, and what the parts
+//! that allowed may change together. The only place where an allow is made.
+
+use std::collections::BTreeSet;
+
+use super::{Decision, Mutations, Reason, ReasonKind, Reply};
+use crate::attributes::Pairs;
+use crate::policy::DefaultAction;
+use crate::policy::native::{Authenticated, CompiledRule};
+use crate::policy::rego::Outcome;
+
+/// What speaks for a request after every part that could deny it did not.
+#[derive(Debug, Default)]
+pub struct Grounds<'a> {
+    /// The ALLOW rule that matched.
+    pub rule: Option<&'a CompiledRule>,
+    /// The entrypoint's answer and name.
+    pub rego: Option<(Outcome, &'a str)>,
+    pub authenticated: Authenticated,
+    /// What holds when there is neither.
+    pub default_action: DefaultAction,
+}
+
+/// Decides a request that nothing denied.
+pub fn conclude(grounds: Grounds<'_>) -> Decision {
+    let reason = match (grounds.rule, &grounds.rego) {
+        (Some(rule), _) => Reason::rule(rule),
+        // An outcome that does not allow must not get this far; if it does, it still denies.
+        (None, Some((outcome, entrypoint))) if !outcome.allowed => {
+            return Decision::denied_by_rego(outcome, entrypoint);
+        }
+        (None, Some((_, entrypoint))) => Reason::rego(entrypoint, "allowed by Rego"),
+        (None, None) => match grounds.default_action {
+            DefaultAction::Allow => {
+                Reason::new(ReasonKind::DefaultAction, "no policy applies and the default is allow")
+            }
+            DefaultAction::Deny => {
+                let why = "no policy applies and the default is deny";
+                return Decision::deny(403, Reason::new(ReasonKind::DefaultAction, why));
+            }
+        },
+    };
+    let outcome = grounds.rego.map(|(outcome, _)| outcome);
+    if let Some(outcome) = &outcome
+        && let Err(why) = check_upstream_headers(outcome)
+    {
+        return Decision::fail(403, Reason::new(ReasonKind::RegoError, why));
+    }
+    let holds_until = grounds
+        .authenticated
+        .token
+        .as_ref()
+        .and_then(crate::identity::VerifiedToken::accepted_until);
+    let metadata = outcome.as_ref().and_then(|outcome| outcome.dynamic_metadata.clone());
+    let mut decision = Decision::new(Reply::Allow(merge(grounds.authenticated, outcome)), reason);
+    decision.holds_until = holds_until;
+    decision.dynamic_metadata = metadata;
+    decision
+}
+
+/// Rule: RequestAuthentication comes first; what it sets or removes, Rego may not touch.
+fn merge(authenticated: Authenticated, outcome: Option<Outcome>) -> Mutations {
+    let explicit = outcome.as_ref().is_some_and(|outcome| !outcome.plain);
+    let outcome = outcome.unwrap_or_default();
+    let governed: BTreeSet<String> = authenticated
+        .set_headers
+        .iter()
+        .map(|(name, _)| name.clone())
+        .chain(authenticated.remove_headers.iter().cloned())
+        .collect();
+    let is_free = |name: &str| !governed.contains(&name.to_ascii_lowercase());
+
+    let mut set_headers = authenticated.set_headers;
+    set_headers.extend(outcome.headers.into_iter().filter(|(name, _)| is_free(name)));
+    let set: BTreeSet<String> =
+        set_headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+
+    // A name both set and removed would end removed; the removal gives way.
+    let removed = outcome
+        .request_headers_to_remove
+        .into_iter()
+        .filter(|name| is_free(name) && !set.contains(&name.to_ascii_lowercase()));
+    let remove_headers = authenticated.remove_headers.into_iter().chain(removed).collect();
+
+    let mut remove_parameters: Vec<String> = authenticated.remove_parameters.into_iter().collect();
+    remove_parameters.extend(outcome.query_parameters_to_remove);
+    let set_parameters = outcome
+        .query_parameters_to_set
+        .into_iter()
+        .filter(|(name, _)| !remove_parameters.contains(name))
+        .collect();
+    Mutations {
+        set_headers,
+        remove_headers,
+        response_headers: client_headers(&outcome.response_headers_to_add),
+        set_parameters,
+        remove_parameters,
+        explicit,
+    }
+}
+
+/// A header that cannot be sent is left out of what a client gets.
+pub(super) fn client_headers(headers: &Pairs) -> Pairs {
+    headers
+        .iter()
+        .filter(|(name, value)| is_header(name, value))
+        .cloned()
+        .collect()
+}
+
+/// A header that cannot be sent upstream fails the check: leaving it out could let a client's own
+/// copy through. The request line is not Rego's to change.
+fn check_upstream_headers(outcome: &Outcome) -> Result<(), String> {
+    let removed = outcome.request_headers_to_remove.iter().map(|name| (name.as_str(), ""));
+    let set = outcome.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    for (name, value) in set.chain(removed) {
+        if name.starts_with(':') || name.eq_ignore_ascii_case("host") {
+            return Err(format!("a policy may not change `{name}`"));
+        }
+        if !is_header(name, value) {
+            return Err(format!("header `{}` cannot be sent", name.escape_debug()));
+        }
+    }
+    Ok(())
+}
+
+/// RFC 9110 sections 5.1 and 5.5.
+fn is_header(name: &str, value: &str) -> bool {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty()
+        && name.bytes().all(is_token)
+        && value.bytes().all(|byte| byte == b'\t' || !byte.is_ascii_control())
+}

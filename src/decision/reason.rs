@@ -1,0 +1,105 @@
+//! Why a request was allowed or denied: a kind from a closed list, what decided, and a sentence.
+
+use serde::{Deserialize, Serialize};
+
+use crate::policy::native::{CompiledRule, RuleAction};
+
+/// What decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasonKind {
+    /// A rule of an AuthorizationPolicy matched.
+    AuthorizationPolicy,
+    /// There are ALLOW policies and none matched.
+    NoAllowRule,
+    /// A token did not verify.
+    RequestAuthentication,
+    /// The Rego entrypoint answered.
+    Rego,
+    /// The Rego entrypoint had no usable answer.
+    RegoError,
+    /// Nothing applies to the request.
+    DefaultAction,
+    /// Nothing is loaded.
+    NoPolicy,
+    /// It is not known which workload the request is for.
+    UnknownWorkload,
+    /// The request is malformed.
+    InvalidRequest,
+    /// A failure of our own.
+    InternalError,
+}
+
+/// Why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    pub kind: ReasonKind,
+    /// `namespace/name` of a native policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// Which of its rules, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<usize>,
+    /// Slash-separated path of the Rego rule asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entrypoint: Option<String>,
+    pub message: String,
+}
+
+// === impl Reason ===
+
+impl Reason {
+    pub fn new(kind: ReasonKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            policy: None,
+            rule: None,
+            entrypoint: None,
+            message: message.into(),
+        }
+    }
+
+    /// A rule that matched.
+    pub fn rule(rule: &CompiledRule) -> Self {
+        let action = match rule.action {
+            RuleAction::Allow => "ALLOW",
+            RuleAction::Deny => "DENY",
+        };
+        Self {
+            policy: Some(format!("{}/{}", rule.namespace, rule.policy)),
+            rule: Some(rule.index),
+            ..Self::new(ReasonKind::AuthorizationPolicy, format!("{action} rule matched"))
+        }
+    }
+
+    /// An answer of a Rego entrypoint.
+    pub fn rego(entrypoint: &str, message: impl Into<String>) -> Self {
+        Self {
+            entrypoint: Some(entrypoint.to_owned()),
+            ..Self::new(ReasonKind::Rego, message)
+        }
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        self.message.len() + optional(&self.policy) + optional(&self.entrypoint)
+    }
+}
+
+impl ReasonKind {
+    /// The name in records, metrics and metadata.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AuthorizationPolicy => "authorization_policy",
+            Self::NoAllowRule => "no_allow_rule",
+            Self::RequestAuthentication => "request_authentication",
+            Self::Rego => "rego",
+            Self::RegoError => "rego_error",
+            Self::DefaultAction => "default_action",
+            Self::NoPolicy => "no_policy",
+            Self::UnknownWorkload => "unknown_workload",
+            Self::InvalidRequest => "invalid_request",
+            Self::InternalError => "internal_error",
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The decision log: takes records off the request path without ever waiting, masks and stores
+//! them on a thread of its own, and answers queries. A record that cannot be kept is counted.
+
+mod mask;
+mod query;
+mod record;
+mod store;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+pub use mask::Mask;
+pub use query::{Cursor, Filter, Page, QueryError};
+pub use record::{Entry, Record};
+pub use store::LogStore;
+
+use crate::telemetry::Metrics;
+
+/// Most records waiting to be stored.
+const MAX_QUEUED: usize = 65_536;
+/// Most memory the waiting records may take, in bytes.
+const MAX_QUEUED_BYTES: usize = 64 << 20;
+/// Most records stored in one transaction.
+const MAX_BATCH: usize = 2_000;
+/// How long a record may wait for others, so that it is visible soon.
+const BATCH_DELAY: Duration = Duration::from_millis(50);
+/// How often old records are removed.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long and how much is kept.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    pub retention: Duration,
+    pub max_bytes: u64,
+    pub mask: Mask,
+}
+
+/// Takes records. Cheap to clone; without a log behind it everything is discarded uncounted.
+#[derive(Debug, Clone, Default)]
+pub struct Recorder {
+    queue: Option<Arc<Queue>>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    sender: SyncSender<Message>,
+    queued_bytes: AtomicUsize,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Record(Box<Record>),
+    /// Store what came before, then say so.
+    Flush(SyncSender<()>),
+    Stop,
+}
+
+/// The running log.
+#[derive(Debug)]
+pub struct DecisionLog {
+    recorder: Recorder,
+    reader: Arc<LogStore>,
+    writer: Option<JoinHandle<()>>,
+}
+
+// === impl Recorder ===
+
+impl Recorder {
+    /// Hands a record over, or counts it as lost. Never waits.
+    pub fn record(&self, mut record: Record) {
+        let Some(queue) = &self.queue else { return };
+        record.shed_bodies();
+        let weight = record.weight();
+        let held = queue.queued_bytes.fetch_add(weight, Ordering::Relaxed);
+        if held + weight > MAX_QUEUED_BYTES {
+            queue.queued_bytes.fetch_sub(weight, Ordering::Relaxed);
+            queue.metrics.log_dropped("buffer_full", 1);
+        } else if queue.sender.try_send(Message::Record(Box::new(record))).is_err() {
+            queue.queued_bytes.fetch_sub(weight, Ordering::Relaxed);
+            queue.metrics.log_dropped("buffer_full", 1);
+        }
+    }
+
+    /// Waits until everything handed over before is stored.
+    pub fn flush(&self, limit: Duration) -> bool {
+        let Some(queue) = &self.queue else { return true };
+        let (done, wait) = mpsc::sync_channel(1);
+        queue.sender.send(Message::Flush(done)).is_ok() && wait.recv_timeout(limit).is_ok()
+    }
+}
+
+// === impl DecisionLog ===
+
+impl DecisionLog {
+    /// Opens the log's file and starts its thread.
+    pub fn start(path: &Path, settings: LogSettings, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
+        let mut store = LogStore::open(path)
+            .with_context(|| format!("the decision log {} cannot be opened", path.display()))?;
+        let reader = Arc::new(LogStore::open_reader(path)?);
+        let (sender, receiver) = mpsc::sync_channel(MAX_QUEUED);
+        let queue = Arc::new(Queue {
+            sender,
+            queued_bytes: AtomicUsize::new(0),
+            metrics,
+        });
+        let writer_queue = Arc::clone(&queue);
+        let writer = std::thread::Builder::new()
+            .name("decision-log".to_owned())
+            .spawn(move || Writer { queue: &writer_queue, settings, store: &mut store }.run(&receiver))?;
+        Ok(Self {
+            recorder: Recorder { queue: Some(queue) },
+            reader,
+            writer: Some(writer),
+        })
+    }
+
+    pub fn recorder(&self) -> Recorder {
+        self.recorder.clone()
+    }
+
+    /// Where queries are answered.
+    pub fn reader(&self) -> Arc<LogStore> {
+        Arc::clone(&self.reader)
+    }
+
+    /// Stores what is queued and ends the thread.
+    pub fn stop(&mut self) {
+        if let (Some(queue), Some(writer)) = (&self.recorder.queue, self.writer.take()) {
+            drop(queue.sender.send(Message::Stop));
+            if writer.join().is_err() {
+                tracing::error!("the decision log thread panicked");
+            }
+        }
+    }
+}
+
+impl Drop for DecisionLog {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The thread's side.
+struct Writer<'a> {
+    queue: &'a Queue,
+    settings: LogSettings,
+    store: &'a mut LogStore,
+}
+
+impl Writer<'_> {
+    fn run(mut self, receiver: &Receiver<Message>) {
+        let mut pruned = Instant::now();
+        loop {
+            let (records, end) = collect(receiver);
+            self.store(records);
+            match end {
+                BatchEnd::More => {}
+                BatchEnd::Flushed(done) => drop(done.try_send(())),
+                BatchEnd::Stopped => return,
+            }
+            if pruned.elapsed() >= PRUNE_INTERVAL {
+                self.prune();
+                pruned = Instant::now();
+            }
+        }
+    }
+
+    fn store(&mut self, records: Vec<Record>) {
+        if records.is_empty() {
+            return;
+        }
+        let count = records.len() as u64;
+        let weight = records.iter().map(Record::weight).sum();
+        let entries: Vec<Entry> = records
+            .into_iter()
+            .map(|record| record.into_entry(&self.settings.mask))
+            .collect();
+        match self.store.append(&entries) {
+            Ok(()) => drop(self.queue.metrics.log_written.inc_by(count)),
+            Err(error) => {
+                self.queue.metrics.log_dropped("store", count);
+                tracing::error!(%error, count, "decisions could not be stored");
+            }
+        }
+        self.queue.queued_bytes.fetch_sub(weight, Ordering::Relaxed);
+    }
+
+    fn prune(&self) {
+        if let Err(error) = self.store.prune(self.settings.retention, self.settings.max_bytes) {
+            tracing::error!(%error, "old decisions could not be removed");
+        }
+    }
+}
+
+enum BatchEnd {
+    More,
+    Flushed(SyncSender<()>),
+    Stopped,
+}
+
+/// Waits for a record and takes those that come shortly after.
+fn collect(receiver: &Receiver<Message>) -> (Vec<Record>, BatchEnd) {
+    let mut records = Vec::new();
+    let mut deadline = Instant::now() + PRUNE_INTERVAL;
+    while records.len() < MAX_BATCH {
+        let wait = deadline.saturating_duration_since(Instant::now());
+        match receiver.recv_timeout(wait) {
+            Ok(Message::Record(record)) => {
+                if records.is_empty() {
+                    deadline = Instant::now() + BATCH_DELAY;
+                }
+                records.push(*record);
+            }
+            Ok(Message::Flush(done)) => return (records, BatchEnd::Flushed(done)),
+            Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => {
+                return (records, BatchEnd::Stopped);
+            }
+            Err(RecvTimeoutError::Timeout) => break,
+        }
+    }
+    (records, BatchEnd::More)
+}

@@ -1,0 +1,83 @@
+//! What must not be seen in a log: values of headers, parameters and extensions whose name says
+//! they are secret. Masked on the log's own copy, so that no reply ever changes.
+
+use std::borrow::Cow;
+
+/// What stands in place of a secret.
+pub const MASKED: &str = "**";
+/// Header names whose values are never shown.
+const HEADERS: [&str; 6] = [
+    "authorization",
+    "cookie",
+    "set-cookie",
+    "proxy-authorization",
+    "x-api-key",
+    "x-forwarded-client-cert",
+];
+/// Parts of names that give a secret away.
+const PARTS: [&str; 9] = [
+    "token", "secret", "password", "passwd", "api-key", "api_key", "apikey", "signature", "credential",
+];
+/// Parameter names besides: OAuth codes, signed URLs.
+const PARAMETERS: [&str; 5] = ["code", "sig", "key", "auth", "jwt"];
+
+/// Names to mask beside the built-in ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mask {
+    names: Vec<String>,
+}
+
+impl Mask {
+    /// `names` are header and parameter names in any case.
+    pub fn new(names: &[String]) -> Self {
+        Self {
+            names: names.iter().map(|name| name.to_ascii_lowercase()).collect(),
+        }
+    }
+
+    fn hides(&self, name: &str, more: &[&str]) -> bool {
+        let name = name.to_ascii_lowercase();
+        more.contains(&name.as_str())
+            || PARTS.iter().any(|part| name.contains(part))
+            || self.names.contains(&name)
+    }
+
+    /// A header value as it may be shown.
+    pub fn header<'a>(&self, name: &str, value: &'a str) -> Cow<'a, str> {
+        // Names of the request line hold what the path holds.
+        if name == ":path" {
+            return self.target(value);
+        }
+        if self.hides(name, &HEADERS) || looks_like_token(value) {
+            return Cow::Borrowed(MASKED);
+        }
+        Cow::Borrowed(value)
+    }
+
+    /// A path with its query string as it may be shown.
+    pub fn target<'a>(&self, target: &'a str) -> Cow<'a, str> {
+        let Some((path, query)) = target.split_once('?') else {
+            return Cow::Borrowed(target);
+        };
+        let parts: Vec<_> = query
+            .split('&')
+            .map(|pair| match pair.split_once('=') {
+                Some((name, value)) if self.hides(&decoded(name), &PARAMETERS) || looks_like_token(value) => {
+                    Cow::Owned(format!("{name}={MASKED}"))
+                }
+                None if looks_like_token(pair) => Cow::Borrowed(MASKED),
+                _ => Cow::Borrowed(pair),
+            })
+            .collect();
+        Cow::Owned(format!("{path}?{}", parts.join("&")))
+    }
+}
+
+fn decoded(name: &str) -> Cow<'_, str> {
+    percent_encoding::percent_decode_str(name).decode_utf8_lossy()
+}
+
+/// A signed token gives itself away wherever it stands: `{"` in base64url, and two dots.
+fn looks_like_token(value: &str) -> bool {
+    value.contains("eyJ") && value.bytes().filter(|byte| *byte == b'.').count() >= 2
+}

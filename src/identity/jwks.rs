@@ -1,0 +1,231 @@
+//! Key sets (RFC 7517) with public keys only, each bound to the algorithms it may be used with
+//! when it is loaded, so that a token cannot choose. Where key sets come from is left to others.
+
+use std::collections::HashSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey};
+use serde::Deserialize;
+use thiserror::Error;
+
+/// Most keys a set may have.
+const MAX_KEYS: usize = 100;
+/// Longest key id, in bytes.
+const MAX_KID: usize = 256;
+/// RSA moduli outside of this are refused, in bits.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+
+/// Verification keys of one issuer.
+#[derive(Debug, Clone)]
+pub struct KeySet {
+    keys: Vec<VerificationKey>,
+}
+
+/// One public key.
+#[derive(Debug, Clone)]
+pub(super) struct VerificationKey {
+    pub(super) kid: Option<String>,
+    pub(super) algorithms: &'static [Algorithm],
+    /// The algorithm the set binds this key to, if it does.
+    pub(super) bound: Option<Algorithm>,
+    pub(super) key: DecodingKey,
+}
+
+/// Why a key set cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum KeySetError {
+    #[error("is not a JSON Web Key Set: {0}")]
+    Format(String),
+    #[error("has {0} keys, more than {MAX_KEYS}")]
+    TooMany(usize),
+    #[error("key {0} holds private key material")]
+    Private(String),
+    #[error("has no usable public key{0}")]
+    NoUsableKey(String),
+}
+
+#[derive(Deserialize)]
+struct RawSet {
+    keys: Vec<RawKey>,
+}
+
+/// Members that matter; others are ignored as RFC 7517 section 4 asks.
+#[derive(Deserialize)]
+struct RawKey {
+    kty: String,
+    kid: Option<String>,
+    alg: Option<String>,
+    #[serde(rename = "use")]
+    usage: Option<String>,
+    key_ops: Option<Vec<String>>,
+    n: Option<String>,
+    e: Option<String>,
+    crv: Option<String>,
+    x: Option<String>,
+    y: Option<String>,
+    d: Option<serde_json::Value>,
+    p: Option<serde_json::Value>,
+    q: Option<serde_json::Value>,
+}
+
+// === impl KeySet ===
+
+impl KeySet {
+    /// Parses a set. Keys that cannot verify signatures are left out; one usable key must remain.
+    pub fn parse(json: &str) -> Result<Self, KeySetError> {
+        let raw: RawSet =
+            serde_json::from_str(json).map_err(|error| KeySetError::Format(error.to_string()))?;
+        if raw.keys.len() > MAX_KEYS {
+            return Err(KeySetError::TooMany(raw.keys.len()));
+        }
+        let mut keys = Vec::with_capacity(raw.keys.len());
+        let mut refused = Vec::new();
+        for (index, key) in raw.keys.into_iter().enumerate() {
+            let name = key.kid.clone().unwrap_or_else(|| format!("#{index}"));
+            if key.d.is_some() || key.p.is_some() || key.q.is_some() {
+                return Err(KeySetError::Private(name));
+            }
+            match VerificationKey::new(key) {
+                Ok(key) => keys.push(key),
+                Err(why) => refused.push(format!("{name} {why}")),
+            }
+        }
+        if keys.is_empty() {
+            let why = if refused.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", refused.join(", "))
+            };
+            return Err(KeySetError::NoUsableKey(why));
+        }
+        Ok(Self { keys })
+    }
+
+    /// Keys that may have made a signature with this algorithm under this key id.
+    pub(super) fn candidates<'a>(
+        &'a self,
+        kid: Option<&'a str>,
+        algorithm: Algorithm,
+    ) -> impl Iterator<Item = &'a VerificationKey> {
+        // Rule: a key is skipped if both key ids are there and differ, or if it is bound to
+        // another algorithm; the key's type decides which algorithms it can be for at all.
+        self.keys.iter().filter(move |key| {
+            let same_kid = match (kid, &key.kid) {
+                (Some(wanted), Some(has)) => wanted.is_empty() || has.is_empty() || wanted == has,
+                _ => true,
+            };
+            same_kid
+                && key.bound.is_none_or(|bound| bound == algorithm)
+                && key.algorithms.contains(&algorithm)
+        })
+    }
+
+    /// Ids of all keys, for status reports.
+    pub fn key_ids(&self) -> HashSet<&str> {
+        self.keys.iter().filter_map(|key| key.kid.as_deref()).collect()
+    }
+}
+
+// === impl VerificationKey ===
+
+const RSA: &[Algorithm] = &[
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+];
+
+impl VerificationKey {
+    fn new(raw: RawKey) -> Result<Self, String> {
+        if raw.kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID) {
+            return Err(format!("has a key id over {MAX_KID} bytes"));
+        }
+        if raw.usage.as_ref().is_some_and(|usage| usage != "sig") {
+            return Err("is not for signatures".to_owned());
+        }
+        if raw
+            .key_ops
+            .as_ref()
+            .is_some_and(|operations| !operations.iter().any(|operation| operation == "verify"))
+        {
+            return Err("is not for verification".to_owned());
+        }
+        let (algorithms, key) = Self::material(&raw)?;
+        let bound = match &raw.alg {
+            None => None,
+            Some(name) => match name.parse() {
+                Ok(bound) if algorithms.contains(&bound) => Some(bound),
+                _ => return Err(format!("is bound to algorithm `{name}`, which is not its own")),
+            },
+        };
+        Ok(Self {
+            kid: raw.kid,
+            algorithms,
+            bound,
+            key,
+        })
+    }
+
+    fn material(raw: &RawKey) -> Result<(&'static [Algorithm], DecodingKey), String> {
+        match (raw.kty.as_str(), raw.crv.as_deref()) {
+            ("RSA", _) => {
+                let (n, e) = (member(raw.n.as_ref(), "n")?, member(raw.e.as_ref(), "e")?);
+                check_rsa(&n, &e)?;
+                Ok((RSA, DecodingKey::from_rsa_raw_components(&n, &e)))
+            }
+            ("EC", Some("P-256")) => Ok((&[Algorithm::ES256], ec_key(raw, 32)?)),
+            ("EC", Some("P-384")) => Ok((&[Algorithm::ES384], ec_key(raw, 48)?)),
+            ("OKP", Some("Ed25519")) => {
+                let x = member(raw.x.as_ref(), "x")?;
+                if x.len() != 32 {
+                    return Err("has a coordinate of the wrong length".to_owned());
+                }
+                Ok((&[Algorithm::EdDSA], DecodingKey::from_ed_der(&x)))
+            }
+            ("oct", _) => Err("is symmetric".to_owned()),
+            (kty, crv) => Err(format!(
+                "has type `{kty}`{}, which is not supported",
+                crv.map(|crv| format!(" with curve `{crv}`")).unwrap_or_default()
+            )),
+        }
+    }
+}
+
+fn ec_key(raw: &RawKey, length: usize) -> Result<DecodingKey, String> {
+    let (x, y) = (member(raw.x.as_ref(), "x")?, member(raw.y.as_ref(), "y")?);
+    if x.len() != length || y.len() != length {
+        return Err("has a coordinate of the wrong length".to_owned());
+    }
+    let mut point = vec![4];
+    point.extend(x);
+    point.extend(y);
+    Ok(DecodingKey::from_ec_der(&point))
+}
+
+/// Some identity providers pad; the rest is as strict as RFC 7515 section 2.
+fn member(value: Option<&String>, name: &str) -> Result<Vec<u8>, String> {
+    let value = value.ok_or_else(|| format!("lacks `{name}`"))?;
+    URL_SAFE_NO_PAD
+        .decode(value.trim_end_matches('='))
+        .map_err(|_| format!("has a `{name}` that is not base64url"))
+}
+
+fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), String> {
+    let significant = n.iter().skip_while(|byte| **byte == 0);
+    let leading = significant.clone().next().map_or(8, |byte| byte.leading_zeros() as usize);
+    let bits = (significant.count() * 8).saturating_sub(leading);
+    if !RSA_BITS.contains(&bits) {
+        return Err(format!("has a modulus of {bits} bits"));
+    }
+    // Rule: an odd exponent from 3 to 2^33 (FIPS 186-5 allows more, no issuer uses it).
+    let exponent = e.iter().fold(0u64, |value, byte| {
+        value.saturating_mul(256).saturating_add(u64::from(*byte))
+    });
+    if exponent < 3 || exponent % 2 == 0 || exponent > 1 << 33 {
+        return Err("has an unusable exponent".to_owned());
+    }
+    Ok(())
+}

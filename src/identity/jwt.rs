@@ -1,0 +1,340 @@
+//! Verification of signed tokens (RFC 7519) with the checks, their order and their messages as in
+//! Envoy's JWT filter; stricter where Envoy is lax (`crit`, repeated members, padding). Signatures
+//! are checked by `jsonwebtoken`; every claim is checked here, since that crate lets claims of the
+//! wrong type pass.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, crypto};
+use serde_json::Value;
+use thiserror::Error;
+
+use super::claims::Claims;
+use super::jwks::KeySet;
+
+/// Tolerance for `exp` and `nbf`, in seconds.
+pub const CLOCK_SKEW: u64 = 60;
+/// Longest token that is looked at, in bytes.
+const MAX_TOKEN: usize = 64 * 1024;
+/// Most keys tried for a token without key id.
+const MAX_CANDIDATES: usize = 8;
+
+/// What a token must satisfy, and the keys to check it with.
+#[derive(Debug, Clone)]
+pub struct Verifier {
+    /// `""` accepts any issuer.
+    issuer: String,
+    /// Normalised; empty accepts any audience.
+    audiences: Vec<String>,
+    keys: Arc<KeySet>,
+    /// Claims that are lists of words written as one string.
+    space_delimited: Vec<String>,
+}
+
+/// Claims whose signature, issuer, audience and times were checked. Only `Verifier` makes one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VerifiedToken {
+    claims: Claims,
+    issuer: Option<String>,
+    subject: Option<String>,
+    payload: String,
+    expires: Option<u64>,
+}
+
+/// Why a token is refused. The texts are the bodies Envoy answers with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum TokenError {
+    #[error("Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections")]
+    Format,
+    #[error("Jwt is too long")]
+    TooLong,
+    #[error("Jwt header is an invalid Base64url encoded")]
+    HeaderBase64,
+    #[error("Jwt header is an invalid JSON")]
+    HeaderJson,
+    #[error("Jwt header [alg] field is required and must be a string")]
+    AlgorithmMissing,
+    #[error("Jwt header [alg] is not supported")]
+    AlgorithmUnsupported,
+    #[error("Jwt header [kid] field is not a string")]
+    KeyIdType,
+    #[error("Jwt header [{0}] is not supported")]
+    HeaderUnsupported(&'static str),
+    #[error("Jwt payload is an invalid Base64url encoded")]
+    PayloadBase64,
+    #[error("Jwt payload is an invalid JSON")]
+    PayloadJson,
+    #[error("Jwt payload [{0}] field is not a string")]
+    NotAString(&'static str),
+    #[error("Jwt payload [{0}] field is not an integer")]
+    NotAnInteger(&'static str),
+    #[error("Jwt payload [{0}] field is not a positive 64 bit integer")]
+    NotPositive(&'static str),
+    #[error("Jwt payload [aud] field is not a string or string list")]
+    AudienceType,
+    #[error("Jwt signature is an invalid Base64url encoded")]
+    SignatureBase64,
+    #[error("Jwt issuer is not configured")]
+    UnknownIssuer,
+    #[error("Jwt not yet valid")]
+    NotYetValid,
+    #[error("Jwt is expired")]
+    Expired,
+    #[error("Audiences in Jwt are not allowed")]
+    Audience,
+    #[error("Jwks doesn't have key to match kid or alg from Jwt")]
+    NoKey,
+    #[error("Jwt verification fails")]
+    Signature,
+    #[error("Request carries two different Jwts")]
+    Ambiguous,
+}
+
+/// A token taken apart; nothing in it may be believed yet.
+struct Unverified<'a> {
+    signed: &'a str,
+    payload: &'a str,
+    signature: &'a str,
+    algorithm: Algorithm,
+    kid: Option<String>,
+    claims: Claims,
+    issuer: Option<String>,
+    subject: Option<String>,
+    audiences: Vec<String>,
+    not_before: Option<u64>,
+    expires: Option<u64>,
+}
+
+// === impl Verifier ===
+
+impl Verifier {
+    /// A verifier for one issuer. `space_delimited` names further claims like `scope`.
+    pub fn new(
+        issuer: &str,
+        audiences: &[String],
+        keys: Arc<KeySet>,
+        space_delimited: &[String],
+    ) -> Self {
+        // Rule: `scope` and `permission` are always lists of words.
+        let always = ["scope", "permission"].map(str::to_owned);
+        Self {
+            issuer: issuer.to_owned(),
+            audiences: audiences.iter().map(|audience| bare_audience(audience).to_owned()).collect(),
+            keys,
+            space_delimited: always.into_iter().chain(space_delimited.iter().cloned()).collect(),
+        }
+    }
+
+    /// Checks a token at a time given in seconds since 1970.
+    pub fn verify(&self, token: &str, now: u64) -> Result<VerifiedToken, TokenError> {
+        let token = Unverified::parse(token)?;
+        // Rule: issuer, then times, then audience, then signature; the first failure is reported.
+        if !self.issuer.is_empty() && token.issuer.as_deref() != Some(&self.issuer) {
+            return Err(TokenError::UnknownIssuer);
+        }
+        token.check_times(now)?;
+        self.check_audience(&token)?;
+        self.check_signature(&token)?;
+        let mut claims = token.claims;
+        for name in &self.space_delimited {
+            claims.split_at_spaces(name);
+        }
+        Ok(VerifiedToken {
+            claims,
+            issuer: token.issuer,
+            subject: token.subject,
+            payload: token.payload.to_owned(),
+            expires: token.expires,
+        })
+    }
+
+    fn check_audience(&self, token: &Unverified<'_>) -> Result<(), TokenError> {
+        // Rule: without configured audiences none is checked; else one of the token's must be
+        // among them, scheme and one trailing slash left aside.
+        let allowed = self.audiences.is_empty()
+            || token
+                .audiences
+                .iter()
+                .any(|audience| self.audiences.iter().any(|own| own == bare_audience(audience)));
+        if allowed { Ok(()) } else { Err(TokenError::Audience) }
+    }
+
+    fn check_signature(&self, token: &Unverified<'_>) -> Result<(), TokenError> {
+        let mut tried = 0;
+        for key in self.keys.candidates(token.kid.as_deref(), token.algorithm).take(MAX_CANDIDATES) {
+            tried += 1;
+            let verified =
+                crypto::verify(token.signature, token.signed.as_bytes(), &key.key, token.algorithm);
+            if verified.is_ok_and(|verified| verified) {
+                return Ok(());
+            }
+        }
+        Err(if tried == 0 { TokenError::NoKey } else { TokenError::Signature })
+    }
+}
+
+fn bare_audience(audience: &str) -> &str {
+    let bare = audience
+        .strip_prefix("https://")
+        .or_else(|| audience.strip_prefix("http://"))
+        .unwrap_or(audience);
+    bare.strip_suffix('/').unwrap_or(bare)
+}
+
+// === impl Unverified ===
+
+impl<'a> Unverified<'a> {
+    /// Rules in the order of Envoy's parser, which decides what is reported.
+    fn parse(token: &'a str) -> Result<Self, TokenError> {
+        if token.len() > MAX_TOKEN {
+            return Err(TokenError::TooLong);
+        }
+        let mut parts = token.split('.');
+        let (Some(header), Some(payload), Some(signature), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(TokenError::Format);
+        };
+        if header.is_empty() || payload.is_empty() || signature.is_empty() {
+            return Err(TokenError::Format);
+        }
+        let (algorithm, kid) = parse_header(header)?;
+
+        let json = URL_SAFE_NO_PAD.decode(payload).map_err(|_| TokenError::PayloadBase64)?;
+        let claims = Claims::parse(&json).ok_or(TokenError::PayloadJson)?;
+        let issuer = string(&claims, "iss")?;
+        let subject = string(&claims, "sub")?;
+        seconds(&claims, "iat")?;
+        let not_before = seconds(&claims, "nbf")?;
+        let expires = seconds(&claims, "exp")?;
+        string(&claims, "jti")?;
+        let audiences = audiences(&claims)?;
+
+        let signed = token.get(..header.len() + 1 + payload.len()).ok_or(TokenError::Format)?;
+        URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenError::SignatureBase64)?;
+        Ok(Self {
+            signed,
+            payload,
+            signature,
+            algorithm,
+            kid,
+            claims,
+            issuer,
+            subject,
+            audiences,
+            not_before,
+            expires,
+        })
+    }
+
+    fn check_times(&self, now: u64) -> Result<(), TokenError> {
+        // Rule: `nbf` first; a missing `exp`, and 0, never expire.
+        if self.not_before.is_some_and(|not_before| now.saturating_add(CLOCK_SKEW) < not_before) {
+            return Err(TokenError::NotYetValid);
+        }
+        let expires = self.expires.filter(|expires| *expires != 0);
+        if expires.is_some_and(|expires| now > expires.saturating_add(CLOCK_SKEW)) {
+            return Err(TokenError::Expired);
+        }
+        Ok(())
+    }
+}
+
+fn parse_header(header: &str) -> Result<(Algorithm, Option<String>), TokenError> {
+    let json = URL_SAFE_NO_PAD.decode(header).map_err(|_| TokenError::HeaderBase64)?;
+    let header = Claims::parse(&json).ok_or(TokenError::HeaderJson)?;
+    let Some(Value::String(algorithm)) = header.get("alg") else {
+        return Err(TokenError::AlgorithmMissing);
+    };
+    let algorithm = algorithm.parse().map_err(|_| TokenError::AlgorithmUnsupported)?;
+    let kid = match header.get("kid") {
+        None => None,
+        Some(Value::String(kid)) => Some(kid.clone()),
+        Some(_) => return Err(TokenError::KeyIdType),
+    };
+    // Members that change how the token is to be read: not understood, so not accepted
+    // (RFC 7515 section 4.1.11). Envoy ignores them.
+    for name in ["crit", "b64", "zip", "enc"] {
+        if header.get(name).is_some() {
+            return Err(TokenError::HeaderUnsupported(name));
+        }
+    }
+    Ok((algorithm, kid))
+}
+
+fn string(claims: &Claims, name: &'static str) -> Result<Option<String>, TokenError> {
+    match claims.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(TokenError::NotAString(name)),
+    }
+}
+
+/// Fractions are cut off.
+fn seconds(claims: &Claims, name: &'static str) -> Result<Option<u64>, TokenError> {
+    let Some(value) = claims.get(name) else {
+        return Ok(None);
+    };
+    let number = value.as_number().ok_or(TokenError::NotAnInteger(name))?;
+    if let Some(seconds) = number.as_u64() {
+        return Ok(Some(seconds));
+    }
+    let float = number.as_f64().filter(|float| (0.0..9.2e18).contains(float));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the range was checked just above"
+    )]
+    float
+        .map(|float| Some(float as u64))
+        .ok_or(TokenError::NotPositive(name))
+}
+
+fn audiences(claims: &Claims) -> Result<Vec<String>, TokenError> {
+    match claims.get("aud") {
+        None => Ok(Vec::new()),
+        Some(Value::String(audience)) => Ok(vec![audience.clone()]),
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(|item| item.as_str().map(str::to_owned).ok_or(TokenError::AudienceType))
+            .collect(),
+        Some(_) => Err(TokenError::AudienceType),
+    }
+}
+
+// === impl VerifiedToken ===
+
+impl VerifiedToken {
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// `iss/sub`, if the token has both and neither is empty.
+    pub fn principal(&self) -> Option<String> {
+        let issuer = self.issuer.as_deref().filter(|issuer| !issuer.is_empty())?;
+        let subject = self.subject.as_deref().filter(|subject| !subject.is_empty())?;
+        Some(format!("{issuer}/{subject}"))
+    }
+
+    /// The payload as it stood in the token, base64url.
+    pub fn payload(&self) -> &str {
+        &self.payload
+    }
+
+    /// Last second at which the token is still accepted, the tolerance included.
+    pub fn accepted_until(&self) -> Option<u64> {
+        let expires = self.expires.filter(|expires| *expires != 0)?;
+        Some(expires.saturating_add(CLOCK_SKEW))
+    }
+}
+
+// === impl TokenError ===
+
+impl TokenError {
+    /// HTTP status of the refusal.
+    pub fn status(self) -> u16 {
+        if self == Self::Audience { 403 } else { 401 }
+    }
+}

@@ -1,0 +1,233 @@
+//! The policy decision point: one function from attributes to a decision, called by every door.
+//! It does no I/O, takes the time as an argument, and looks at exactly one snapshot.
+
+#[cfg(test)]
+mod tests;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use uuid::Uuid;
+
+use crate::attributes::Attributes;
+use crate::cache;
+use crate::decision::{Decision, Grounds, Reason, ReasonKind, conclude};
+use crate::decision_log::{Record, Recorder};
+use crate::identity::PeerIdentity;
+use crate::policy::native::{Attached, Authenticated, Facts, Workload, authenticate};
+use crate::policy::{OnError, UnknownWorkload};
+use crate::snapshot::Snapshot;
+use crate::telemetry::Metrics;
+
+/// Decides requests under the snapshot that is active.
+#[derive(Debug)]
+pub struct Pdp {
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    recorder: Recorder,
+    metrics: Arc<Metrics>,
+}
+
+/// A decision and what tells it apart from equal ones.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub decision: Arc<Decision>,
+    pub id: Uuid,
+    pub revision: u64,
+    pub cached: bool,
+}
+
+impl Pdp {
+    pub fn new(snapshot: Arc<ArcSwap<Snapshot>>, recorder: Recorder, metrics: Arc<Metrics>) -> Self {
+        Self { snapshot, recorder, metrics }
+    }
+
+    /// The snapshot a check would see now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Decides a request and records the decision. `now_ns` is the time in nanoseconds since 1970.
+    pub fn check(&self, attributes: Attributes, now_ns: i64) -> Answer {
+        let snapshot = self.snapshot.load();
+        let workload = Workload::of(&attributes, &snapshot.policies.settings.workloads);
+        // A panic anywhere below denies this request and no other.
+        let decided = catch_unwind(AssertUnwindSafe(|| {
+            decide(&snapshot, &workload, &attributes, now_ns)
+        }));
+        let (decision, cached) = decided.unwrap_or_else(|_| {
+            self.metrics.panics.inc();
+            let reason = Reason::new(ReasonKind::InternalError, "the check failed");
+            (Arc::new(Decision::fail(500, reason)), false)
+        });
+        self.answer(attributes, workload, decision, snapshot.revision, cached, now_ns)
+    }
+
+    /// Denies a request that could not be read, and records that.
+    pub fn refuse(&self, attributes: Attributes, why: impl Into<String>, now_ns: i64) -> Answer {
+        let snapshot = self.snapshot.load();
+        let decision = Decision::fail(400, Reason::new(ReasonKind::InvalidRequest, why));
+        let workload = Workload::default();
+        self.answer(attributes, workload, Arc::new(decision), snapshot.revision, false, now_ns)
+    }
+
+    fn answer(
+        &self,
+        attributes: Attributes,
+        workload: Workload,
+        decision: Arc<Decision>,
+        revision: u64,
+        cached: bool,
+        now_ns: i64,
+    ) -> Answer {
+        let id = Uuid::new_v4();
+        self.metrics.decided(decision.effect().as_str(), decision.reason.kind.as_str(), cached);
+        self.recorder.record(Record {
+            id,
+            time_ns: now_ns,
+            revision,
+            cached,
+            decision: Arc::clone(&decision),
+            workload,
+            attributes,
+        });
+        Answer { decision, id, revision, cached }
+    }
+}
+
+/// Answers from memory, or decides and remembers.
+fn decide(
+    snapshot: &Snapshot,
+    workload: &Workload,
+    attributes: &Attributes,
+    now_ns: i64,
+) -> (Arc<Decision>, bool) {
+    let policies = &snapshot.policies;
+    if let Err(why) = check_form(attributes) {
+        let reason = Reason::new(ReasonKind::InvalidRequest, why);
+        return (Arc::new(Decision::fail(400, reason).about(attributes, None)), false);
+    }
+    let attached = match policies.native.attached(workload) {
+        Some(attached) => attached,
+        None if policies.settings.unknown_workload == UnknownWorkload::MeshPolicies => {
+            policies.native.mesh_wide()
+        }
+        None => return (Arc::new(unknown_workload(workload).about(attributes, None)), false),
+    };
+    let now = u64::try_from(now_ns / 1_000_000_000).unwrap_or(0);
+    let rego_reads = policies.rego.as_ref().map(|rego| rego.reads());
+    let reads: Vec<_> = std::iter::once(&attached.reads).chain(rego_reads).collect();
+    let key = snapshot
+        .cache
+        .is_on()
+        .then(|| cache::key(&attached.label, &reads, attributes))
+        .flatten();
+    if let Some(decision) = key.and_then(|key| snapshot.cache.get(&key, now)) {
+        return (decision, true);
+    }
+    let decision = Arc::new(evaluate(snapshot, &attached, attributes, now, now_ns));
+    if let Some(key) = key {
+        snapshot.cache.insert(key, Arc::clone(&decision));
+    }
+    (decision, false)
+}
+
+/// The order of the verdict: the first denial ends it.
+fn evaluate(
+    snapshot: &Snapshot,
+    attached: &Attached,
+    attributes: &Attributes,
+    now: u64,
+    now_ns: i64,
+) -> Decision {
+    let policies = &snapshot.policies;
+    let settings = &policies.settings;
+
+    // RequestAuthentication: a token that is there must verify; none is no identity.
+    let authenticated = match attributes.http() {
+        Some(http) => match authenticate(&attached.authentication, http, now) {
+            Ok(authenticated) => authenticated,
+            Err(refused) => {
+                return Decision::unauthenticated(&refused, http, settings.invalid_token_status)
+                    .about(attributes, None);
+            }
+        },
+        None => Authenticated::default(),
+    };
+    let principal = authenticated.token.as_ref().and_then(|token| token.principal());
+    let holds_until = authenticated.token.as_ref().and_then(|token| token.accepted_until());
+    let facts = Facts {
+        attributes,
+        peer: PeerIdentity::new(attributes.source_principal()),
+        token: authenticated.token.as_ref(),
+        remote_ip: attributes.remote_ip(settings.trusted_proxies),
+    };
+    let denied = |decision: Decision| {
+        let mut decision = decision.about(attributes, principal.clone());
+        decision.holds_until = holds_until;
+        decision
+    };
+
+    // DENY: any rule that matches.
+    if let Some(rule) = attached.denied_by(&facts) {
+        return denied(Decision::denied_by_rule(rule));
+    }
+
+    // The Rego entrypoint, asked for every request as soon as there is any Rego.
+    let mut rego = None;
+    if let Some(policies) = &policies.rego {
+        match policies.ask(attributes, now_ns) {
+            Ok(outcome) if outcome.allowed => rego = Some((outcome, policies.entrypoint())),
+            Ok(outcome) => return denied(Decision::denied_by_rego(&outcome, policies.entrypoint())),
+            Err(error) => {
+                let as_error = settings.on_error == OnError::Error;
+                return denied(Decision::rego_failed(&error, policies.entrypoint(), as_error));
+            }
+        }
+    }
+
+    // ALLOW: if there is any such policy, one of their rules must match.
+    let rule = attached.allowed_by(&facts);
+    if attached.has_allow && rule.is_none() {
+        return denied(Decision::not_allowed());
+    }
+    if policies.is_empty() && settings.default_action == crate::policy::DefaultAction::Deny {
+        return denied(Decision::deny(403, Reason::new(ReasonKind::NoPolicy, "no policy is loaded")));
+    }
+    conclude(Grounds {
+        rule,
+        rego,
+        authenticated,
+        default_action: settings.default_action,
+    })
+    .about(attributes, principal.clone())
+}
+
+/// What no request of an honest proxy holds, and what could mean one thing here and another there.
+fn check_form(attributes: &Attributes) -> Result<(), String> {
+    let has_control = |text: &str| text.bytes().any(|byte| byte.is_ascii_control());
+    if has_control(attributes.source_principal()) {
+        return Err("the peer's identity holds control characters".to_owned());
+    }
+    let Some(http) = attributes.http() else {
+        return Ok(());
+    };
+    if let Some(name) = http.headers.invalid() {
+        return Err(format!("header `{}` holds NUL, CR or LF", name.escape_debug()));
+    }
+    for (what, text) in [("method", &http.method), ("path", &http.path), ("host", &http.host)] {
+        if has_control(text) {
+            return Err(format!("the {what} holds control characters"));
+        }
+    }
+    Ok(())
+}
+
+fn unknown_workload(workload: &Workload) -> Decision {
+    let missing = if workload.namespace.is_none() { "namespace" } else { "labels" };
+    let why = format!(
+        "the workload's {missing} is not known: set `mesh.default_workload`, \
+         or context extensions `doorward.namespace` and `doorward.labels` in the proxy"
+    );
+    Decision::fail(403, Reason::new(ReasonKind::UnknownWorkload, why))
+}

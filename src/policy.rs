@@ -1,0 +1,188 @@
+//! Everything loaded, compiled: native policies and Rego, with what each of them reads. A set is
+//! made whole or not at all. Putting answers together is left to `decision`.
+
+pub mod native;
+pub mod reads;
+pub mod rego;
+pub mod resource;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::yaml::Mark;
+use native::{MeshSettings, NativePolicies, WorkloadSources};
+use rego::{Data, RegoModule, RegoPolicies, RegoSettings};
+use resource::Resource;
+
+/// What happens to a request that no policy says anything about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DefaultAction {
+    #[default]
+    Deny,
+    Allow,
+}
+
+/// What happens to a request whose workload is not known, while policies depend on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownWorkload {
+    #[default]
+    Deny,
+    /// Only policies of the root namespace without selector apply.
+    MeshPolicies,
+}
+
+/// What an error of the Rego entrypoint does to a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// Denied with 403.
+    #[default]
+    Deny,
+    /// Answered with gRPC status UNKNOWN as opa-envoy-plugin does: the proxy's own setting decides.
+    Error,
+}
+
+/// Settings that policies are compiled with and decided by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicySettings {
+    pub mesh: MeshSettings,
+    pub workloads: WorkloadSources,
+    pub default_action: DefaultAction,
+    pub unknown_workload: UnknownWorkload,
+    /// Status for a token that does not verify, unless it says 403 itself.
+    pub invalid_token_status: u16,
+    /// Proxies of one's own in front, whose `x-forwarded-for` entries are trusted.
+    pub trusted_proxies: usize,
+    pub rego: RegoSettings,
+    /// Ask the entrypoint even if there is no Rego at all.
+    pub rego_always: bool,
+    pub on_error: OnError,
+}
+
+/// What a policy set is made of.
+#[derive(Debug, Default)]
+pub struct PolicySources<'a> {
+    pub resources: Vec<&'a Resource>,
+    pub modules: Vec<RegoModule>,
+    pub data: Data,
+    /// Whether any bundle or Rego is configured, even if it holds no module.
+    pub has_rego: bool,
+}
+
+/// All policies of one revision.
+#[derive(Debug)]
+pub struct PolicySet {
+    pub native: NativePolicies,
+    pub rego: Option<RegoPolicies>,
+    pub settings: PolicySettings,
+}
+
+/// Something that keeps a policy set from being made, in the shape of OPA's API errors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Error)]
+#[error("{}{code}: {message}", .location.as_ref().map(|at| format!("{at}: ")).unwrap_or_default())]
+pub struct PolicyError {
+    pub code: &'static str,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<Location>,
+}
+
+/// A place in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Location {
+    pub file: String,
+    pub row: u64,
+    pub col: u64,
+}
+
+// === impl PolicySet ===
+
+impl PolicySet {
+    /// Compiles everything. All errors found are returned.
+    pub fn compile(
+        sources: PolicySources<'_>,
+        settings: &PolicySettings,
+    ) -> Result<Self, Vec<PolicyError>> {
+        let mut errors = Vec::new();
+        let native = NativePolicies::compile(sources.resources, &settings.mesh)
+            .map_err(|problems| {
+                errors.extend(problems.into_iter().map(|(resource, problem)| {
+                    PolicyError::in_document(&resource.id.to_string(), problem)
+                }));
+            })
+            .ok();
+        let asked = sources.has_rego || !sources.modules.is_empty() || settings.rego_always;
+        let rego = asked
+            .then(|| RegoPolicies::compile(&sources.modules, sources.data, &settings.rego))
+            .transpose()
+            .map_err(|found| errors.extend(found.into_iter().map(PolicyError::from)))
+            .ok();
+        match (native, rego) {
+            (Some(native), Some(rego)) => Ok(Self {
+                native,
+                rego,
+                settings: settings.clone(),
+            }),
+            _ => Err(errors),
+        }
+    }
+
+    /// Whether there is no policy of any kind.
+    pub fn is_empty(&self) -> bool {
+        self.native.is_empty() && self.rego.is_none()
+    }
+}
+
+// === impl PolicyError ===
+
+impl PolicyError {
+    /// An error without a place in a file.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            location: None,
+        }
+    }
+
+    /// An error in a YAML or JSON document.
+    pub fn in_document(file: &str, problem: crate::yaml::Problem) -> Self {
+        let Mark { row, col } = problem.mark.unwrap_or_default();
+        let message = if problem.path.is_empty() {
+            problem.message
+        } else {
+            format!("`{}`: {}", problem.path, problem.message)
+        };
+        Self {
+            code: "invalid_resource",
+            message,
+            location: Some(Location {
+                file: file.to_owned(),
+                row,
+                col,
+            }),
+        }
+    }
+}
+
+impl From<rego::RegoError> for PolicyError {
+    fn from(error: rego::RegoError) -> Self {
+        Self {
+            code: error.code,
+            message: error.message,
+            location: Some(Location {
+                file: error.file,
+                row: error.row,
+                col: error.col,
+            }),
+        }
+    }
+}
+
+impl std::fmt::Display for Location {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}:{}:{}", self.file, self.row, self.col)
+    }
+}

@@ -1,0 +1,359 @@
+//! From what users write to what is evaluated. An object with any value that cannot be compiled is
+//! refused whole, with the place of every such value: dropping a part of a rule would widen it.
+
+use super::authorization::{CompiledRule, Matcher, MetadataPattern, RuleAction, Test};
+use super::matcher::{
+    NamespacePattern, PathPattern, Pattern, PrincipalPattern, RequestPrincipalPattern,
+    ServiceAccount, TrustDomainPattern, parse_ip_block, parse_port,
+};
+use super::selector::Selector;
+use crate::policy::resource::{
+    Action, AuthorizationPolicySpec, Operation, Resource, Rule, Source, Values, When,
+};
+use crate::yaml::Problem;
+
+/// Trust domains that count as the mesh's own: its trust domain and the aliases.
+pub type TrustDomains = [String];
+
+/// An AuthorizationPolicy, compiled.
+#[derive(Debug)]
+pub struct CompiledPolicy {
+    pub action: RuleAction,
+    pub selector: Selector,
+    pub rules: Vec<CompiledRule>,
+}
+
+/// Compiles one policy.
+pub fn compile(
+    resource: &Resource,
+    spec: &AuthorizationPolicySpec,
+    trust_domains: &TrustDomains,
+) -> Result<CompiledPolicy, Vec<Problem>> {
+    let mut compiler = Compiler {
+        resource,
+        action: RuleAction::Allow,
+        trust_domains,
+        problems: Vec::new(),
+    };
+    let policy = compiler.policy(spec);
+    if compiler.problems.is_empty() {
+        Ok(policy)
+    } else {
+        Err(compiler.problems)
+    }
+}
+
+struct Compiler<'a> {
+    resource: &'a Resource,
+    action: RuleAction,
+    trust_domains: &'a TrustDomains,
+    problems: Vec<Problem>,
+}
+
+impl Compiler<'_> {
+    fn problem(&mut self, path: &str, message: impl Into<String>) {
+        self.problems.push(self.resource.document.problem(path, message));
+    }
+
+    fn policy(&mut self, spec: &AuthorizationPolicySpec) -> CompiledPolicy {
+        self.scope(spec);
+        self.action = self.action(spec);
+        let selector = Selector::compile(spec.selector.as_ref()).unwrap_or_else(|why| {
+            self.problem("spec.selector", why);
+            Selector::default()
+        });
+        // Rule: no rules match nothing; for a policy that denies that is a mistake.
+        let rules = spec.rules.as_deref().unwrap_or_default();
+        if rules.is_empty() && self.action == RuleAction::Deny {
+            self.problem("spec", "DENY action without `rules` is meaningless: it never triggers");
+        }
+        let rules = rules.iter().enumerate();
+        CompiledPolicy {
+            action: self.action,
+            selector,
+            rules: rules.map(|(index, rule)| self.rule(index, rule)).collect(),
+        }
+    }
+
+    fn scope(&mut self, spec: &AuthorizationPolicySpec) {
+        if spec.target_ref.is_some() || spec.target_refs.as_ref().is_some_and(|refs| !refs.is_empty()) {
+            self.problem("spec.targetRefs", "target references are not supported yet; use `selector`");
+        }
+    }
+
+    fn action(&mut self, spec: &AuthorizationPolicySpec) -> RuleAction {
+        if spec.provider.is_some() && spec.action != Action::Custom {
+            self.problem("spec.provider", "`provider` must not be with non CUSTOM action");
+        }
+        match spec.action {
+            Action::Allow => RuleAction::Allow,
+            Action::Deny => RuleAction::Deny,
+            Action::Audit | Action::Custom => {
+                self.problem("spec.action", "only ALLOW and DENY are supported yet");
+                RuleAction::Deny
+            }
+        }
+    }
+
+    fn rule(&mut self, index: usize, rule: &Rule) -> CompiledRule {
+        let path = format!("spec.rules[{index}]");
+        let mut from = Vec::new();
+        for (at, entry) in rule.from.iter().flatten().enumerate() {
+            from.push(self.source(&format!("{path}.from[{at}].source"), &entry.source));
+        }
+        let mut to = Vec::new();
+        for (at, entry) in rule.to.iter().flatten().enumerate() {
+            to.push(self.operation(&format!("{path}.to[{at}].operation"), &entry.operation));
+        }
+        // Istio reads an empty list as no restriction; here it is taken for the mistake it is.
+        for (name, list) in [("from", rule.from.as_ref().map(Vec::len)), ("to", rule.to.as_ref().map(Vec::len))] {
+            if list == Some(0) {
+                self.problem(&format!("{path}.{name}"), "must not be empty; leave it out to match all");
+            }
+        }
+        let mut when = Vec::new();
+        for (at, condition) in rule.when.iter().flatten().enumerate() {
+            self.condition(&format!("{path}.when[{at}]"), condition, &mut when);
+        }
+        CompiledRule {
+            namespace: self.resource.id.namespace.clone(),
+            policy: self.resource.id.name.clone(),
+            index,
+            action: self.action,
+            from,
+            to,
+            when,
+        }
+    }
+
+    fn source(&mut self, path: &str, source: &Source) -> Vec<Test> {
+        let accounts = !source.service_accounts.is_empty() || !source.not_service_accounts.is_empty();
+        let others = [&source.principals, &source.not_principals, &source.namespaces, &source.not_namespaces];
+        if accounts && others.iter().any(|values| !values.is_empty()) {
+            self.problem(path, "`serviceAccounts` cannot stand beside `principals` or `namespaces`");
+        }
+        let mut tests = Vec::new();
+        let fields = [
+            ("principals", "source.principal", &source.principals, &source.not_principals),
+            ("requestPrincipals", "request.auth.principal", &source.request_principals, &source.not_request_principals),
+            ("namespaces", "source.namespace", &source.namespaces, &source.not_namespaces),
+            ("serviceAccounts", "source.serviceAccount", &source.service_accounts, &source.not_service_accounts),
+            ("ipBlocks", "source.ip", &source.ip_blocks, &source.not_ip_blocks),
+            ("remoteIpBlocks", "remote.ip", &source.remote_ip_blocks, &source.not_remote_ip_blocks),
+            ("trustDomains", "source.trustDomain", &source.trust_domains, &source.not_trust_domains),
+        ];
+        for (name, key, values, not_values) in fields {
+            self.field(path, name, key, values, not_values, &mut tests);
+        }
+        self.require_some(path, &tests, "source");
+        tests
+    }
+
+    fn operation(&mut self, path: &str, operation: &Operation) -> Vec<Test> {
+        let mut tests = Vec::new();
+        let fields = [
+            ("hosts", "hosts", &operation.hosts, &operation.not_hosts),
+            ("ports", "destination.port", &operation.ports, &operation.not_ports),
+            ("methods", "methods", &operation.methods, &operation.not_methods),
+            ("paths", "paths", &operation.paths, &operation.not_paths),
+        ];
+        for (name, key, values, not_values) in fields {
+            self.field(path, name, key, values, not_values, &mut tests);
+        }
+        self.require_some(path, &tests, "operation");
+        tests
+    }
+
+    fn require_some(&mut self, path: &str, tests: &[Test], what: &str) {
+        if tests.is_empty() && self.problems.is_empty() {
+            self.problem(path, format!("the {what} must have at least one field with values"));
+        }
+    }
+
+    fn field(&mut self, path: &str, name: &str, key: &str, values: &Values, not_values: &Values, tests: &mut Vec<Test>) {
+        let not_name = format!("not{}{}", name.get(..1).unwrap_or_default().to_ascii_uppercase(), name.get(1..).unwrap_or_default());
+        self.test(&format!("{path}.{name}"), key, values, false, tests);
+        self.test(&format!("{path}.{not_name}"), key, not_values, true, tests);
+    }
+
+    fn condition(&mut self, path: &str, condition: &When, tests: &mut Vec<Test>) {
+        if condition.values.is_empty() && condition.not_values.is_empty() {
+            self.problem(path, "at least one of `values` and `notValues` is needed");
+        }
+        // `hosts`, `methods` and `paths` are fields, not keys.
+        if !is_condition_key(&condition.key) {
+            self.problem(&format!("{path}.key"), unknown_key(&condition.key));
+            return;
+        }
+        self.test(&format!("{path}.values"), &condition.key, &condition.values, false, tests);
+        self.test(&format!("{path}.notValues"), &condition.key, &condition.not_values, true, tests);
+    }
+
+    /// One test of an attribute against a list of values; an empty list is no test.
+    fn test(&mut self, path: &str, key: &str, values: &Values, negated: bool, tests: &mut Vec<Test>) {
+        if values.is_empty() {
+            return;
+        }
+        for (index, value) in values.iter().enumerate() {
+            if value.is_empty() {
+                self.problem(&format!("{path}[{index}]"), "empty value not allowed");
+            }
+        }
+        match self.matcher(path, key, values, negated) {
+            Ok(matcher) => tests.push(Test { matcher, negated }),
+            Err(why) => self.problem(path, why),
+        }
+    }
+
+    fn matcher(&mut self, path: &str, key: &str, values: &Values, negated: bool) -> Result<Matcher, String> {
+        let patterns = || values.iter().map(|value| Pattern::parse(value)).collect();
+        Ok(match key {
+            "source.principal" => {
+                let expanded = values.iter().flat_map(|value| expand_principal(value, self.trust_domains));
+                Matcher::Principal(expanded.map(|value| PrincipalPattern::parse(&value)).collect())
+            }
+            "source.namespace" => {
+                Matcher::Namespace(values.iter().map(|value| NamespacePattern::parse(value)).collect())
+            }
+            "source.serviceAccount" => {
+                let own = self.resource.id.namespace.clone();
+                Matcher::ServiceAccount(self.each(path, values, |value| ServiceAccount::parse(value, &own)))
+            }
+            "source.trustDomain" => {
+                let known = self.trust_domains.to_vec();
+                let expand = |value: &String| {
+                    if known.contains(value) { known.clone() } else { vec![value.clone()] }
+                };
+                let expanded = Values(values.iter().flat_map(expand).collect());
+                Matcher::TrustDomain(self.each(path, &expanded, TrustDomainPattern::parse))
+            }
+            "request.auth.principal" => Matcher::RequestPrincipal(
+                values.iter().map(|value| RequestPrincipalPattern::parse(value)).collect(),
+            ),
+            "source.ip" => Matcher::SourceIp(self.each(path, values, parse_ip_block)),
+            "remote.ip" => Matcher::RemoteIp(self.each(path, values, parse_ip_block)),
+            "destination.ip" => Matcher::DestinationIp(self.each(path, values, parse_ip_block)),
+            "destination.port" => Matcher::DestinationPort(self.each(path, values, parse_port)),
+            "connection.sni" => Matcher::ServerName(patterns()),
+            "request.auth.audiences" => claim(vec!["aud".to_owned()], patterns()),
+            "request.auth.presenter" => claim(vec!["azp".to_owned()], patterns()),
+            "hosts" => Matcher::Host(patterns()),
+            "methods" => Matcher::Method(patterns()),
+            "paths" => {
+                let lenient = self.action == RuleAction::Deny && !negated;
+                Matcher::Path(self.each(path, values, |value| PathPattern::parse(value, lenient)))
+            }
+            _ => return bracketed(key, values),
+        })
+    }
+
+    /// Compiles every value, noting each that cannot be.
+    fn each<T>(&mut self, path: &str, values: &Values, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+        let mut parsed = Vec::with_capacity(values.0.len());
+        for (index, value) in values.iter().enumerate() {
+            match parse(value) {
+                Ok(value) => parsed.push(value),
+                Err(why) => self.problem(&format!("{path}[{index}]"), why),
+            }
+        }
+        parsed
+    }
+}
+
+fn claim(path: Vec<String>, values: Vec<Pattern>) -> Matcher {
+    Matcher::Claim { path, values }
+}
+
+/// Keys with a name in brackets.
+fn bracketed(key: &str, values: &Values) -> Result<Matcher, String> {
+    let patterns = || values.iter().map(|value| Pattern::parse(value)).collect();
+    if let Some(rest) = key.strip_prefix("request.headers") {
+        let name = inside_brackets(rest).ok_or_else(|| unknown_key(key))?;
+        return Ok(Matcher::Header { name: name.to_owned(), values: patterns() });
+    }
+    if let Some(rest) = key.strip_prefix("request.auth.claims") {
+        let path = claim_path(rest).ok_or_else(|| unknown_key(key))?;
+        return Ok(claim(path, patterns()));
+    }
+    if let Some(rest) = key.strip_prefix("experimental.") {
+        let (filter, rest) = rest.split_once('[').ok_or_else(|| unknown_key(key))?;
+        let name = rest.strip_suffix(']').filter(|name| !name.is_empty()).ok_or_else(|| unknown_key(key))?;
+        let values = values.iter().map(|value| metadata_pattern(value)).collect();
+        return Ok(Matcher::Metadata { filter: filter.to_owned(), key: name.to_owned(), values });
+    }
+    Err(unknown_key(key))
+}
+
+fn is_condition_key(key: &str) -> bool {
+    const PLAIN: [&str; 12] = [
+        "source.ip",
+        "remote.ip",
+        "source.namespace",
+        "source.serviceAccount",
+        "source.principal",
+        "source.trustDomain",
+        "request.auth.principal",
+        "request.auth.audiences",
+        "request.auth.presenter",
+        "destination.ip",
+        "destination.port",
+        "connection.sni",
+    ];
+    const BRACKETED: [&str; 3] = ["request.headers[", "request.auth.claims[", "experimental.envoy.filters."];
+    PLAIN.contains(&key) || BRACKETED.iter().any(|start| key.starts_with(start))
+}
+
+fn unknown_key(key: &str) -> String {
+    format!("`{key}` is not a known attribute, or lacks the form `attribute[name]`")
+}
+
+fn inside_brackets(text: &str) -> Option<&str> {
+    let name = text.strip_prefix('[')?.strip_suffix(']')?;
+    Some(name).filter(|name| !name.is_empty())
+}
+
+/// Rule: `[a][b]` is a path; text that is no sequence of pairs is one name as a whole.
+fn claim_path(text: &str) -> Option<Vec<String>> {
+    let whole = inside_brackets(text)?;
+    let steps: Vec<_> = whole.split("][").map(str::to_owned).collect();
+    let nested = steps.iter().any(|step| step.is_empty() || step.contains(['[', ']']));
+    Some(if nested { vec![whole.to_owned()] } else { steps })
+}
+
+/// Rule: `[v]` asks for a list, and `[[v]]` means the same.
+fn metadata_pattern(value: &str) -> MetadataPattern {
+    let inner = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    MetadataPattern {
+        list: inner.is_some(),
+        pattern: Pattern::parse(inner.map_or(value, |inner| inner.trim_matches(['[', ']']))),
+    }
+}
+
+/// Rule: a full principal of the mesh's own trust domain, or of `cluster.local`, stands for the
+/// same principal in every trust domain of the mesh (`pilot/pkg/security/trustdomain`).
+fn expand_principal(value: &str, trust_domains: &TrustDomains) -> Vec<String> {
+    let parts: Vec<_> = value.split('/').collect();
+    let [domain, rest @ ..] = parts.as_slice() else {
+        return vec![value.to_owned()];
+    };
+    if parts.len() != 5 || *domain == "*" {
+        return vec![value.to_owned()];
+    }
+    let pattern = Pattern::parse(domain);
+    let own = *domain == "cluster.local"
+        || trust_domains.iter().any(|known| pattern.matches_bytes(known.as_bytes()));
+    if !own {
+        return vec![value.to_owned()];
+    }
+    let rest = rest.join("/");
+    let mut expanded: Vec<String> = Vec::new();
+    for known in trust_domains {
+        // A pattern that covers the known domain already stays as it is.
+        let keep = matches!(pattern, Pattern::Suffix(_)) && pattern.matches_bytes(known.as_bytes());
+        let principal = if keep { value.to_owned() } else { format!("{known}/{rest}") };
+        if !expanded.contains(&principal) {
+            expanded.push(principal);
+        }
+    }
+    expanded
+}

@@ -1,0 +1,295 @@
+//! RequestAuthentication, compiled: where tokens are looked for, which must verify, and what is
+//! passed on of them. The checks of a token themselves are the verifier's.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use super::selector::Selector;
+use crate::attributes::HttpRequest;
+use crate::identity::{FoundToken, KeySet, Location, TokenError, VerifiedToken, Verifier};
+use crate::policy::reads::{Field, Reads};
+use crate::policy::resource::{JwtRule, RequestAuthenticationSpec, Resource};
+use crate::yaml::Problem;
+
+/// One object.
+#[derive(Debug)]
+pub struct CompiledAuthentication {
+    pub selector: Selector,
+    pub rules: Vec<Arc<CompiledJwtRule>>,
+}
+
+/// Tokens of one issuer.
+#[derive(Debug)]
+pub struct CompiledJwtRule {
+    pub namespace: String,
+    pub policy: String,
+    issuer: String,
+    locations: Vec<Location>,
+    verifier: Verifier,
+    forward: bool,
+    payload_header: Option<String>,
+    claim_headers: Vec<(String, Vec<String>)>,
+}
+
+/// What a request's tokens came to.
+#[derive(Debug, Default)]
+pub struct Authenticated {
+    pub token: Option<VerifiedToken>,
+    /// Headers towards the upstream, which nobody else may set.
+    pub set_headers: Vec<(String, String)>,
+    pub remove_headers: BTreeSet<String>,
+    pub remove_parameters: BTreeSet<String>,
+}
+
+/// A token that does not verify.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub error: TokenError,
+    /// `namespace/name` of the object whose rule was asked.
+    pub policy: String,
+}
+
+/// Compiles one object.
+pub fn compile(
+    resource: &Resource,
+    spec: &RequestAuthenticationSpec,
+) -> Result<CompiledAuthentication, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let document = &resource.document;
+    if spec.target_ref.is_some() || spec.target_refs.as_ref().is_some_and(|refs| !refs.is_empty()) {
+        let why = "target references are not supported yet; use `selector`";
+        problems.push(document.problem("spec.targetRefs", why));
+    }
+    let selector = Selector::compile(spec.selector.as_ref()).unwrap_or_else(|why| {
+        problems.push(document.problem("spec.selector", why));
+        Selector::default()
+    });
+    let mut rules = Vec::new();
+    for (index, rule) in spec.jwt_rules.iter().enumerate() {
+        match CompiledJwtRule::compile(resource, rule) {
+            Ok(rule) => rules.push(Arc::new(rule)),
+            Err((field, why)) => {
+                let path = format!("spec.jwtRules[{index}]{field}");
+                problems.push(document.problem(&path, why));
+            }
+        }
+    }
+    if problems.is_empty() {
+        Ok(CompiledAuthentication { selector, rules })
+    } else {
+        Err(problems)
+    }
+}
+
+// === impl CompiledJwtRule ===
+
+impl CompiledJwtRule {
+    fn compile(resource: &Resource, rule: &JwtRule) -> Result<Self, (&'static str, String)> {
+        if rule.jwks_uri.is_some() {
+            return Err((".jwksUri", "remote key sets are not supported yet; give `jwks`".to_owned()));
+        }
+        if rule.issuer.is_empty() {
+            return Err(("", "`issuer` must be a non-empty string".to_owned()));
+        }
+        let Some(jwks) = &rule.jwks else {
+            return Err(("", "OIDC discovery is not supported yet; give `jwks`".to_owned()));
+        };
+        let keys = KeySet::parse(jwks).map_err(|error| (".jwks", error.to_string()))?;
+        if rule.audiences.iter().any(String::is_empty) {
+            return Err((".audiences", "audience must be a non-empty string".to_owned()));
+        }
+        let claim_headers = rule.output_claim_to_headers.iter().map(|output| {
+            let path = output.claim.split('.').map(str::to_owned).collect();
+            (output.header.to_ascii_lowercase(), path)
+        });
+        let compiled = Self {
+            namespace: resource.id.namespace.clone(),
+            policy: resource.id.name.clone(),
+            issuer: rule.issuer.clone(),
+            locations: locations(rule)?,
+            verifier: Verifier::new(
+                &rule.issuer,
+                &rule.audiences.0,
+                Arc::new(keys),
+                &rule.space_delimited_claims.0,
+            ),
+            forward: rule.forward_original_token,
+            payload_header: rule.output_payload_to_header.as_deref().map(str::to_ascii_lowercase),
+            claim_headers: claim_headers.collect(),
+        };
+        for name in compiled.output_headers() {
+            if !is_header_name(name) {
+                return Err(("", format!("`{name}` is not a header name")));
+            }
+        }
+        Ok(compiled)
+    }
+
+    fn output_headers(&self) -> impl Iterator<Item = &String> {
+        let claims = self.claim_headers.iter().map(|(name, _)| name);
+        self.payload_header.iter().chain(claims)
+    }
+
+    /// What is passed on of a token this rule accepted.
+    fn outputs(&self, token: &VerifiedToken) -> Vec<(String, String)> {
+        let payload = self
+            .payload_header
+            .iter()
+            .map(|name| (name.clone(), token.payload().to_owned()));
+        let claims = self.claim_headers.iter().filter_map(|(name, path)| {
+            let text = header_text(token.claims().lookup(path)?)?;
+            Some((name.clone(), text))
+        });
+        payload.chain(claims).collect()
+    }
+
+    fn name(&self) -> String {
+        format!("{}/{}", self.namespace, self.policy)
+    }
+}
+
+fn locations(rule: &JwtRule) -> Result<Vec<Location>, (&'static str, String)> {
+    let mut locations = Vec::new();
+    for header in &rule.from_headers {
+        if !is_header_name(&header.name) {
+            return Err((".fromHeaders", format!("`{}` is not a header name", header.name)));
+        }
+        locations.push(Location::Header {
+            name: header.name.to_ascii_lowercase(),
+            prefix: header.prefix.clone(),
+        });
+    }
+    for (field, names) in [(".fromParams", &rule.from_params), (".fromCookies", &rule.from_cookies)] {
+        if names.iter().any(String::is_empty) {
+            return Err((field, "names must not be empty".to_owned()));
+        }
+    }
+    locations.extend(rule.from_params.iter().cloned().map(Location::Parameter));
+    locations.extend(rule.from_cookies.iter().cloned().map(Location::Cookie));
+    // Rule: any list given replaces the defaults.
+    if locations.is_empty() {
+        locations = Location::defaults();
+    }
+    Ok(locations)
+}
+
+fn is_header_name(name: &str) -> bool {
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    !name.is_empty() && name.bytes().all(valid)
+}
+
+/// Rule: strings as they are, numbers as C++ prints them, lists and objects as base64 of their
+/// JSON, empty strings and null not at all. What cannot stand in a header is left out.
+fn header_text(claim: &Value) -> Option<String> {
+    let text = match claim {
+        Value::Null => return None,
+        Value::String(text) => text.clone(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(number) => match number.as_u64() {
+            Some(integer) => integer.to_string(),
+            None => format!("{:.6}", number.as_f64()?),
+        },
+        Value::Array(_) | Value::Object(_) => STANDARD.encode(claim.to_string()),
+    };
+    let printable = text.bytes().all(|byte| byte == b'\t' || !byte.is_ascii_control());
+    Some(text).filter(|text| printable && !text.is_empty())
+}
+
+/// Authenticates a request against all rules attached to its workload.
+pub fn authenticate(
+    rules: &[Arc<CompiledJwtRule>],
+    http: &HttpRequest,
+    now: u64,
+) -> Result<Authenticated, Refused> {
+    let mut result = Authenticated::default();
+    // Every header any rule may set is taken from the client, also on the paths below that end
+    // without a token.
+    for rule in rules {
+        result.remove_headers.extend(rule.output_headers().cloned());
+    }
+    // Rule: a CORS preflight passes without identity.
+    if is_preflight(http) {
+        return Ok(result);
+    }
+    let mut accepted: Option<(FoundToken<'_>, VerifiedToken)> = None;
+    for location in rules.iter().flat_map(|rule| &rule.locations).collect::<BTreeSet<_>>() {
+        for found in location.find(http) {
+            let (rule, token) = verify(rules, &found, now)?;
+            // Envoy looks no further after the first token that verifies; which of two different
+            // ones then counts is a matter of order. Here two are refused.
+            if accepted.as_ref().is_some_and(|(first, _)| first.text != found.text) {
+                return Err(Refused { error: TokenError::Ambiguous, policy: rule.name() });
+            }
+            if !rule.forward {
+                match &found.location {
+                    Location::Header { name, .. } => drop(result.remove_headers.insert(name.clone())),
+                    Location::Parameter(name) => drop(result.remove_parameters.insert(name.clone())),
+                    // Rule: cookies are never removed.
+                    Location::Cookie(_) => {}
+                }
+            }
+            result.set_headers = rule.outputs(&token);
+            accepted = Some((found, token));
+        }
+    }
+    for (name, _) in &result.set_headers {
+        result.remove_headers.remove(name);
+    }
+    result.token = accepted.map(|(_, token)| token);
+    Ok(result)
+}
+
+/// Rule: a token is good if any rule that looks at its place accepts it. If none does, the last
+/// failure that is not merely another issuer's is reported.
+fn verify<'a>(
+    rules: &'a [Arc<CompiledJwtRule>],
+    found: &FoundToken<'_>,
+    now: u64,
+) -> Result<(&'a CompiledJwtRule, VerifiedToken), Refused> {
+    let mut refused: Option<Refused> = None;
+    for rule in rules.iter().filter(|rule| rule.locations.contains(found.location)) {
+        match rule.verifier.verify(&found.text, now) {
+            Ok(token) => return Ok((rule, token)),
+            Err(error) => {
+                if error != TokenError::UnknownIssuer || refused.is_none() {
+                    refused = Some(Refused { error, policy: rule.name() });
+                }
+            }
+        }
+    }
+    Err(refused.unwrap_or(Refused {
+        error: TokenError::UnknownIssuer,
+        policy: String::new(),
+    }))
+}
+
+fn is_preflight(http: &HttpRequest) -> bool {
+    let given = |name| http.headers.values(name).any(|value| !value.is_empty());
+    http.method == "OPTIONS" && given("origin") && given("access-control-request-method")
+}
+
+/// Rules in the order they are asked: by issuer, as istiod sorts them.
+pub fn sort(rules: &mut [Arc<CompiledJwtRule>]) {
+    rules.sort_by(|left, right| left.issuer.cmp(&right.issuer));
+}
+
+/// What authentication looks at. The token itself enters a cache key only through its digest.
+pub fn add_reads(rules: &[Arc<CompiledJwtRule>], reads: &mut Reads) {
+    if rules.is_empty() {
+        return;
+    }
+    reads.field(Field::Method);
+    reads.header("origin");
+    reads.header("access-control-request-method");
+    for location in rules.iter().flat_map(|rule| &rule.locations) {
+        match location {
+            Location::Header { name, .. } => reads.header(name),
+            Location::Parameter(_) => reads.field(Field::Target),
+            Location::Cookie(_) => reads.header("cookie"),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Rego policies: modules and data compiled together for one entrypoint, and one question asked of
+//! it. How evaluation happens stays in `engine`; what the answer does to a request in `outcome`.
+
+mod builtins;
+mod engine;
+mod input;
+mod module;
+mod outcome;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use regorus::Value;
+use serde::Serialize;
+use thiserror::Error;
+
+pub use engine::EvaluationError;
+pub use input::InputError;
+pub use outcome::{Outcome, OutcomeError};
+
+use super::reads::Reads;
+use crate::attributes::Attributes;
+use engine::Engine;
+
+/// Entrypoint of opa-envoy-plugin.
+pub const DEFAULT_ENTRYPOINT: &str = "envoy/authz/allow";
+
+/// A Rego file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegoModule {
+    /// Shown in errors.
+    pub path: String,
+    pub text: String,
+    /// Language version 0, where `if` and `contains` are no keywords.
+    pub v0: bool,
+}
+
+/// How entrypoints are evaluated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegoSettings {
+    /// Slash-separated path of the rule asked for every request.
+    pub entrypoint: String,
+    pub evaluation_limit: Duration,
+}
+
+/// A JSON document in the engine's form.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Data(Value);
+
+/// All Rego, compiled.
+#[derive(Debug)]
+pub struct RegoPolicies {
+    engine: Engine,
+    entrypoint: String,
+    reads: Reads,
+}
+
+/// What is wrong with a module or data, in the words and codes of OPA.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Error)]
+#[error("{file}:{row}:{col}: {code}: {message}")]
+pub struct RegoError {
+    pub code: &'static str,
+    pub message: String,
+    pub file: String,
+    pub row: u64,
+    pub col: u64,
+}
+
+/// Why no answer came of a question.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum AskError {
+    /// The request cannot be put into an input document; the plugin answers 400.
+    #[error("request_parse_error: {0}")]
+    Input(#[from] InputError),
+    #[error(transparent)]
+    Evaluation(#[from] EvaluationError),
+    #[error(transparent)]
+    Outcome(#[from] OutcomeError),
+}
+
+// === impl RegoPolicies ===
+
+impl RegoPolicies {
+    /// Compiles modules over data. All errors found are returned.
+    pub fn compile(
+        modules: &[RegoModule],
+        data: Data,
+        settings: &RegoSettings,
+    ) -> Result<Self, Vec<RegoError>> {
+        let engine = Engine::compile(modules, data.0, settings)?;
+        let reads = Reads {
+            // Which parts of the input the entrypoint reads is not known.
+            whole_input: true,
+            volatile: engine.volatile().map(str::to_owned),
+            ..Reads::default()
+        };
+        Ok(Self {
+            engine,
+            entrypoint: settings.entrypoint.clone(),
+            reads,
+        })
+    }
+
+    /// Asks the entrypoint about a request. `now_ns` is what policies see as the current time, in
+    /// nanoseconds since 1970.
+    pub fn ask(&self, attributes: &Attributes, now_ns: i64) -> Result<Outcome, AskError> {
+        let input = input::build(attributes)?;
+        let value = self.engine.evaluate(input, now_ns)?;
+        Ok(Outcome::parse(&value)?)
+    }
+
+    /// The entrypoint as configured, slash-separated.
+    pub fn entrypoint(&self) -> &str {
+        &self.entrypoint
+    }
+
+    pub fn reads(&self) -> &Reads {
+        &self.reads
+    }
+}
+
+// === impl Data ===
+
+impl Default for Data {
+    fn default() -> Self {
+        Self(Value::new_object())
+    }
+}
+
+impl Data {
+    /// Parses a JSON document, numbers with all their digits.
+    pub fn parse(json: &str) -> Result<Self, String> {
+        Value::from_json_str(json)
+            .map(Self)
+            .map_err(|error| error.to_string())
+    }
+
+    pub fn from_json(value: serde_json::Value) -> Self {
+        Self(value.into())
+    }
+
+    pub fn is_object(&self) -> bool {
+        matches!(self.0, Value::Object(_))
+    }
+
+    /// Puts the document under a path: `data.a.b` for `["a", "b"]`.
+    pub fn nested_under(self, path: &[&str]) -> Self {
+        let wrap = |inner, name: &&str| {
+            Value::from(std::collections::BTreeMap::from([(Value::from(*name), inner)]))
+        };
+        Self(path.iter().rev().fold(self.0, wrap))
+    }
+
+    /// Merges another document into this one. Objects merge; anything else that is in both is a
+    /// conflict, told by its path.
+    pub fn merge(&mut self, other: Self) -> Result<(), String> {
+        merge(&mut self.0, other.0, "data")
+    }
+
+    /// Paths of all leaves and empty objects, `/`-separated: what roots must cover.
+    pub fn paths(&self) -> Vec<String> {
+        let mut paths = Vec::new();
+        collect_paths(&self.0, "", &mut paths);
+        paths
+    }
+}
+
+fn merge(into: &mut Value, from: Value, path: &str) -> Result<(), String> {
+    if *into == from {
+        return Ok(());
+    }
+    let (Ok(target), Value::Object(source)) = (into.as_object_mut(), from) else {
+        return Err(format!("conflicting values at `{path}`"));
+    };
+    for (name, value) in source.iter() {
+        let inner = format!("{path}.{}", name.as_string().map_or("?", |name| name));
+        match target.get_mut(name) {
+            Some(existing) => merge(existing, value.clone(), &inner)?,
+            None => drop(target.insert(name.clone(), value.clone())),
+        }
+    }
+    Ok(())
+}
+
+fn collect_paths(value: &Value, path: &str, paths: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) if fields.len() > 0 => {
+            for (name, inner) in fields.iter() {
+                let name = name.as_string().map_or("?", |name| name);
+                let separator = if path.is_empty() { "" } else { "/" };
+                collect_paths(inner, &format!("{path}{separator}{name}"), paths);
+            }
+        }
+        _ if path.is_empty() => {}
+        _ => paths.push(path.to_owned()),
+    }
+}

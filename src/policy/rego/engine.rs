@@ -1,0 +1,224 @@
+//! The regorus interpreter behind one narrow type: modules and data are prepared once, copies of
+//! the prepared interpreter are kept for reuse, and one evaluation runs on one copy without a lock.
+
+use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use regorus::utils::limits::ExecutionTimerConfig;
+use regorus::{PolicyLengthConfig, Value};
+use thiserror::Error;
+
+use super::builtins::{self, Clock};
+use super::module::{self, Analysis};
+use super::{RegoError, RegoModule, RegoSettings};
+
+/// Work units between two looks at the clock.
+const CHECK_INTERVAL: NonZeroU32 = NonZeroU32::new(64).unwrap();
+/// Most idle copies of the interpreter; more are made when more evaluations run at once.
+const MAX_IDLE: usize = 64;
+/// Longest file, line and most lines, as generous as OPA.
+const MAX_FILE_BYTES: std::num::NonZeroUsize = std::num::NonZeroUsize::new(64 << 20).unwrap();
+const MAX_LINES: std::num::NonZeroUsize = std::num::NonZeroUsize::new(4_000_000).unwrap();
+const MAX_COLUMNS: NonZeroU32 = NonZeroU32::new(1 << 20).unwrap();
+
+/// Prepared policies and the entrypoint into them.
+#[derive(Debug)]
+pub(super) struct Engine {
+    prepared: regorus::Engine,
+    target: Target,
+    volatile: Option<String>,
+    idle: Mutex<Vec<regorus::Engine>>,
+}
+
+/// What is evaluated.
+#[derive(Debug)]
+enum Target {
+    Rule(String),
+    /// Not the path of a rule, but perhaps of a document.
+    Query(String),
+}
+
+/// Why an evaluation came to no value. Texts are those OPA uses where it has one.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum EvaluationError {
+    #[error("undefined decision")]
+    Undefined,
+    #[error("multiple evaluation results")]
+    Multiple,
+    #[error("evaluation took longer than {}ms", .0.as_millis())]
+    TimeLimit(Duration),
+    #[error("{0}")]
+    Failed(String),
+}
+
+// === impl Engine ===
+
+impl Engine {
+    pub(super) fn compile(
+        modules: &[RegoModule],
+        data: Value,
+        settings: &RegoSettings,
+    ) -> Result<Self, Vec<RegoError>> {
+        let mut engine = regorus::Engine::new();
+        engine.set_policy_length_config(PolicyLengthConfig {
+            max_col: MAX_COLUMNS,
+            max_file_bytes: MAX_FILE_BYTES,
+            max_lines: MAX_LINES,
+        });
+        // Rule: a built-in that fails is undefined, as in OPA's default.
+        engine.set_strict_builtin_errors(false);
+        engine.set_gather_prints(true);
+        builtins::register(&mut engine).map_err(|error| vec![internal(&error)])?;
+
+        let mut errors = Vec::new();
+        for module in modules {
+            engine.set_rego_v0(module.v0);
+            if let Err(error) = engine.add_policy(module.path.clone(), module.text.clone()) {
+                errors.push(RegoError::from_engine("rego_parse_error", &module.path, &error));
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let analysis = Analysis::of(engine.get_modules())?;
+        engine.add_data(data).map_err(|error| vec![internal(&error)])?;
+        // Prepares everything and evaluates nothing of the policies.
+        engine
+            .eval_query("true".to_owned(), false)
+            .map_err(|error| vec![RegoError::from_engine("rego_compile_error", "", &error)])?;
+        engine.set_execution_timer_config(ExecutionTimerConfig {
+            limit: settings.evaluation_limit,
+            check_interval: CHECK_INTERVAL,
+        });
+        Ok(Self {
+            prepared: engine,
+            target: Target::of(&settings.entrypoint, &analysis),
+            volatile: analysis.volatile,
+            idle: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// What makes the entrypoint's value change without its input changing.
+    pub(super) fn volatile(&self) -> Option<&str> {
+        self.volatile.as_deref()
+    }
+
+    /// Evaluates the entrypoint for an input.
+    pub(super) fn evaluate(&self, input: Value, now_ns: i64) -> Result<Value, EvaluationError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut engine = idle.unwrap_or_else(|| self.prepared.clone());
+        let _clock = Clock::set(now_ns);
+        engine.set_input(input);
+        let result = self.target.evaluate(&mut engine);
+        // An interpreter that failed or panicked is not used again.
+        if result.is_ok() {
+            engine.set_input(Value::Undefined);
+            drop(engine.take_prints());
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.len() < MAX_IDLE {
+                idle.push(engine);
+            }
+        }
+        result
+    }
+}
+
+// === impl Target ===
+
+impl Target {
+    fn of(entrypoint: &str, analysis: &Analysis) -> Self {
+        let path = module::reference(entrypoint.split('/').filter(|part| !part.is_empty()));
+        if analysis.rules.contains(&path) {
+            Self::Rule(path)
+        } else {
+            Self::Query(path)
+        }
+    }
+
+    fn evaluate(&self, engine: &mut regorus::Engine) -> Result<Value, EvaluationError> {
+        let value = match self {
+            Self::Rule(path) => engine
+                .eval_rule(path.clone())
+                .map_err(|error| EvaluationError::from_engine(&error))?,
+            Self::Query(query) => {
+                let results = engine
+                    .eval_query(query.clone(), false)
+                    .map_err(|error| EvaluationError::from_engine(&error))?
+                    .result;
+                match results.as_slice() {
+                    [] => Value::Undefined,
+                    [one] => one
+                        .expressions
+                        .first()
+                        .map_or(Value::Undefined, |expression| expression.value.clone()),
+                    _ => return Err(EvaluationError::Multiple),
+                }
+            }
+        };
+        match value {
+            Value::Undefined => Err(EvaluationError::Undefined),
+            value => Ok(value),
+        }
+    }
+}
+
+// === impl EvaluationError ===
+
+impl EvaluationError {
+    fn from_engine(error: &anyhow::Error) -> Self {
+        if let Some(regorus::LimitError::TimeLimitExceeded { limit, .. }) = error.downcast_ref() {
+            return Self::TimeLimit(*limit);
+        }
+        Self::Failed(plain_message(&error.to_string()).message)
+    }
+}
+
+// === impl RegoError ===
+
+/// Position and text out of the interpreter's error, which draws the source line.
+struct PlainMessage {
+    file: String,
+    row: u64,
+    col: u64,
+    message: String,
+}
+
+impl RegoError {
+    fn from_engine(code: &'static str, file: &str, error: &anyhow::Error) -> Self {
+        let plain = plain_message(&error.to_string());
+        Self {
+            code,
+            message: plain.message,
+            file: if plain.file.is_empty() { file.to_owned() } else { plain.file },
+            row: plain.row,
+            col: plain.col,
+        }
+    }
+}
+
+fn internal(error: &anyhow::Error) -> RegoError {
+    RegoError::from_engine("rego_compile_error", "", error)
+}
+
+/// Takes `--> FILE:ROW:COL … error: MESSAGE` apart.
+fn plain_message(text: &str) -> PlainMessage {
+    let position = text
+        .lines()
+        .find_map(|line| line.trim_start().strip_prefix("--> "))
+        .unwrap_or_default();
+    let mut parts = position.rsplitn(3, ':');
+    let mut number = || parts.next().and_then(|part| part.trim().parse().ok());
+    let (col, row) = (number().unwrap_or(0), number().unwrap_or(0));
+    let file = parts.next().unwrap_or_default().to_owned();
+    let message = match text.rsplit_once("error: ") {
+        Some((_, message)) => message.trim(),
+        None => text.trim(),
+    };
+    PlainMessage {
+        file,
+        row,
+        col,
+        message: message.replace('\n', " "),
+    }
+}

@@ -1,0 +1,280 @@
+//! What can be told of modules by looking at their syntax trees: which rules there are, that every
+//! function called exists, and whether anything called depends on more than its arguments.
+
+use std::collections::{HashMap, HashSet};
+
+use regorus::unstable::{Expr, Literal, Module, Query, Ref, Rule, RuleAssign, RuleHead, Span};
+
+use super::RegoError;
+use super::builtins::{Purity, purity};
+
+/// What was found in all modules together.
+#[derive(Debug, Default)]
+pub(super) struct Analysis {
+    /// `data.PACKAGE.RULE` of every rule.
+    pub(super) rules: HashSet<String>,
+    /// The first built-in found that makes values change on their own.
+    pub(super) volatile: Option<String>,
+}
+
+impl Analysis {
+    pub(super) fn of(modules: &[Ref<Module>]) -> Result<Self, Vec<RegoError>> {
+        let mut analysis = Self::default();
+        for module in modules {
+            let package = path_of(&module.package.refr).unwrap_or_default();
+            for rule in &module.policy {
+                if let Some(name) = path_of(rule_reference(rule)) {
+                    analysis.rules.insert(reference(package.iter().chain(&name)));
+                }
+            }
+        }
+        let mut errors = Vec::new();
+        for module in modules {
+            Walk::new(module, &mut analysis, &mut errors).module(module);
+        }
+        if errors.is_empty() { Ok(analysis) } else { Err(errors) }
+    }
+}
+
+/// `data.a["b-c"]` of the parts after `data`.
+pub(super) fn reference<S: AsRef<str>>(parts: impl Iterator<Item = S>) -> String {
+    let mut text = "data".to_owned();
+    for part in parts {
+        let part = part.as_ref();
+        let plain = part.bytes().enumerate().all(|(at, byte)| {
+            byte == b'_' || byte.is_ascii_alphabetic() || (at > 0 && byte.is_ascii_digit())
+        });
+        if plain && !part.is_empty() {
+            text.push('.');
+            text.push_str(part);
+        } else if !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()) {
+            text.push_str(&format!("[{part}]"));
+        } else {
+            text.push_str(&format!("[{}]", serde_json::Value::from(part)));
+        }
+    }
+    text
+}
+
+/// The parts of a reference up to the first that is not constant.
+fn path_of(expression: &Expr) -> Option<Vec<String>> {
+    match expression {
+        Expr::Var { span, .. } => Some(vec![span.text().to_owned()]),
+        Expr::RefDot { refr, field, .. } => {
+            let mut path = path_of(refr)?;
+            path.push(field.0.text().to_owned());
+            Some(path)
+        }
+        Expr::RefBrack { refr, index, .. } => {
+            let mut path = path_of(refr)?;
+            if let Expr::String { value, .. } | Expr::RawString { value, .. } = index.as_ref() {
+                path.push(value.as_string().ok()?.to_string());
+            }
+            Some(path)
+        }
+        _ => None,
+    }
+}
+
+fn rule_reference(rule: &Rule) -> &Expr {
+    match rule {
+        Rule::Spec { head, .. } => match head {
+            RuleHead::Compr { refr, .. } | RuleHead::Set { refr, .. } | RuleHead::Func { refr, .. } => refr,
+        },
+        Rule::Default { refr, .. } => refr,
+    }
+}
+
+/// One pass over one module.
+struct Walk<'a> {
+    package: Vec<String>,
+    /// Alias to full path.
+    imports: HashMap<String, Vec<String>>,
+    analysis: &'a mut Analysis,
+    errors: &'a mut Vec<RegoError>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(module: &Module, analysis: &'a mut Analysis, errors: &'a mut Vec<RegoError>) -> Self {
+        let imports = module.imports.iter().filter_map(|import| {
+            let path = path_of(&import.refr)?;
+            let alias = match &import.r#as {
+                Some(alias) => alias.text().to_owned(),
+                None => path.last()?.clone(),
+            };
+            Some((alias, path))
+        });
+        Self {
+            package: path_of(&module.package.refr).unwrap_or_default(),
+            imports: imports.collect(),
+            analysis,
+            errors,
+        }
+    }
+
+    fn module(&mut self, module: &Module) {
+        for rule in &module.policy {
+            match rule.as_ref() {
+                Rule::Default { args, value, .. } => {
+                    self.all(args);
+                    self.expression(value);
+                }
+                Rule::Spec { head, bodies, .. } => {
+                    self.head(head);
+                    for body in bodies {
+                        self.assign(body.assign.as_ref());
+                        self.query(&body.query);
+                    }
+                }
+            }
+        }
+    }
+
+    fn head(&mut self, head: &RuleHead) {
+        match head {
+            RuleHead::Compr { refr, assign, .. } => {
+                self.expression(refr);
+                self.assign(assign.as_ref());
+            }
+            RuleHead::Set { refr, key, .. } => {
+                self.expression(refr);
+                self.all(key);
+            }
+            RuleHead::Func { args, assign, .. } => {
+                self.all(args);
+                self.assign(assign.as_ref());
+            }
+        }
+    }
+
+    fn assign(&mut self, assign: Option<&RuleAssign>) {
+        if let Some(assign) = assign {
+            self.expression(&assign.value);
+        }
+    }
+
+    fn query(&mut self, query: &Query) {
+        for statement in &query.stmts {
+            match &statement.literal {
+                Literal::SomeVars { .. } => {}
+                Literal::SomeIn { key, value, collection, .. } => {
+                    self.all(key);
+                    self.expression(value);
+                    self.expression(collection);
+                }
+                Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => self.expression(expr),
+                Literal::Every { domain, query, .. } => {
+                    self.expression(domain);
+                    self.query(query);
+                }
+            }
+            for modifier in &statement.with_mods {
+                // What replaces a function may be the name of another.
+                if let Some(path) = path_of(&modifier.r#as) {
+                    self.note_volatile(&path.join("."));
+                }
+                self.expression(&modifier.r#as);
+            }
+        }
+    }
+
+    fn all<'e>(&mut self, expressions: impl IntoIterator<Item = &'e Ref<Expr>>) {
+        for expression in expressions {
+            self.expression(expression);
+        }
+    }
+
+    fn expression(&mut self, expression: &Expr) {
+        match expression {
+            Expr::String { .. }
+            | Expr::RawString { .. }
+            | Expr::Number { .. }
+            | Expr::Bool { .. }
+            | Expr::Null { .. }
+            | Expr::Var { .. } => {}
+            Expr::Array { items, .. } | Expr::Set { items, .. } => self.all(items),
+            Expr::Object { fields, .. } => {
+                for (_, key, value) in fields {
+                    self.expression(key);
+                    self.expression(value);
+                }
+            }
+            Expr::ArrayCompr { term, query, .. } | Expr::SetCompr { term, query, .. } => {
+                self.expression(term);
+                self.query(query);
+            }
+            Expr::ObjectCompr { key, value, query, .. } => {
+                self.expression(key);
+                self.expression(value);
+                self.query(query);
+            }
+            Expr::Call { fcn, params, .. } => {
+                self.call(fcn);
+                self.all(params);
+            }
+            Expr::UnaryExpr { expr, .. } => self.expression(expr),
+            Expr::RefDot { refr, .. } => self.expression(refr),
+            Expr::RefBrack { refr, index, .. } => {
+                self.expression(refr);
+                self.expression(index);
+            }
+            Expr::BinExpr { lhs, rhs, .. }
+            | Expr::BoolExpr { lhs, rhs, .. }
+            | Expr::ArithExpr { lhs, rhs, .. }
+            | Expr::AssignExpr { lhs, rhs, .. } => {
+                self.expression(lhs);
+                self.expression(rhs);
+            }
+            Expr::Membership { key, value, collection, .. } => {
+                self.all(key);
+                self.expression(value);
+                self.expression(collection);
+            }
+        }
+    }
+
+    fn call(&mut self, function: &Expr) {
+        let Some(path) = path_of(function) else {
+            return self.unknown(function.span(), function.span().text());
+        };
+        let name = path.join(".");
+        if self.is_rule(&path) {
+            return;
+        }
+        match purity(&name) {
+            Some(_) => self.note_volatile(&name),
+            None => self.unknown(function.span(), &name),
+        }
+    }
+
+    /// Whether a path names a rule: in this package, by an import, or in full.
+    fn is_rule(&self, path: &[String]) -> bool {
+        let Some((first, rest)) = path.split_first() else {
+            return false;
+        };
+        let full = match self.imports.get(first) {
+            Some(import) if import.first().is_some_and(|root| root == "data") => {
+                reference(import.iter().skip(1).chain(rest))
+            }
+            _ if first == "data" => reference(rest.iter()),
+            _ => reference(self.package.iter().chain(path)),
+        };
+        self.analysis.rules.contains(&full)
+    }
+
+    fn note_volatile(&mut self, name: &str) {
+        if purity(name) == Some(Purity::Volatile) && self.analysis.volatile.is_none() {
+            self.analysis.volatile = Some(name.to_owned());
+        }
+    }
+
+    fn unknown(&mut self, span: &Span, name: &str) {
+        self.errors.push(RegoError {
+            code: "rego_type_error",
+            message: format!("undefined function {name}"),
+            file: span.source.file().clone(),
+            row: u64::from(span.line),
+            col: u64::from(span.col),
+        });
+    }
+}

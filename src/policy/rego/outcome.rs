@@ -1,0 +1,241 @@
+//! What an entrypoint's value means for a request: the result forms of opa-envoy-plugin and its
+//! errors. Only `true`, or an object whose `allowed` is `true`, lets a request pass.
+
+use regorus::Value;
+use thiserror::Error;
+
+use crate::attributes::{JsonObject, Pairs};
+
+/// A result, read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outcome {
+    pub allowed: bool,
+    /// A plain `true` or `false`: the reply carries nothing but its status.
+    pub plain: bool,
+    /// To the upstream on allow, to the client on deny.
+    pub headers: Pairs,
+    pub request_headers_to_remove: Vec<String>,
+    pub response_headers_to_add: Pairs,
+    pub query_parameters_to_remove: Vec<String>,
+    pub query_parameters_to_set: Pairs,
+    pub body: Option<String>,
+    pub http_status: Option<u16>,
+    pub dynamic_metadata: Option<JsonObject>,
+}
+
+/// Why a value is no result.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum OutcomeError {
+    #[error("failed to get response status: illegal value for policy evaluation result: {0}")]
+    Type(&'static str),
+    #[error("failed to get response status: unable to determine evaluation result due to missing \"allowed\" key")]
+    AllowedMissing,
+    #[error("failed to get response status: type assertion error, expected allowed to be of type 'boolean' but got '{0}'")]
+    AllowedType(&'static str),
+    #[error("failed to get {what}: {why}")]
+    Member { what: &'static str, why: String },
+}
+
+impl Outcome {
+    /// Reads a value by the rules of `envoyauth/response.go`.
+    pub(super) fn parse(value: &Value) -> Result<Self, OutcomeError> {
+        let members = match value {
+            Value::Bool(allowed) => {
+                return Ok(Self { allowed: *allowed, plain: true, ..Self::default() });
+            }
+            Value::Object(members) => members,
+            other => return Err(OutcomeError::Type(go_type(other))),
+        };
+        let get = |name: &str| members.get(&Value::from(name));
+        let allowed = match get("allowed") {
+            None => return Err(OutcomeError::AllowedMissing),
+            Some(Value::Bool(allowed)) => *allowed,
+            Some(other) => return Err(OutcomeError::AllowedType(go_type(other))),
+        };
+        let mut outcome = Self { allowed, ..Self::default() };
+        outcome.headers = headers(get("headers"), "response headers")?;
+        outcome.dynamic_metadata = get("dynamic_metadata").map(dynamic_metadata).transpose()?;
+        // Members of the other side are not looked at.
+        if allowed {
+            outcome.request_headers_to_remove =
+                strings(get("request_headers_to_remove"), "request headers to remove", "request_headers_to_remove")?;
+            outcome.response_headers_to_add =
+                headers(get("response_headers_to_add"), "response headers to send to client")?;
+            outcome.query_parameters_to_remove = strings(
+                get("query_parameters_to_remove"),
+                "request query parameters to remove",
+                "query_parameters_to_remove",
+            )?;
+            outcome.query_parameters_to_set = query_parameters(get("query_parameters_to_set"))?;
+        } else {
+            outcome.body = get("body").map(body).transpose()?;
+            outcome.http_status = get("http_status").map(http_status).transpose()?;
+        }
+        Ok(outcome)
+    }
+}
+
+fn member(what: &'static str, why: String) -> OutcomeError {
+    OutcomeError::Member { what, why }
+}
+
+/// Rule: an object, or an array of objects, of strings or arrays of strings.
+fn headers(value: Option<&Value>, what: &'static str) -> Result<Pairs, OutcomeError> {
+    let mut pairs = Pairs::new();
+    match value {
+        None => {}
+        Some(Value::Object(_)) => add_headers(value, what, &mut pairs)?,
+        Some(Value::Array(items)) => {
+            for item in items.iter() {
+                add_headers(Some(item), what, &mut pairs)?;
+            }
+        }
+        Some(Value::Set(items)) => {
+            for item in items.iter_sorted() {
+                add_headers(Some(item), what, &mut pairs)?;
+            }
+        }
+        Some(other) => return Err(expected_object(what, "headers", other)),
+    }
+    Ok(pairs)
+}
+
+fn add_headers(value: Option<&Value>, what: &'static str, pairs: &mut Pairs) -> Result<(), OutcomeError> {
+    let Some(Value::Object(members)) = value else {
+        let other = value.unwrap_or(&Value::Null);
+        return Err(expected_object(what, "headers", other));
+    };
+    for (name, value) in members.iter_sorted() {
+        let name = name.as_string().map_or_else(|_| name.to_string(), ToString::to_string);
+        match value {
+            Value::String(text) => pairs.push((name, text.to_string())),
+            Value::Array(_) | Value::Set(_) => {
+                for item in elements(value) {
+                    let Value::String(text) = item else {
+                        let why = format!("invalid value type {} for header '{name}'", go_type(item));
+                        return Err(member(what, why));
+                    };
+                    pairs.push((name.clone(), text.to_string()));
+                }
+            }
+            _ => return Err(member(what, format!("type assertion error for header '{name}'"))),
+        }
+    }
+    Ok(())
+}
+
+fn elements(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Array(items) => items.iter().collect(),
+        Value::Set(items) => items.iter_sorted().collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn expected_object(what: &'static str, name: &str, value: &Value) -> OutcomeError {
+    let got = go_type(value);
+    member(what, format!("type assertion error, expected {name} to be of type 'object' but got '{got}'"))
+}
+
+fn strings(value: Option<&Value>, what: &'static str, name: &str) -> Result<Vec<String>, OutcomeError> {
+    let Some(value) = value else {
+        return Ok(Vec::new());
+    };
+    if !matches!(value, Value::Array(_) | Value::Set(_)) {
+        let got = go_type(value);
+        let why = format!("type assertion error, expected {name} to be of type '[]string' but got '{got}'");
+        return Err(member(what, why));
+    }
+    let text = |item: &Value| match item {
+        Value::String(text) => Ok(text.to_string()),
+        other => {
+            let got = go_type(other);
+            let why = format!("type assertion error, expected {name} value to be of type 'string' but got '{got}'");
+            Err(member(what, why))
+        }
+    };
+    elements(value).into_iter().map(text).collect()
+}
+
+/// Rule: an object of strings or arrays of strings; one parameter a value.
+fn query_parameters(value: Option<&Value>) -> Result<Pairs, OutcomeError> {
+    let what = "request query parameters to set";
+    match value {
+        None => Ok(Pairs::new()),
+        Some(Value::Object(_)) => {
+            let mut pairs = Pairs::new();
+            add_headers(value, what, &mut pairs)?;
+            Ok(pairs)
+        }
+        Some(other) => {
+            let got = go_type(other);
+            let why = format!("type assertion error, expected query_parameters_to_set to be a map but got '{got}'");
+            Err(member(what, why))
+        }
+    }
+}
+
+fn dynamic_metadata(value: &Value) -> Result<JsonObject, OutcomeError> {
+    let what = "dynamic metadata";
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::Object(members)) => Ok(members),
+        Ok(_) => Err(expected_object(what, "dynamic_metadata", value)),
+        Err(error) => Err(member(what, error.to_string())),
+    }
+}
+
+fn body(value: &Value) -> Result<String, OutcomeError> {
+    match value {
+        Value::String(text) => Ok(text.to_string()),
+        other => {
+            let got = go_type(other);
+            let why = format!("type assertion error, expected body to be of type 'string' but got '{got}'");
+            Err(member("response body", why))
+        }
+    }
+}
+
+/// Rule: a whole number that both Go and Envoy know as an HTTP status.
+fn http_status(value: &Value) -> Result<u16, OutcomeError> {
+    let what = "response http status";
+    let Value::Number(number) = value else {
+        let got = go_type(value);
+        let why = format!("type assertion error, expected http_status to be of type 'number' but got '{got}'");
+        return Err(member(what, why));
+    };
+    let code = number.as_u64().and_then(|code| u16::try_from(code).ok());
+    code.filter(|code| is_known_status(*code))
+        .ok_or_else(|| member(what, format!("invalid HTTP status code {}", number.format_decimal())))
+}
+
+fn is_known_status(code: u16) -> bool {
+    matches!(
+        code,
+        100 | 200..=208
+            | 226
+            | 300..=305
+            | 307
+            | 308
+            | 400..=417
+            | 421..=424
+            | 426
+            | 428
+            | 429
+            | 431
+            | 500..=508
+            | 510
+            | 511
+    )
+}
+
+/// The Go type a value has in the plugin, for its messages.
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null | Value::Undefined => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "json.Number",
+        Value::String(_) => "string",
+        Value::Array(_) | Value::Set(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
