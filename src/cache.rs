@@ -61,7 +61,9 @@ impl DecisionCache {
 
     /// How many decisions are remembered, about.
     pub fn len(&self) -> u64 {
-        self.entries.as_ref().map_or(0, moka::sync::Cache::entry_count)
+        self.entries
+            .as_ref()
+            .map_or(0, moka::sync::Cache::entry_count)
     }
 
     pub fn is_empty(&self) -> bool {

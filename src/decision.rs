@@ -103,13 +103,19 @@ impl Decision {
 
     /// Denies with a status and nothing else.
     pub fn deny(status: u16, reason: Reason) -> Self {
-        let denial = Denial { status, ..Denial::default() };
+        let denial = Denial {
+            status,
+            ..Denial::default()
+        };
         Self::new(Reply::Deny(denial), reason)
     }
 
     /// Denies because something failed; such an answer is never remembered.
     pub fn fail(status: u16, reason: Reason) -> Self {
-        Self { cacheable: false, ..Self::deny(status, reason) }
+        Self {
+            cacheable: false,
+            ..Self::deny(status, reason)
+        }
     }
 
     /// Denies because a rule says so.
@@ -119,12 +125,19 @@ impl Decision {
 
     /// Denies because there are ALLOW policies and none of their rules matches.
     pub fn not_allowed() -> Self {
-        Self::deny(403, Reason::new(ReasonKind::NoAllowRule, "no ALLOW rule matched"))
+        Self::deny(
+            403,
+            Reason::new(ReasonKind::NoAllowRule, "no ALLOW rule matched"),
+        )
     }
 
     /// Denies for a token that does not verify, with the answer of Envoy's JWT filter.
     pub fn unauthenticated(refused: &Refused, http: &HttpRequest, status: u16) -> Self {
-        let status = if refused.error.status() == 403 { 403 } else { status };
+        let status = if refused.error.status() == 403 {
+            403
+        } else {
+            status
+        };
         let reason = Reason {
             policy: Some(refused.policy.clone()),
             ..Reason::new(ReasonKind::RequestAuthentication, refused.error.to_string())
@@ -149,8 +162,13 @@ impl Decision {
             body: outcome.body.clone().unwrap_or_default(),
             as_error: false,
         };
-        let mut decision = Self::new(Reply::Deny(denial), Reason::rego(entrypoint, "denied by Rego"));
-        decision.dynamic_metadata.clone_from(&outcome.dynamic_metadata);
+        let mut decision = Self::new(
+            Reply::Deny(denial),
+            Reason::rego(entrypoint, "denied by Rego"),
+        );
+        decision
+            .dynamic_metadata
+            .clone_from(&outcome.dynamic_metadata);
         decision
     }
 
@@ -212,21 +230,27 @@ impl Decision {
     /// Roughly how much memory this holds, in bytes.
     pub fn weight(&self) -> usize {
         let pairs = |pairs: &Pairs| -> usize {
-            pairs.iter().map(|(name, value)| name.len() + value.len() + 48).sum()
+            pairs
+                .iter()
+                .map(|(name, value)| name.len() + value.len() + 48)
+                .sum()
         };
         let reply = match &self.reply {
             Reply::Allow(mutations) => {
                 pairs(&mutations.set_headers)
                     + pairs(&mutations.response_headers)
                     + pairs(&mutations.set_parameters)
-                    + mutations.remove_headers.iter().map(|name| name.len() + 24).sum::<usize>()
+                    + mutations
+                        .remove_headers
+                        .iter()
+                        .map(|name| name.len() + 24)
+                        .sum::<usize>()
             }
             Reply::Deny(denial) => denial.body.len() + pairs(&denial.headers),
         };
-        let metadata = self
-            .dynamic_metadata
-            .as_ref()
-            .map_or(0, |metadata| serde_json::to_string(metadata).map_or(0, |text| 4 * text.len()));
+        let metadata = self.dynamic_metadata.as_ref().map_or(0, |metadata| {
+            serde_json::to_string(metadata).map_or(0, |text| 4 * text.len())
+        });
         size_of::<Self>() + reply + metadata + self.reason.weight()
     }
 }

@@ -85,7 +85,11 @@ impl Recorder {
         if held + weight > MAX_QUEUED_BYTES {
             queue.queued_bytes.fetch_sub(weight, Ordering::Relaxed);
             queue.metrics.log_dropped("buffer_full", 1);
-        } else if queue.sender.try_send(Message::Record(Box::new(record))).is_err() {
+        } else if queue
+            .sender
+            .try_send(Message::Record(Box::new(record)))
+            .is_err()
+        {
             queue.queued_bytes.fetch_sub(weight, Ordering::Relaxed);
             queue.metrics.log_dropped("buffer_full", 1);
         }
@@ -93,7 +97,9 @@ impl Recorder {
 
     /// Waits until everything handed over before is stored.
     pub fn flush(&self, limit: Duration) -> bool {
-        let Some(queue) = &self.queue else { return true };
+        let Some(queue) = &self.queue else {
+            return true;
+        };
         let (done, wait) = mpsc::sync_channel(1);
         queue.sender.send(Message::Flush(done)).is_ok() && wait.recv_timeout(limit).is_ok()
     }
@@ -103,7 +109,11 @@ impl Recorder {
 
 impl DecisionLog {
     /// Opens the log's file and starts its thread.
-    pub fn start(path: &Path, settings: LogSettings, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
+    pub fn start(
+        path: &Path,
+        settings: LogSettings,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
         let mut store = LogStore::open(path)
             .with_context(|| format!("the decision log {} cannot be opened", path.display()))?;
         let reader = Arc::new(LogStore::open_reader(path)?);
@@ -116,7 +126,14 @@ impl DecisionLog {
         let writer_queue = Arc::clone(&queue);
         let writer = std::thread::Builder::new()
             .name("decision-log".to_owned())
-            .spawn(move || Writer { queue: &writer_queue, settings, store: &mut store }.run(&receiver))?;
+            .spawn(move || {
+                Writer {
+                    queue: &writer_queue,
+                    settings,
+                    store: &mut store,
+                }
+                .run(&receiver)
+            })?;
         Ok(Self {
             recorder: Recorder { queue: Some(queue) },
             reader,
@@ -196,7 +213,10 @@ impl Writer<'_> {
     }
 
     fn prune(&self) {
-        if let Err(error) = self.store.prune(self.settings.retention, self.settings.max_bytes) {
+        if let Err(error) = self
+            .store
+            .prune(self.settings.retention, self.settings.max_bytes)
+        {
             tracing::error!(%error, "old decisions could not be removed");
         }
     }

@@ -38,8 +38,16 @@ pub struct Answer {
 }
 
 impl Pdp {
-    pub fn new(snapshot: Arc<ArcSwap<Snapshot>>, recorder: Recorder, metrics: Arc<Metrics>) -> Self {
-        Self { snapshot, recorder, metrics }
+    pub fn new(
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        recorder: Recorder,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            snapshot,
+            recorder,
+            metrics,
+        }
     }
 
     /// The snapshot a check would see now.
@@ -60,7 +68,14 @@ impl Pdp {
             let reason = Reason::new(ReasonKind::InternalError, "the check failed");
             (Arc::new(Decision::fail(500, reason)), false)
         });
-        self.answer(attributes, workload, decision, snapshot.revision, cached, now_ns)
+        self.answer(
+            attributes,
+            workload,
+            decision,
+            snapshot.revision,
+            cached,
+            now_ns,
+        )
     }
 
     /// Denies a request that could not be read, and records that.
@@ -68,7 +83,14 @@ impl Pdp {
         let snapshot = self.snapshot.load();
         let decision = Decision::fail(400, Reason::new(ReasonKind::InvalidRequest, why));
         let workload = Workload::default();
-        self.answer(attributes, workload, Arc::new(decision), snapshot.revision, false, now_ns)
+        self.answer(
+            attributes,
+            workload,
+            Arc::new(decision),
+            snapshot.revision,
+            false,
+            now_ns,
+        )
     }
 
     fn answer(
@@ -81,7 +103,11 @@ impl Pdp {
         now_ns: i64,
     ) -> Answer {
         let id = Uuid::new_v4();
-        self.metrics.decided(decision.effect().as_str(), decision.reason.kind.as_str(), cached);
+        self.metrics.decided(
+            decision.effect().as_str(),
+            decision.reason.kind.as_str(),
+            cached,
+        );
         self.recorder.record(Record {
             id,
             time_ns: now_ns,
@@ -91,7 +117,12 @@ impl Pdp {
             workload,
             attributes,
         });
-        Answer { decision, id, revision, cached }
+        Answer {
+            decision,
+            id,
+            revision,
+            cached,
+        }
     }
 }
 
@@ -105,14 +136,22 @@ fn decide(
     let policies = &snapshot.policies;
     if let Err(why) = check_form(attributes) {
         let reason = Reason::new(ReasonKind::InvalidRequest, why);
-        return (Arc::new(Decision::fail(400, reason).about(attributes, None)), false);
+        return (
+            Arc::new(Decision::fail(400, reason).about(attributes, None)),
+            false,
+        );
     }
     let attached = match policies.native.attached(workload) {
         Some(attached) => attached,
         None if policies.settings.unknown_workload == UnknownWorkload::MeshPolicies => {
             policies.native.mesh_wide()
         }
-        None => return (Arc::new(unknown_workload(workload).about(attributes, None)), false),
+        None => {
+            return (
+                Arc::new(unknown_workload(workload).about(attributes, None)),
+                false,
+            );
+        }
     };
     let now = u64::try_from(now_ns / 1_000_000_000).unwrap_or(0);
     let rego_reads = policies.rego.as_ref().map(|rego| rego.reads());
@@ -154,8 +193,14 @@ fn evaluate(
         },
         None => Authenticated::default(),
     };
-    let principal = authenticated.token.as_ref().and_then(|token| token.principal());
-    let holds_until = authenticated.token.as_ref().and_then(|token| token.accepted_until());
+    let principal = authenticated
+        .token
+        .as_ref()
+        .and_then(|token| token.principal());
+    let holds_until = authenticated
+        .token
+        .as_ref()
+        .and_then(|token| token.accepted_until());
     let facts = Facts {
         attributes,
         peer: PeerIdentity::new(attributes.source_principal()),
@@ -178,10 +223,16 @@ fn evaluate(
     if let Some(policies) = &policies.rego {
         match policies.ask(attributes, now_ns) {
             Ok(outcome) if outcome.allowed => rego = Some((outcome, policies.entrypoint())),
-            Ok(outcome) => return denied(Decision::denied_by_rego(&outcome, policies.entrypoint())),
+            Ok(outcome) => {
+                return denied(Decision::denied_by_rego(&outcome, policies.entrypoint()));
+            }
             Err(error) => {
                 let as_error = settings.on_error == OnError::Error;
-                return denied(Decision::rego_failed(&error, policies.entrypoint(), as_error));
+                return denied(Decision::rego_failed(
+                    &error,
+                    policies.entrypoint(),
+                    as_error,
+                ));
             }
         }
     }
@@ -192,7 +243,10 @@ fn evaluate(
         return denied(Decision::not_allowed());
     }
     if policies.is_empty() && settings.default_action == crate::policy::DefaultAction::Deny {
-        return denied(Decision::deny(403, Reason::new(ReasonKind::NoPolicy, "no policy is loaded")));
+        return denied(Decision::deny(
+            403,
+            Reason::new(ReasonKind::NoPolicy, "no policy is loaded"),
+        ));
     }
     conclude(Grounds {
         rule,
@@ -213,9 +267,16 @@ fn check_form(attributes: &Attributes) -> Result<(), String> {
         return Ok(());
     };
     if let Some(name) = http.headers.invalid() {
-        return Err(format!("header `{}` holds NUL, CR or LF", name.escape_debug()));
+        return Err(format!(
+            "header `{}` holds NUL, CR or LF",
+            name.escape_debug()
+        ));
     }
-    for (what, text) in [("method", &http.method), ("path", &http.path), ("host", &http.host)] {
+    for (what, text) in [
+        ("method", &http.method),
+        ("path", &http.path),
+        ("host", &http.host),
+    ] {
         if has_control(text) {
             return Err(format!("the {what} holds control characters"));
         }
@@ -224,7 +285,11 @@ fn check_form(attributes: &Attributes) -> Result<(), String> {
 }
 
 fn unknown_workload(workload: &Workload) -> Decision {
-    let missing = if workload.namespace.is_none() { "namespace" } else { "labels" };
+    let missing = if workload.namespace.is_none() {
+        "namespace"
+    } else {
+        "labels"
+    };
     let why = format!(
         "the workload's {missing} is not known: set `mesh.default_workload`, \
          or context extensions `doorward.namespace` and `doorward.labels` in the proxy"

@@ -6,3 +6,11 @@ mod metrics;
 
 pub use logging::{LogFormat, init as init_logging};
 pub use metrics::Metrics;
+
+/// Nanoseconds since 1970: the one place that reads the wall clock for decisions.
+pub fn unix_nanos() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+    })
+}

@@ -195,7 +195,10 @@ impl Encoder {
                 self.text(path);
                 self.number(u64::from(*mode));
             }
-            Address::EnvoyInternal { server_listener_name, endpoint_id } => {
+            Address::EnvoyInternal {
+                server_listener_name,
+                endpoint_id,
+            } => {
                 self.0.push(3);
                 self.optional(server_listener_name.as_deref(), Self::text);
                 self.text(endpoint_id);

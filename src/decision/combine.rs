@@ -31,9 +31,10 @@ pub fn conclude(grounds: Grounds<'_>) -> Decision {
         }
         (None, Some((_, entrypoint))) => Reason::rego(entrypoint, "allowed by Rego"),
         (None, None) => match grounds.default_action {
-            DefaultAction::Allow => {
-                Reason::new(ReasonKind::DefaultAction, "no policy applies and the default is allow")
-            }
+            DefaultAction::Allow => Reason::new(
+                ReasonKind::DefaultAction,
+                "no policy applies and the default is allow",
+            ),
             DefaultAction::Deny => {
                 let why = "no policy applies and the default is deny";
                 return Decision::deny(403, Reason::new(ReasonKind::DefaultAction, why));
@@ -51,7 +52,9 @@ pub fn conclude(grounds: Grounds<'_>) -> Decision {
         .token
         .as_ref()
         .and_then(crate::identity::VerifiedToken::accepted_until);
-    let metadata = outcome.as_ref().and_then(|outcome| outcome.dynamic_metadata.clone());
+    let metadata = outcome
+        .as_ref()
+        .and_then(|outcome| outcome.dynamic_metadata.clone());
     let mut decision = Decision::new(Reply::Allow(merge(grounds.authenticated, outcome)), reason);
     decision.holds_until = holds_until;
     decision.dynamic_metadata = metadata;
@@ -71,16 +74,27 @@ fn merge(authenticated: Authenticated, outcome: Option<Outcome>) -> Mutations {
     let is_free = |name: &str| !governed.contains(&name.to_ascii_lowercase());
 
     let mut set_headers = authenticated.set_headers;
-    set_headers.extend(outcome.headers.into_iter().filter(|(name, _)| is_free(name)));
-    let set: BTreeSet<String> =
-        set_headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    set_headers.extend(
+        outcome
+            .headers
+            .into_iter()
+            .filter(|(name, _)| is_free(name)),
+    );
+    let set: BTreeSet<String> = set_headers
+        .iter()
+        .map(|(name, _)| name.to_ascii_lowercase())
+        .collect();
 
     // A name both set and removed would end removed; the removal gives way.
     let removed = outcome
         .request_headers_to_remove
         .into_iter()
         .filter(|name| is_free(name) && !set.contains(&name.to_ascii_lowercase()));
-    let remove_headers = authenticated.remove_headers.into_iter().chain(removed).collect();
+    let remove_headers = authenticated
+        .remove_headers
+        .into_iter()
+        .chain(removed)
+        .collect();
 
     let mut remove_parameters: Vec<String> = authenticated.remove_parameters.into_iter().collect();
     remove_parameters.extend(outcome.query_parameters_to_remove);
@@ -111,8 +125,14 @@ pub(super) fn client_headers(headers: &Pairs) -> Pairs {
 /// A header that cannot be sent upstream fails the check: leaving it out could let a client's own
 /// copy through. The request line is not Rego's to change.
 fn check_upstream_headers(outcome: &Outcome) -> Result<(), String> {
-    let removed = outcome.request_headers_to_remove.iter().map(|name| (name.as_str(), ""));
-    let set = outcome.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let removed = outcome
+        .request_headers_to_remove
+        .iter()
+        .map(|name| (name.as_str(), ""));
+    let set = outcome
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
     for (name, value) in set.chain(removed) {
         if name.starts_with(':') || name.eq_ignore_ascii_case("host") {
             return Err(format!("a policy may not change `{name}`"));
@@ -129,5 +149,7 @@ fn is_header(name: &str, value: &str) -> bool {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty()
         && name.bytes().all(is_token)
-        && value.bytes().all(|byte| byte == b'\t' || !byte.is_ascii_control())
+        && value
+            .bytes()
+            .all(|byte| byte == b'\t' || !byte.is_ascii_control())
 }

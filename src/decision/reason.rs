@@ -68,7 +68,10 @@ impl Reason {
         Self {
             policy: Some(format!("{}/{}", rule.namespace, rule.policy)),
             rule: Some(rule.index),
-            ..Self::new(ReasonKind::AuthorizationPolicy, format!("{action} rule matched"))
+            ..Self::new(
+                ReasonKind::AuthorizationPolicy,
+                format!("{action} rule matched"),
+            )
         }
     }
 

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 /// What stands in place of a secret.
-pub const MASKED: &str = "**";
+pub(super) const MASKED: &str = "**";
 /// Header names whose values are never shown.
 const HEADERS: [&str; 6] = [
     "authorization",
@@ -16,7 +16,15 @@ const HEADERS: [&str; 6] = [
 ];
 /// Parts of names that give a secret away.
 const PARTS: [&str; 9] = [
-    "token", "secret", "password", "passwd", "api-key", "api_key", "apikey", "signature", "credential",
+    "token",
+    "secret",
+    "password",
+    "passwd",
+    "api-key",
+    "api_key",
+    "apikey",
+    "signature",
+    "credential",
 ];
 /// Parameter names besides: OAuth codes, signed URLs.
 const PARAMETERS: [&str; 5] = ["code", "sig", "key", "auth", "jwt"];
@@ -62,7 +70,9 @@ impl Mask {
         let parts: Vec<_> = query
             .split('&')
             .map(|pair| match pair.split_once('=') {
-                Some((name, value)) if self.hides(&decoded(name), &PARAMETERS) || looks_like_token(value) => {
+                Some((name, value))
+                    if self.hides(&decoded(name), &PARAMETERS) || looks_like_token(value) =>
+                {
                     Cow::Owned(format!("{name}={MASKED}"))
                 }
                 None if looks_like_token(pair) => Cow::Borrowed(MASKED),

@@ -74,16 +74,28 @@ impl Filter {
     }
 
     /// Conditions and their values.
-    pub(super) fn conditions(&self, now: Timestamp) -> Result<Vec<(&'static str, SqlValue)>, QueryError> {
+    pub(super) fn conditions(
+        &self,
+        now: Timestamp,
+    ) -> Result<Vec<(&'static str, SqlValue)>, QueryError> {
         let mut conditions: Vec<(&'static str, SqlValue)> = Vec::new();
         if let Some(since) = &self.since {
-            conditions.push(("time_ns >= ?", SqlValue::Integer(instant("since", since, now)?)));
+            conditions.push((
+                "time_ns >= ?",
+                SqlValue::Integer(instant("since", since, now)?),
+            ));
         }
         if let Some(until) = &self.until {
-            conditions.push(("time_ns < ?", SqlValue::Integer(instant("until", until, now)?)));
+            conditions.push((
+                "time_ns < ?",
+                SqlValue::Integer(instant("until", until, now)?),
+            ));
         }
         if let Some(effect) = self.effect {
-            conditions.push(("effect = ?", SqlValue::Integer(i64::from(effect == Effect::Allow))));
+            conditions.push((
+                "effect = ?",
+                SqlValue::Integer(i64::from(effect == Effect::Allow)),
+            ));
         }
         let texts = [
             ("principal = ?", &self.principal),
@@ -97,9 +109,16 @@ impl Filter {
                 conditions.push((condition, SqlValue::Text(text.clone())));
             }
         }
-        match self.path.as_deref().map(|path| (path.strip_suffix('*'), path)) {
+        match self
+            .path
+            .as_deref()
+            .map(|path| (path.strip_suffix('*'), path))
+        {
             Some((Some(prefix), _)) => {
-                conditions.push(("substr(path, 1, length(?)) = ?", SqlValue::Twice(prefix.to_owned())));
+                conditions.push((
+                    "substr(path, 1, length(?)) = ?",
+                    SqlValue::Twice(prefix.to_owned()),
+                ));
             }
             Some((None, path)) => conditions.push(("path = ?", SqlValue::Text(path.to_owned()))),
             None => {}
@@ -130,7 +149,10 @@ pub(super) enum SqlValue {
 }
 
 fn parameter(name: &'static str, why: impl Into<String>) -> QueryError {
-    QueryError::Parameter { name, why: why.into() }
+    QueryError::Parameter {
+        name,
+        why: why.into(),
+    }
 }
 
 /// RFC 3339, or how long ago (`15m`, `2h`, `7d`), as nanoseconds since 1970.
@@ -138,9 +160,14 @@ fn instant(name: &'static str, text: &str, now: Timestamp) -> Result<i64, QueryE
     let time = match text.parse::<Timestamp>() {
         Ok(time) => time,
         Err(_) => {
-            let ago = duration(text)
-                .ok_or_else(|| parameter(name, "is neither an RFC 3339 time nor a duration such as `15m`"))?;
-            now.checked_sub(ago).map_err(|error| parameter(name, error.to_string()))?
+            let ago = duration(text).ok_or_else(|| {
+                parameter(
+                    name,
+                    "is neither an RFC 3339 time nor a duration such as `15m`",
+                )
+            })?;
+            now.checked_sub(ago)
+                .map_err(|error| parameter(name, error.to_string()))?
         }
     };
     i64::try_from(time.as_nanosecond()).map_err(|_| parameter(name, "is out of range"))

@@ -51,11 +51,19 @@ pub struct Entry {
 impl Record {
     /// Drops what is not recorded, so that it takes no memory while waiting.
     pub(super) fn shed_bodies(&mut self) {
-        if let Some(http) = self.attributes.request.as_mut().and_then(|request| request.http.as_mut()) {
+        if let Some(http) = self
+            .attributes
+            .request
+            .as_mut()
+            .and_then(|request| request.http.as_mut())
+        {
             http.body = String::new();
             http.raw_body = Bytes::new();
         }
-        for peer in [&mut self.attributes.source, &mut self.attributes.destination] {
+        for peer in [
+            &mut self.attributes.source,
+            &mut self.attributes.destination,
+        ] {
             if let Some(peer) = peer {
                 peer.certificate = String::new();
             }
@@ -73,7 +81,11 @@ impl Record {
         let decision = &self.decision;
         let http = self.attributes.http();
         let trace_id = http.and_then(trace_id);
-        let policy = decision.reason.policy.clone().or_else(|| decision.reason.entrypoint.clone());
+        let policy = decision
+            .reason
+            .policy
+            .clone()
+            .or_else(|| decision.reason.entrypoint.clone());
         let principal = decision.peer_principal.as_deref().map(clip);
         let request_principal = decision.request_principal.as_deref().map(clip);
         let mut shown = json!({
@@ -90,9 +102,15 @@ impl Record {
         members.some("request_principal", request_principal.clone());
         members.some("workload", workload(&self.workload));
         members.some("source", self.attributes.source.as_ref().and_then(address));
-        members.some("destination", self.attributes.destination.as_ref().and_then(address));
+        members.some(
+            "destination",
+            self.attributes.destination.as_ref().and_then(address),
+        );
         members.some("request", http.map(|http| request(http, mask)));
-        members.some("request_id", http.and_then(|http| header(http, "x-request-id")));
+        members.some(
+            "request_id",
+            http.and_then(|http| header(http, "x-request-id")),
+        );
         members.some("trace_id", trace_id.clone());
         Entry {
             id: self.id,
@@ -152,16 +170,24 @@ fn workload(workload: &Workload) -> Option<Value> {
     members.some(
         "labels",
         workload.labels.as_ref().map(|labels| {
-            labels.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect::<Value>()
+            labels
+                .iter()
+                .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
+                .collect::<Value>()
         }),
     );
-    shown.as_object().is_some_and(|shown| !shown.is_empty()).then_some(shown)
+    shown
+        .as_object()
+        .is_some_and(|shown| !shown.is_empty())
+        .then_some(shown)
 }
 
 fn address(peer: &Peer) -> Option<String> {
     match peer.address.as_ref()? {
         Address::Socket(socket) => Some(match &socket.port {
-            Some(Port::Value(port)) if socket.address.contains(':') => format!("[{}]:{port}", clip(&socket.address)),
+            Some(Port::Value(port)) if socket.address.contains(':') => {
+                format!("[{}]:{port}", clip(&socket.address))
+            }
             Some(Port::Value(port)) => format!("{}:{port}", clip(&socket.address)),
             Some(Port::Named(name)) => format!("{}:{}", clip(&socket.address), clip(name)),
             None => clip(&socket.address),
@@ -184,7 +210,9 @@ fn trace_id(http: &HttpRequest) -> Option<String> {
 }
 
 fn rfc3339(time_ns: i64) -> String {
-    Timestamp::from_nanosecond(i128::from(time_ns)).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
+    Timestamp::from_nanosecond(i128::from(time_ns))
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .to_string()
 }
 
 /// Cuts a text at a character boundary.

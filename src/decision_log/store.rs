@@ -63,20 +63,29 @@ impl LogStore {
                 connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             }
             SCHEMA_VERSION => {}
-            newer => anyhow::bail!("its schema version {newer} is not {SCHEMA_VERSION}, which this version knows"),
+            newer => anyhow::bail!(
+                "its schema version {newer} is not {SCHEMA_VERSION}, which this version knows"
+            ),
         }
-        Ok(Self { connection: Mutex::new(connection) })
+        Ok(Self {
+            connection: Mutex::new(connection),
+        })
     }
 
     /// Opens the file for queries.
     pub fn open_reader(path: &Path) -> anyhow::Result<Self> {
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         connection.busy_timeout(Duration::from_secs(5))?;
-        Ok(Self { connection: Mutex::new(connection) })
+        Ok(Self {
+            connection: Mutex::new(connection),
+        })
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Connection) -> T) -> T {
-        act(&mut self.connection.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Stores entries in one transaction.
@@ -146,17 +155,25 @@ impl LogStore {
         let mut rows = self.with(|connection| -> rusqlite::Result<Vec<(i64, String)>> {
             limit_time(connection)?;
             let mut statement = connection.prepare_cached(&statement)?;
-            let rows = statement.query_map(params_from_iter(values), |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let rows = statement.query_map(params_from_iter(values), |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
             rows.collect()
         })?;
         let has_more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
-        let next_cursor = rows.last().filter(|_| has_more).map(|(seq, _)| Cursor(*seq).to_string());
+        let next_cursor = rows
+            .last()
+            .filter(|_| has_more)
+            .map(|(seq, _)| Cursor(*seq).to_string());
         let decisions = rows
             .into_iter()
             .map(|(_, shown)| serde_json::from_str(&shown))
             .collect::<Result<Vec<Value>, _>>()?;
-        Ok(Page { decisions, next_cursor })
+        Ok(Page {
+            decisions,
+            next_cursor,
+        })
     }
 }
 

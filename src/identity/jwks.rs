@@ -123,7 +123,10 @@ impl KeySet {
 
     /// Ids of all keys, for status reports.
     pub fn key_ids(&self) -> HashSet<&str> {
-        self.keys.iter().filter_map(|key| key.kid.as_deref()).collect()
+        self.keys
+            .iter()
+            .filter_map(|key| key.kid.as_deref())
+            .collect()
     }
 }
 
@@ -158,7 +161,11 @@ impl VerificationKey {
             None => None,
             Some(name) => match name.parse() {
                 Ok(bound) if algorithms.contains(&bound) => Some(bound),
-                _ => return Err(format!("is bound to algorithm `{name}`, which is not its own")),
+                _ => {
+                    return Err(format!(
+                        "is bound to algorithm `{name}`, which is not its own"
+                    ));
+                }
             },
         };
         Ok(Self {
@@ -188,7 +195,8 @@ impl VerificationKey {
             ("oct", _) => Err("is symmetric".to_owned()),
             (kty, crv) => Err(format!(
                 "has type `{kty}`{}, which is not supported",
-                crv.map(|crv| format!(" with curve `{crv}`")).unwrap_or_default()
+                crv.map(|crv| format!(" with curve `{crv}`"))
+                    .unwrap_or_default()
             )),
         }
     }
@@ -215,7 +223,10 @@ fn member(value: Option<&String>, name: &str) -> Result<Vec<u8>, String> {
 
 fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), String> {
     let significant = n.iter().skip_while(|byte| **byte == 0);
-    let leading = significant.clone().next().map_or(8, |byte| byte.leading_zeros() as usize);
+    let leading = significant
+        .clone()
+        .next()
+        .map_or(8, |byte| byte.leading_zeros() as usize);
     let bits = (significant.count() * 8).saturating_sub(leading);
     if !RSA_BITS.contains(&bits) {
         return Err(format!("has a modulus of {bits} bits"));

@@ -121,9 +121,15 @@ impl Verifier {
         let always = ["scope", "permission"].map(str::to_owned);
         Self {
             issuer: issuer.to_owned(),
-            audiences: audiences.iter().map(|audience| bare_audience(audience).to_owned()).collect(),
+            audiences: audiences
+                .iter()
+                .map(|audience| bare_audience(audience).to_owned())
+                .collect(),
             keys,
-            space_delimited: always.into_iter().chain(space_delimited.iter().cloned()).collect(),
+            space_delimited: always
+                .into_iter()
+                .chain(space_delimited.iter().cloned())
+                .collect(),
         }
     }
 
@@ -154,24 +160,41 @@ impl Verifier {
         // Rule: without configured audiences none is checked; else one of the token's must be
         // among them, scheme and one trailing slash left aside.
         let allowed = self.audiences.is_empty()
-            || token
-                .audiences
-                .iter()
-                .any(|audience| self.audiences.iter().any(|own| own == bare_audience(audience)));
-        if allowed { Ok(()) } else { Err(TokenError::Audience) }
+            || token.audiences.iter().any(|audience| {
+                self.audiences
+                    .iter()
+                    .any(|own| own == bare_audience(audience))
+            });
+        if allowed {
+            Ok(())
+        } else {
+            Err(TokenError::Audience)
+        }
     }
 
     fn check_signature(&self, token: &Unverified<'_>) -> Result<(), TokenError> {
         let mut tried = 0;
-        for key in self.keys.candidates(token.kid.as_deref(), token.algorithm).take(MAX_CANDIDATES) {
+        for key in self
+            .keys
+            .candidates(token.kid.as_deref(), token.algorithm)
+            .take(MAX_CANDIDATES)
+        {
             tried += 1;
-            let verified =
-                crypto::verify(token.signature, token.signed.as_bytes(), &key.key, token.algorithm);
+            let verified = crypto::verify(
+                token.signature,
+                token.signed.as_bytes(),
+                &key.key,
+                token.algorithm,
+            );
             if verified.is_ok_and(|verified| verified) {
                 return Ok(());
             }
         }
-        Err(if tried == 0 { TokenError::NoKey } else { TokenError::Signature })
+        Err(if tried == 0 {
+            TokenError::NoKey
+        } else {
+            TokenError::Signature
+        })
     }
 }
 
@@ -202,7 +225,9 @@ impl<'a> Unverified<'a> {
         }
         let (algorithm, kid) = parse_header(header)?;
 
-        let json = URL_SAFE_NO_PAD.decode(payload).map_err(|_| TokenError::PayloadBase64)?;
+        let json = URL_SAFE_NO_PAD
+            .decode(payload)
+            .map_err(|_| TokenError::PayloadBase64)?;
         let claims = Claims::parse(&json).ok_or(TokenError::PayloadJson)?;
         let issuer = string(&claims, "iss")?;
         let subject = string(&claims, "sub")?;
@@ -212,8 +237,12 @@ impl<'a> Unverified<'a> {
         string(&claims, "jti")?;
         let audiences = audiences(&claims)?;
 
-        let signed = token.get(..header.len() + 1 + payload.len()).ok_or(TokenError::Format)?;
-        URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenError::SignatureBase64)?;
+        let signed = token
+            .get(..header.len() + 1 + payload.len())
+            .ok_or(TokenError::Format)?;
+        URL_SAFE_NO_PAD
+            .decode(signature)
+            .map_err(|_| TokenError::SignatureBase64)?;
         Ok(Self {
             signed,
             payload,
@@ -231,7 +260,10 @@ impl<'a> Unverified<'a> {
 
     fn check_times(&self, now: u64) -> Result<(), TokenError> {
         // Rule: `nbf` first; a missing `exp`, and 0, never expire.
-        if self.not_before.is_some_and(|not_before| now.saturating_add(CLOCK_SKEW) < not_before) {
+        if self
+            .not_before
+            .is_some_and(|not_before| now.saturating_add(CLOCK_SKEW) < not_before)
+        {
             return Err(TokenError::NotYetValid);
         }
         let expires = self.expires.filter(|expires| *expires != 0);
@@ -243,12 +275,16 @@ impl<'a> Unverified<'a> {
 }
 
 fn parse_header(header: &str) -> Result<(Algorithm, Option<String>), TokenError> {
-    let json = URL_SAFE_NO_PAD.decode(header).map_err(|_| TokenError::HeaderBase64)?;
+    let json = URL_SAFE_NO_PAD
+        .decode(header)
+        .map_err(|_| TokenError::HeaderBase64)?;
     let header = Claims::parse(&json).ok_or(TokenError::HeaderJson)?;
     let Some(Value::String(algorithm)) = header.get("alg") else {
         return Err(TokenError::AlgorithmMissing);
     };
-    let algorithm = algorithm.parse().map_err(|_| TokenError::AlgorithmUnsupported)?;
+    let algorithm = algorithm
+        .parse()
+        .map_err(|_| TokenError::AlgorithmUnsupported)?;
     let kid = match header.get("kid") {
         None => None,
         Some(Value::String(kid)) => Some(kid.clone()),
@@ -281,7 +317,9 @@ fn seconds(claims: &Claims, name: &'static str) -> Result<Option<u64>, TokenErro
     if let Some(seconds) = number.as_u64() {
         return Ok(Some(seconds));
     }
-    let float = number.as_f64().filter(|float| (0.0..9.2e18).contains(float));
+    let float = number
+        .as_f64()
+        .filter(|float| (0.0..9.2e18).contains(float));
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -298,7 +336,11 @@ fn audiences(claims: &Claims) -> Result<Vec<String>, TokenError> {
         Some(Value::String(audience)) => Ok(vec![audience.clone()]),
         Some(Value::Array(items)) => items
             .iter()
-            .map(|item| item.as_str().map(str::to_owned).ok_or(TokenError::AudienceType))
+            .map(|item| {
+                item.as_str()
+                    .map(str::to_owned)
+                    .ok_or(TokenError::AudienceType)
+            })
             .collect(),
         Some(_) => Err(TokenError::AudienceType),
     }
@@ -314,7 +356,10 @@ impl VerifiedToken {
     /// `iss/sub`, if the token has both and neither is empty.
     pub fn principal(&self) -> Option<String> {
         let issuer = self.issuer.as_deref().filter(|issuer| !issuer.is_empty())?;
-        let subject = self.subject.as_deref().filter(|subject| !subject.is_empty())?;
+        let subject = self
+            .subject
+            .as_deref()
+            .filter(|subject| !subject.is_empty())?;
         Some(format!("{issuer}/{subject}"))
     }
 

@@ -51,7 +51,8 @@ impl<'a> SpiffeId<'a> {
         }
         // Rule: segments are not empty, not `.` or `..`; no trailing slash.
         let valid_segment = |segment: &str| {
-            let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+            let valid =
+                |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
             !matches!(segment, "" | "." | "..") && segment.bytes().all(valid)
         };
         if !path.is_empty() && !path.split('/').skip(1).all(valid_segment) {
@@ -68,7 +69,13 @@ impl<'a> SpiffeId<'a> {
     /// Namespace and service account, if the path has Istio's layout.
     pub fn workload(&self) -> Option<(&'a str, &'a str)> {
         let mut parts = self.path.split('/').skip(1);
-        match (parts.next(), parts.next(), parts.next(), parts.next(), parts.next()) {
+        match (
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+        ) {
             (Some("ns"), Some(namespace), Some("sa"), Some(account), None) => {
                 Some((namespace, account))
             }

@@ -94,18 +94,26 @@ impl NativePolicies {
                 problems.extend(found.into_iter().map(|problem| (resource, problem)));
             }
         }
-        if problems.is_empty() { Ok(policies) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(policies)
+        } else {
+            Err(problems)
+        }
     }
 
     fn add(&mut self, resource: &Resource, mesh: &MeshSettings) -> Result<(), Vec<Problem>> {
-        let scope = self.by_namespace.entry(resource.id.namespace.clone()).or_default();
+        let scope = self
+            .by_namespace
+            .entry(resource.id.namespace.clone())
+            .or_default();
         let selects_all = match &resource.spec {
             Spec::AuthorizationPolicy(spec) => {
                 let mut policy = compile::compile(resource, spec, &mesh.trust_domains)?;
                 let rules = std::mem::take(&mut policy.rules);
                 let selects_all = policy.selector.is_empty();
                 scope.authorization.push(self.authorization.len());
-                self.authorization.push((policy, rules.into_iter().map(Arc::new).collect()));
+                self.authorization
+                    .push((policy, rules.into_iter().map(Arc::new).collect()));
                 selects_all
             }
             Spec::RequestAuthentication(spec) => {
@@ -134,7 +142,10 @@ impl NativePolicies {
         match (&workload.namespace, &workload.labels) {
             (Some(namespace), Some(labels)) => {
                 let key = (namespace.clone(), labels.clone());
-                Some(self.remembered.get_with(key, || Arc::new(self.find(namespace, Some(labels)))))
+                Some(
+                    self.remembered
+                        .get_with(key, || Arc::new(self.find(namespace, Some(labels)))),
+                )
             }
             _ if self.needs_workload => None,
             _ => Some(self.mesh_wide()),
@@ -144,7 +155,8 @@ impl NativePolicies {
     /// Policies of the root namespace without selector: those of every workload.
     pub fn mesh_wide(&self) -> Arc<Attached> {
         let key = (String::new(), Pairs::new());
-        self.remembered.get_with(key, || Arc::new(self.find("", None)))
+        self.remembered
+            .get_with(key, || Arc::new(self.find("", None)))
     }
 
     /// Rule: policies of the root namespace and of the workload's own, if they select its labels.
@@ -157,16 +169,25 @@ impl NativePolicies {
         if namespace != self.root_namespace {
             scopes.push(namespace);
         }
-        for scope in scopes.into_iter().filter_map(|name| self.by_namespace.get(name)) {
+        for scope in scopes
+            .into_iter()
+            .filter_map(|name| self.by_namespace.get(name))
+        {
             let selected = |selector: &selector::Selector| match labels {
                 Some(labels) => selector.selects(labels),
                 None => selector.is_empty(),
             };
-            let policies = scope.authorization.iter().filter_map(|at| self.authorization.get(*at));
+            let policies = scope
+                .authorization
+                .iter()
+                .filter_map(|at| self.authorization.get(*at));
             for (policy, rules) in policies.filter(|(policy, _)| selected(&policy.selector)) {
                 attached.add(policy.action, rules);
             }
-            let authentication = scope.authentication.iter().filter_map(|at| self.authentication.get(*at));
+            let authentication = scope
+                .authentication
+                .iter()
+                .filter_map(|at| self.authentication.get(*at));
             for found in authentication.filter(|found| selected(&found.selector)) {
                 attached.authentication.extend(found.rules.iter().cloned());
             }
@@ -202,11 +223,17 @@ impl Attached {
 
     /// The first DENY rule that matches.
     pub fn denied_by(&self, facts: &Facts<'_>) -> Option<&CompiledRule> {
-        self.deny.iter().find(|rule| rule.matches(facts)).map(Arc::as_ref)
+        self.deny
+            .iter()
+            .find(|rule| rule.matches(facts))
+            .map(Arc::as_ref)
     }
 
     /// The first ALLOW rule that matches.
     pub fn allowed_by(&self, facts: &Facts<'_>) -> Option<&CompiledRule> {
-        self.allow.iter().find(|rule| rule.matches(facts)).map(Arc::as_ref)
+        self.allow
+            .iter()
+            .find(|rule| rule.matches(facts))
+            .map(Arc::as_ref)
     }
 }

@@ -148,7 +148,10 @@ impl Data {
     /// Puts the document under a path: `data.a.b` for `["a", "b"]`.
     pub fn nested_under(self, path: &[&str]) -> Self {
         let wrap = |inner, name: &&str| {
-            Value::from(std::collections::BTreeMap::from([(Value::from(*name), inner)]))
+            Value::from(std::collections::BTreeMap::from([(
+                Value::from(*name),
+                inner,
+            )]))
         };
         Self(path.iter().rev().fold(self.0, wrap))
     }

@@ -236,7 +236,11 @@ impl Resource {
                 Err(problem) => problems.push(problem),
             }
         }
-        if problems.is_empty() { Ok(resources) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(resources)
+        } else {
+            Err(problems)
+        }
     }
 
     /// Reads one object.
@@ -323,7 +327,9 @@ fn refuse_annotations(
 
 /// Names go into policy ids and log lines: nothing but what Kubernetes allows.
 fn is_name(name: &str) -> bool {
-    let valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    let valid = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
+    };
     (1..=253).contains(&name.len()) && name.bytes().all(valid)
 }
 

@@ -74,23 +74,65 @@ impl Default for Metrics {
         };
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the running program", build);
-        registry.register("decisions", "Decisions by effect and kind of reason", metrics.decisions.clone());
-        registry.register("decision_cache", "Decisions answered from memory (hit) or made (miss)", metrics.cache.clone());
-        registry.register_with_unit("check_duration", "Time from a decoded question to its answer", Unit::Seconds, check_duration);
-        registry.register("panics", "Checks that failed by a panic", metrics.panics.clone());
-        registry.register("undecodable_requests", "Questions that were no valid protobuf", metrics.undecodable.clone());
-        registry.register("decision_log_written", "Decisions stored in the decision log", metrics.log_written.clone());
-        registry.register("decision_log_dropped", "Decisions lost to the decision log", metrics.log_dropped.clone());
-        registry.register("activations", "Attempts to change policy, by result", metrics.activations.clone());
-        registry.register("snapshot_revision", "Revision of the active snapshot", metrics.revision.clone());
-        Self { registry, ..metrics }
+        registry.register(
+            "decisions",
+            "Decisions by effect and kind of reason",
+            metrics.decisions.clone(),
+        );
+        registry.register(
+            "decision_cache",
+            "Decisions answered from memory (hit) or made (miss)",
+            metrics.cache.clone(),
+        );
+        registry.register_with_unit(
+            "check_duration",
+            "Time from a decoded question to its answer",
+            Unit::Seconds,
+            check_duration,
+        );
+        registry.register(
+            "panics",
+            "Checks that failed by a panic",
+            metrics.panics.clone(),
+        );
+        registry.register(
+            "undecodable_requests",
+            "Questions that were no valid protobuf",
+            metrics.undecodable.clone(),
+        );
+        registry.register(
+            "decision_log_written",
+            "Decisions stored in the decision log",
+            metrics.log_written.clone(),
+        );
+        registry.register(
+            "decision_log_dropped",
+            "Decisions lost to the decision log",
+            metrics.log_dropped.clone(),
+        );
+        registry.register(
+            "activations",
+            "Attempts to change policy, by result",
+            metrics.activations.clone(),
+        );
+        registry.register(
+            "snapshot_revision",
+            "Revision of the active snapshot",
+            metrics.revision.clone(),
+        );
+        Self {
+            registry,
+            ..metrics
+        }
     }
 }
 
 impl Metrics {
     /// Counts a decision.
     pub fn decided(&self, effect: &'static str, reason: &'static str, cached: bool) {
-        self.decisions.get_or_create(&DecisionLabels { effect, reason }).inc();
+        self.decisions
+            .get_or_create(&DecisionLabels { effect, reason })
+            .inc();
         let result = if cached { "hit" } else { "miss" };
         self.cache.get_or_create(&CacheLabels { result }).inc();
     }
@@ -101,12 +143,16 @@ impl Metrics {
 
     /// Counts records that were not stored.
     pub fn log_dropped(&self, reason: &'static str, count: u64) {
-        self.log_dropped.get_or_create(&DroppedLabels { reason }).inc_by(count);
+        self.log_dropped
+            .get_or_create(&DroppedLabels { reason })
+            .inc_by(count);
     }
 
     /// Counts an attempt to change policy.
     pub fn activated(&self, result: &'static str) {
-        self.activations.get_or_create(&ActivationLabels { result }).inc();
+        self.activations
+            .get_or_create(&ActivationLabels { result })
+            .inc();
     }
 
     /// Everything in the OpenMetrics text format, which Prometheus reads.

@@ -46,14 +46,14 @@ pub struct CompiledRule {
 
 /// One test: any of the matcher's values, or none of them.
 #[derive(Debug)]
-pub struct Test {
+pub(super) struct Test {
     pub(super) matcher: Matcher,
     pub(super) negated: bool,
 }
 
 /// An attribute and the values it may have.
 #[derive(Debug)]
-pub enum Matcher {
+pub(super) enum Matcher {
     Principal(Vec<PrincipalPattern>),
     Namespace(Vec<NamespacePattern>),
     ServiceAccount(Vec<ServiceAccount>),
@@ -67,14 +67,24 @@ pub enum Matcher {
     Host(Vec<Pattern>),
     Method(Vec<Pattern>),
     Path(Vec<PathPattern>),
-    Header { name: String, values: Vec<Pattern> },
-    Claim { path: Vec<String>, values: Vec<Pattern> },
-    Metadata { filter: String, key: String, values: Vec<MetadataPattern> },
+    Header {
+        name: String,
+        values: Vec<Pattern>,
+    },
+    Claim {
+        path: Vec<String>,
+        values: Vec<Pattern>,
+    },
+    Metadata {
+        filter: String,
+        key: String,
+        values: Vec<MetadataPattern>,
+    },
 }
 
 /// Filter metadata: a string, or (written `[v]`) a list with a string that matches.
 #[derive(Debug)]
-pub struct MetadataPattern {
+pub(super) struct MetadataPattern {
     pub(super) list: bool,
     pub(super) pattern: Pattern,
 }
@@ -84,7 +94,10 @@ pub struct MetadataPattern {
 impl CompiledRule {
     /// `ns[NAMESPACE]-policy[NAME]-rule[INDEX]`, by whose byte order the deciding rule is found.
     pub fn id(&self) -> String {
-        format!("ns[{}]-policy[{}]-rule[{}]", self.namespace, self.policy, self.index)
+        format!(
+            "ns[{}]-policy[{}]-rule[{}]",
+            self.namespace, self.policy, self.index
+        )
     }
 
     /// Whether the rule matches a request or connection.
@@ -146,21 +159,26 @@ impl Test {
 
 impl Matcher {
     fn matches(&self, facts: &Facts<'_>) -> bool {
-        let Facts { attributes, peer, token, remote_ip } = *facts;
+        let Facts {
+            attributes,
+            peer,
+            token,
+            remote_ip,
+        } = *facts;
         match self {
             Self::Principal(values) => any_name(peer, values, PrincipalPattern::matches),
             Self::Namespace(values) => any_name(peer, values, NamespacePattern::matches),
             Self::ServiceAccount(values) => any_name(peer, values, ServiceAccount::matches),
             Self::TrustDomain(values) => any_name(peer, values, TrustDomainPattern::matches),
-            Self::RequestPrincipal(values) => token.is_some_and(|token| {
-                values.iter().any(|value| value.matches(token.claims()))
-            }),
+            Self::RequestPrincipal(values) => {
+                token.is_some_and(|token| values.iter().any(|value| value.matches(token.claims())))
+            }
             Self::SourceIp(blocks) => any_block(blocks, attributes.source_ip()),
             Self::RemoteIp(blocks) => any_block(blocks, remote_ip),
             Self::DestinationIp(blocks) => any_block(blocks, attributes.destination_ip()),
-            Self::DestinationPort(ports) => {
-                attributes.destination_port().is_some_and(|port| ports.contains(&port))
-            }
+            Self::DestinationPort(ports) => attributes
+                .destination_port()
+                .is_some_and(|port| ports.contains(&port)),
             // Rule: the proxy's matcher sees the name in lower case.
             Self::ServerName(values) => attributes.server_name().is_some_and(|name| {
                 let name = name.to_ascii_lowercase();
@@ -169,11 +187,15 @@ impl Matcher {
             Self::Claim { path, values } => token
                 .and_then(|token| token.claims().lookup(path))
                 .is_some_and(|claim| values.iter().any(|value| value.matches_claim(claim))),
-            Self::Metadata { filter, key, values } => metadata(attributes, filter, key)
+            Self::Metadata {
+                filter,
+                key,
+                values,
+            } => metadata(attributes, filter, key)
                 .is_some_and(|found| values.iter().any(|value| value.matches(found))),
-            Self::Host(_) | Self::Method(_) | Self::Path(_) | Self::Header { .. } => {
-                attributes.http().is_some_and(|http| self.matches_http(http))
-            }
+            Self::Host(_) | Self::Method(_) | Self::Path(_) | Self::Header { .. } => attributes
+                .http()
+                .is_some_and(|http| self.matches_http(http)),
         }
     }
 
@@ -184,7 +206,9 @@ impl Matcher {
             }
             Self::Method(values) => {
                 !http.method.is_empty()
-                    && values.iter().any(|value| value.matches_bytes(http.method.as_bytes()))
+                    && values
+                        .iter()
+                        .any(|value| value.matches_bytes(http.method.as_bytes()))
             }
             Self::Path(values) => {
                 !http.path.is_empty() && {
@@ -213,7 +237,10 @@ impl Matcher {
 
     fn add_reads(&self, reads: &mut Reads) {
         match self {
-            Self::Principal(_) | Self::Namespace(_) | Self::ServiceAccount(_) | Self::TrustDomain(_) => {
+            Self::Principal(_)
+            | Self::Namespace(_)
+            | Self::ServiceAccount(_)
+            | Self::TrustDomain(_) => {
                 reads.field(Field::Principal);
             }
             Self::RequestPrincipal(_) | Self::Claim { .. } => reads.token = true,
@@ -235,7 +262,8 @@ impl Matcher {
 }
 
 fn any_name<T>(peer: PeerIdentity<'_>, values: &[T], matches: fn(&T, &str) -> bool) -> bool {
-    peer.names().any(|name| values.iter().any(|value| matches(value, name)))
+    peer.names()
+        .any(|name| values.iter().any(|value| matches(value, name)))
 }
 
 /// Rule: a block of one address family never holds an address of the other.
@@ -248,7 +276,11 @@ fn bare_path(target: &str) -> &str {
     target.split(['?', '#']).next().unwrap_or_default()
 }
 
-fn metadata<'a>(attributes: &'a Attributes, filter: &str, key: &str) -> Option<&'a serde_json::Value> {
+fn metadata<'a>(
+    attributes: &'a Attributes,
+    filter: &str,
+    key: &str,
+) -> Option<&'a serde_json::Value> {
     let metadata = attributes.metadata.as_ref()?;
     let (_, fields) = metadata.filter.iter().find(|(name, _)| name == filter)?;
     fields.get(key)

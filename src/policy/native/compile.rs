@@ -13,18 +13,18 @@ use crate::policy::resource::{
 use crate::yaml::Problem;
 
 /// Trust domains that count as the mesh's own: its trust domain and the aliases.
-pub type TrustDomains = [String];
+pub(super) type TrustDomains = [String];
 
 /// An AuthorizationPolicy, compiled.
 #[derive(Debug)]
-pub struct CompiledPolicy {
+pub(super) struct CompiledPolicy {
     pub action: RuleAction,
     pub selector: Selector,
     pub rules: Vec<CompiledRule>,
 }
 
 /// Compiles one policy.
-pub fn compile(
+pub(super) fn compile(
     resource: &Resource,
     spec: &AuthorizationPolicySpec,
     trust_domains: &TrustDomains,
@@ -52,7 +52,8 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     fn problem(&mut self, path: &str, message: impl Into<String>) {
-        self.problems.push(self.resource.document.problem(path, message));
+        self.problems
+            .push(self.resource.document.problem(path, message));
     }
 
     fn policy(&mut self, spec: &AuthorizationPolicySpec) -> CompiledPolicy {
@@ -65,7 +66,10 @@ impl Compiler<'_> {
         // Rule: no rules match nothing; for a policy that denies that is a mistake.
         let rules = spec.rules.as_deref().unwrap_or_default();
         if rules.is_empty() && self.action == RuleAction::Deny {
-            self.problem("spec", "DENY action without `rules` is meaningless: it never triggers");
+            self.problem(
+                "spec",
+                "DENY action without `rules` is meaningless: it never triggers",
+            );
         }
         let rules = rules.iter().enumerate();
         CompiledPolicy {
@@ -76,14 +80,25 @@ impl Compiler<'_> {
     }
 
     fn scope(&mut self, spec: &AuthorizationPolicySpec) {
-        if spec.target_ref.is_some() || spec.target_refs.as_ref().is_some_and(|refs| !refs.is_empty()) {
-            self.problem("spec.targetRefs", "target references are not supported yet; use `selector`");
+        if spec.target_ref.is_some()
+            || spec
+                .target_refs
+                .as_ref()
+                .is_some_and(|refs| !refs.is_empty())
+        {
+            self.problem(
+                "spec.targetRefs",
+                "target references are not supported yet; use `selector`",
+            );
         }
     }
 
     fn action(&mut self, spec: &AuthorizationPolicySpec) -> RuleAction {
         if spec.provider.is_some() && spec.action != Action::Custom {
-            self.problem("spec.provider", "`provider` must not be with non CUSTOM action");
+            self.problem(
+                "spec.provider",
+                "`provider` must not be with non CUSTOM action",
+            );
         }
         match spec.action {
             Action::Allow => RuleAction::Allow,
@@ -106,9 +121,15 @@ impl Compiler<'_> {
             to.push(self.operation(&format!("{path}.to[{at}].operation"), &entry.operation));
         }
         // Istio reads an empty list as no restriction; here it is taken for the mistake it is.
-        for (name, list) in [("from", rule.from.as_ref().map(Vec::len)), ("to", rule.to.as_ref().map(Vec::len))] {
+        for (name, list) in [
+            ("from", rule.from.as_ref().map(Vec::len)),
+            ("to", rule.to.as_ref().map(Vec::len)),
+        ] {
             if list == Some(0) {
-                self.problem(&format!("{path}.{name}"), "must not be empty; leave it out to match all");
+                self.problem(
+                    &format!("{path}.{name}"),
+                    "must not be empty; leave it out to match all",
+                );
             }
         }
         let mut when = Vec::new();
@@ -127,20 +148,64 @@ impl Compiler<'_> {
     }
 
     fn source(&mut self, path: &str, source: &Source) -> Vec<Test> {
-        let accounts = !source.service_accounts.is_empty() || !source.not_service_accounts.is_empty();
-        let others = [&source.principals, &source.not_principals, &source.namespaces, &source.not_namespaces];
+        let accounts =
+            !source.service_accounts.is_empty() || !source.not_service_accounts.is_empty();
+        let others = [
+            &source.principals,
+            &source.not_principals,
+            &source.namespaces,
+            &source.not_namespaces,
+        ];
         if accounts && others.iter().any(|values| !values.is_empty()) {
-            self.problem(path, "`serviceAccounts` cannot stand beside `principals` or `namespaces`");
+            self.problem(
+                path,
+                "`serviceAccounts` cannot stand beside `principals` or `namespaces`",
+            );
         }
         let mut tests = Vec::new();
         let fields = [
-            ("principals", "source.principal", &source.principals, &source.not_principals),
-            ("requestPrincipals", "request.auth.principal", &source.request_principals, &source.not_request_principals),
-            ("namespaces", "source.namespace", &source.namespaces, &source.not_namespaces),
-            ("serviceAccounts", "source.serviceAccount", &source.service_accounts, &source.not_service_accounts),
-            ("ipBlocks", "source.ip", &source.ip_blocks, &source.not_ip_blocks),
-            ("remoteIpBlocks", "remote.ip", &source.remote_ip_blocks, &source.not_remote_ip_blocks),
-            ("trustDomains", "source.trustDomain", &source.trust_domains, &source.not_trust_domains),
+            (
+                "principals",
+                "source.principal",
+                &source.principals,
+                &source.not_principals,
+            ),
+            (
+                "requestPrincipals",
+                "request.auth.principal",
+                &source.request_principals,
+                &source.not_request_principals,
+            ),
+            (
+                "namespaces",
+                "source.namespace",
+                &source.namespaces,
+                &source.not_namespaces,
+            ),
+            (
+                "serviceAccounts",
+                "source.serviceAccount",
+                &source.service_accounts,
+                &source.not_service_accounts,
+            ),
+            (
+                "ipBlocks",
+                "source.ip",
+                &source.ip_blocks,
+                &source.not_ip_blocks,
+            ),
+            (
+                "remoteIpBlocks",
+                "remote.ip",
+                &source.remote_ip_blocks,
+                &source.not_remote_ip_blocks,
+            ),
+            (
+                "trustDomains",
+                "source.trustDomain",
+                &source.trust_domains,
+                &source.not_trust_domains,
+            ),
         ];
         for (name, key, values, not_values) in fields {
             self.field(path, name, key, values, not_values, &mut tests);
@@ -153,8 +218,18 @@ impl Compiler<'_> {
         let mut tests = Vec::new();
         let fields = [
             ("hosts", "hosts", &operation.hosts, &operation.not_hosts),
-            ("ports", "destination.port", &operation.ports, &operation.not_ports),
-            ("methods", "methods", &operation.methods, &operation.not_methods),
+            (
+                "ports",
+                "destination.port",
+                &operation.ports,
+                &operation.not_ports,
+            ),
+            (
+                "methods",
+                "methods",
+                &operation.methods,
+                &operation.not_methods,
+            ),
             ("paths", "paths", &operation.paths, &operation.not_paths),
         ];
         for (name, key, values, not_values) in fields {
@@ -166,12 +241,27 @@ impl Compiler<'_> {
 
     fn require_some(&mut self, path: &str, tests: &[Test], what: &str) {
         if tests.is_empty() && self.problems.is_empty() {
-            self.problem(path, format!("the {what} must have at least one field with values"));
+            self.problem(
+                path,
+                format!("the {what} must have at least one field with values"),
+            );
         }
     }
 
-    fn field(&mut self, path: &str, name: &str, key: &str, values: &Values, not_values: &Values, tests: &mut Vec<Test>) {
-        let not_name = format!("not{}{}", name.get(..1).unwrap_or_default().to_ascii_uppercase(), name.get(1..).unwrap_or_default());
+    fn field(
+        &mut self,
+        path: &str,
+        name: &str,
+        key: &str,
+        values: &Values,
+        not_values: &Values,
+        tests: &mut Vec<Test>,
+    ) {
+        let not_name = format!(
+            "not{}{}",
+            name.get(..1).unwrap_or_default().to_ascii_uppercase(),
+            name.get(1..).unwrap_or_default()
+        );
         self.test(&format!("{path}.{name}"), key, values, false, tests);
         self.test(&format!("{path}.{not_name}"), key, not_values, true, tests);
     }
@@ -185,12 +275,31 @@ impl Compiler<'_> {
             self.problem(&format!("{path}.key"), unknown_key(&condition.key));
             return;
         }
-        self.test(&format!("{path}.values"), &condition.key, &condition.values, false, tests);
-        self.test(&format!("{path}.notValues"), &condition.key, &condition.not_values, true, tests);
+        self.test(
+            &format!("{path}.values"),
+            &condition.key,
+            &condition.values,
+            false,
+            tests,
+        );
+        self.test(
+            &format!("{path}.notValues"),
+            &condition.key,
+            &condition.not_values,
+            true,
+            tests,
+        );
     }
 
     /// One test of an attribute against a list of values; an empty list is no test.
-    fn test(&mut self, path: &str, key: &str, values: &Values, negated: bool, tests: &mut Vec<Test>) {
+    fn test(
+        &mut self,
+        path: &str,
+        key: &str,
+        values: &Values,
+        negated: bool,
+        tests: &mut Vec<Test>,
+    ) {
         if values.is_empty() {
             return;
         }
@@ -205,30 +314,54 @@ impl Compiler<'_> {
         }
     }
 
-    fn matcher(&mut self, path: &str, key: &str, values: &Values, negated: bool) -> Result<Matcher, String> {
+    fn matcher(
+        &mut self,
+        path: &str,
+        key: &str,
+        values: &Values,
+        negated: bool,
+    ) -> Result<Matcher, String> {
         let patterns = || values.iter().map(|value| Pattern::parse(value)).collect();
         Ok(match key {
             "source.principal" => {
-                let expanded = values.iter().flat_map(|value| expand_principal(value, self.trust_domains));
-                Matcher::Principal(expanded.map(|value| PrincipalPattern::parse(&value)).collect())
+                let expanded = values
+                    .iter()
+                    .flat_map(|value| expand_principal(value, self.trust_domains));
+                Matcher::Principal(
+                    expanded
+                        .map(|value| PrincipalPattern::parse(&value))
+                        .collect(),
+                )
             }
-            "source.namespace" => {
-                Matcher::Namespace(values.iter().map(|value| NamespacePattern::parse(value)).collect())
-            }
+            "source.namespace" => Matcher::Namespace(
+                values
+                    .iter()
+                    .map(|value| NamespacePattern::parse(value))
+                    .collect(),
+            ),
             "source.serviceAccount" => {
                 let own = self.resource.id.namespace.clone();
-                Matcher::ServiceAccount(self.each(path, values, |value| ServiceAccount::parse(value, &own)))
+                Matcher::ServiceAccount(
+                    self.each(path, values, |value| ServiceAccount::parse(value, &own)),
+                )
             }
             "source.trustDomain" => {
                 let known = self.trust_domains.to_vec();
                 let expand = |value: &String| {
-                    if known.contains(value) { known.clone() } else { vec![value.clone()] }
+                    if known.contains(value) {
+                        known.clone()
+                    } else {
+                        vec![value.clone()]
+                    }
                 };
                 let expanded = Values(values.iter().flat_map(expand).collect());
                 Matcher::TrustDomain(self.each(path, &expanded, TrustDomainPattern::parse))
             }
             "request.auth.principal" => Matcher::RequestPrincipal(
-                values.iter().map(|value| RequestPrincipalPattern::parse(value)).collect(),
+                values
+                    .iter()
+                    .map(|value| RequestPrincipalPattern::parse(value))
+                    .collect(),
             ),
             "source.ip" => Matcher::SourceIp(self.each(path, values, parse_ip_block)),
             "remote.ip" => Matcher::RemoteIp(self.each(path, values, parse_ip_block)),
@@ -248,7 +381,12 @@ impl Compiler<'_> {
     }
 
     /// Compiles every value, noting each that cannot be.
-    fn each<T>(&mut self, path: &str, values: &Values, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+    fn each<T>(
+        &mut self,
+        path: &str,
+        values: &Values,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<T> {
         let mut parsed = Vec::with_capacity(values.0.len());
         for (index, value) in values.iter().enumerate() {
             match parse(value) {
@@ -269,7 +407,10 @@ fn bracketed(key: &str, values: &Values) -> Result<Matcher, String> {
     let patterns = || values.iter().map(|value| Pattern::parse(value)).collect();
     if let Some(rest) = key.strip_prefix("request.headers") {
         let name = inside_brackets(rest).ok_or_else(|| unknown_key(key))?;
-        return Ok(Matcher::Header { name: name.to_owned(), values: patterns() });
+        return Ok(Matcher::Header {
+            name: name.to_owned(),
+            values: patterns(),
+        });
     }
     if let Some(rest) = key.strip_prefix("request.auth.claims") {
         let path = claim_path(rest).ok_or_else(|| unknown_key(key))?;
@@ -277,9 +418,16 @@ fn bracketed(key: &str, values: &Values) -> Result<Matcher, String> {
     }
     if let Some(rest) = key.strip_prefix("experimental.") {
         let (filter, rest) = rest.split_once('[').ok_or_else(|| unknown_key(key))?;
-        let name = rest.strip_suffix(']').filter(|name| !name.is_empty()).ok_or_else(|| unknown_key(key))?;
+        let name = rest
+            .strip_suffix(']')
+            .filter(|name| !name.is_empty())
+            .ok_or_else(|| unknown_key(key))?;
         let values = values.iter().map(|value| metadata_pattern(value)).collect();
-        return Ok(Matcher::Metadata { filter: filter.to_owned(), key: name.to_owned(), values });
+        return Ok(Matcher::Metadata {
+            filter: filter.to_owned(),
+            key: name.to_owned(),
+            values,
+        });
     }
     Err(unknown_key(key))
 }
@@ -299,7 +447,11 @@ fn is_condition_key(key: &str) -> bool {
         "destination.port",
         "connection.sni",
     ];
-    const BRACKETED: [&str; 3] = ["request.headers[", "request.auth.claims[", "experimental.envoy.filters."];
+    const BRACKETED: [&str; 3] = [
+        "request.headers[",
+        "request.auth.claims[",
+        "experimental.envoy.filters.",
+    ];
     PLAIN.contains(&key) || BRACKETED.iter().any(|start| key.starts_with(start))
 }
 
@@ -316,13 +468,21 @@ fn inside_brackets(text: &str) -> Option<&str> {
 fn claim_path(text: &str) -> Option<Vec<String>> {
     let whole = inside_brackets(text)?;
     let steps: Vec<_> = whole.split("][").map(str::to_owned).collect();
-    let nested = steps.iter().any(|step| step.is_empty() || step.contains(['[', ']']));
-    Some(if nested { vec![whole.to_owned()] } else { steps })
+    let nested = steps
+        .iter()
+        .any(|step| step.is_empty() || step.contains(['[', ']']));
+    Some(if nested {
+        vec![whole.to_owned()]
+    } else {
+        steps
+    })
 }
 
 /// Rule: `[v]` asks for a list, and `[[v]]` means the same.
 fn metadata_pattern(value: &str) -> MetadataPattern {
-    let inner = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let inner = value
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
     MetadataPattern {
         list: inner.is_some(),
         pattern: Pattern::parse(inner.map_or(value, |inner| inner.trim_matches(['[', ']']))),
@@ -341,7 +501,9 @@ fn expand_principal(value: &str, trust_domains: &TrustDomains) -> Vec<String> {
     }
     let pattern = Pattern::parse(domain);
     let own = *domain == "cluster.local"
-        || trust_domains.iter().any(|known| pattern.matches_bytes(known.as_bytes()));
+        || trust_domains
+            .iter()
+            .any(|known| pattern.matches_bytes(known.as_bytes()));
     if !own {
         return vec![value.to_owned()];
     }
@@ -350,7 +512,11 @@ fn expand_principal(value: &str, trust_domains: &TrustDomains) -> Vec<String> {
     for known in trust_domains {
         // A pattern that covers the known domain already stays as it is.
         let keep = matches!(pattern, Pattern::Suffix(_)) && pattern.matches_bytes(known.as_bytes());
-        let principal = if keep { value.to_owned() } else { format!("{known}/{rest}") };
+        let principal = if keep {
+            value.to_owned()
+        } else {
+            format!("{known}/{rest}")
+        };
         if !expanded.contains(&principal) {
             expanded.push(principal);
         }

@@ -11,7 +11,7 @@ use crate::identity::{Claims, SPIFFE_SCHEME};
 
 /// A string with a star at its begin or end, or neither. The rest is literal, further stars too.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pattern {
+pub(super) enum Pattern {
     /// `*`: there is a value.
     Present,
     Exact(String),
@@ -21,25 +21,25 @@ pub enum Pattern {
 
 /// Peer names, written without `spiffe://`.
 #[derive(Debug, Clone)]
-pub struct PrincipalPattern(Pattern);
+pub(super) struct PrincipalPattern(Pattern);
 
 /// Namespace out of a peer name; stars stand anywhere in it.
 #[derive(Debug, Clone)]
-pub struct NamespacePattern {
+pub(super) struct NamespacePattern {
     /// Literal pieces between stars of `*/ns/VALUE/*`.
     pieces: Vec<String>,
 }
 
 /// A service account in a namespace.
 #[derive(Debug, Clone)]
-pub struct ServiceAccount {
+pub(super) struct ServiceAccount {
     namespace: String,
     account: String,
 }
 
 /// Trust domain of a peer name, with at most one star that stays inside it.
 #[derive(Debug, Clone)]
-pub enum TrustDomainPattern {
+pub(super) enum TrustDomainPattern {
     Any,
     Exact(String),
     Wildcard { before: String, after: String },
@@ -47,14 +47,14 @@ pub enum TrustDomainPattern {
 
 /// Issuer and subject of a token.
 #[derive(Debug, Clone)]
-pub struct RequestPrincipalPattern {
+pub(super) struct RequestPrincipalPattern {
     issuer: Pattern,
     subject: Pattern,
 }
 
 /// A request path: a template, or a pattern.
 #[derive(Debug, Clone)]
-pub enum PathPattern {
+pub(super) enum PathPattern {
     Pattern(Pattern),
     Template(PathTemplate),
 }
@@ -63,7 +63,7 @@ pub enum PathPattern {
 
 impl Pattern {
     /// Rule: `*` alone, then a leading star, then a trailing one, else exact.
-    pub fn parse(value: &str) -> Self {
+    pub(super) fn parse(value: &str) -> Self {
         if value == "*" {
             Self::Present
         } else if let Some(suffix) = value.strip_prefix('*') {
@@ -77,7 +77,7 @@ impl Pattern {
 
     /// Rule for strings (paths, claims, server names): present is `.+`, so not empty and without
     /// a line break.
-    pub fn matches_text(&self, text: &str) -> bool {
+    pub(super) fn matches_text(&self, text: &str) -> bool {
         match self {
             Self::Present => !text.is_empty() && !text.contains('\n'),
             _ => self.matches_bytes(text.as_bytes()),
@@ -85,7 +85,7 @@ impl Pattern {
     }
 
     /// Rule for headers: present is there, even if empty.
-    pub fn matches_bytes(&self, bytes: &[u8]) -> bool {
+    pub(super) fn matches_bytes(&self, bytes: &[u8]) -> bool {
         match self {
             Self::Present => true,
             Self::Exact(exact) => bytes == exact.as_bytes(),
@@ -95,7 +95,7 @@ impl Pattern {
     }
 
     /// Rule for hosts: as headers, without regard to ASCII case; the port belongs to the host.
-    pub fn matches_host(&self, host: &str) -> bool {
+    pub(super) fn matches_host(&self, host: &str) -> bool {
         let bytes = host.as_bytes();
         match self {
             Self::Present => true,
@@ -113,7 +113,7 @@ impl Pattern {
 
     /// Rule for claims: a string that matches, or a list with a string that does. Numbers, truth
     /// values, null and objects never match; lists in lists are not looked into.
-    pub fn matches_claim(&self, value: &serde_json::Value) -> bool {
+    pub(super) fn matches_claim(&self, value: &serde_json::Value) -> bool {
         match value {
             serde_json::Value::String(text) => self.matches_text(text),
             serde_json::Value::Array(items) => items
@@ -128,11 +128,11 @@ impl Pattern {
 // === impl PrincipalPattern ===
 
 impl PrincipalPattern {
-    pub fn parse(value: &str) -> Self {
+    pub(super) fn parse(value: &str) -> Self {
         Self(Pattern::parse(value))
     }
 
-    pub fn matches(&self, name: &str) -> bool {
+    pub(super) fn matches(&self, name: &str) -> bool {
         // Rule: `*` is any identity, SPIFFE or not; everything else needs the scheme.
         if self.0 == Pattern::Present {
             return self.0.matches_text(name);
@@ -145,7 +145,7 @@ impl PrincipalPattern {
 // === impl NamespacePattern ===
 
 impl NamespacePattern {
-    pub fn parse(value: &str) -> Self {
+    pub(super) fn parse(value: &str) -> Self {
         let whole = format!("*/ns/{value}/*");
         Self {
             pieces: whole.split('*').map(str::to_owned).collect(),
@@ -153,7 +153,7 @@ impl NamespacePattern {
     }
 
     /// Rule: the whole name matches, where each star is any run of characters but line breaks.
-    pub fn matches(&self, name: &str) -> bool {
+    pub(super) fn matches(&self, name: &str) -> bool {
         if name.contains('\n') {
             return false;
         }
@@ -174,7 +174,7 @@ impl NamespacePattern {
 
 impl ServiceAccount {
     /// `NAMESPACE/ACCOUNT`, or `ACCOUNT` in the namespace of the policy.
-    pub fn parse(value: &str, own_namespace: &str) -> Result<Self, String> {
+    pub(super) fn parse(value: &str, own_namespace: &str) -> Result<Self, String> {
         if value.contains('*') {
             return Err("wildcards are not supported in service accounts".to_owned());
         }
@@ -193,7 +193,7 @@ impl ServiceAccount {
 
     /// Rule: `spiffe://` a trust domain `/ns/NAMESPACE/` anything or nothing `sa/ACCOUNT`, and then
     /// the end or `/` and more; no line breaks in what is left open.
-    pub fn matches(&self, name: &str) -> bool {
+    pub(super) fn matches(&self, name: &str) -> bool {
         let Some(rest) = name.strip_prefix(SPIFFE_SCHEME) else {
             return false;
         };
@@ -210,7 +210,8 @@ impl ServiceAccount {
                 tail.match_indices(&account).any(|(at, found)| {
                     let after = tail.get(at + found.len()..).unwrap_or_default();
                     let between_is_open = at == 0 || at > 1;
-                    between_is_open && (after.is_empty() || (after.starts_with('/') && after.len() > 1))
+                    between_is_open
+                        && (after.is_empty() || (after.starts_with('/') && after.len() > 1))
                 })
             })
     }
@@ -219,7 +220,7 @@ impl ServiceAccount {
 // === impl TrustDomainPattern ===
 
 impl TrustDomainPattern {
-    pub fn parse(value: &str) -> Result<Self, String> {
+    pub(super) fn parse(value: &str) -> Result<Self, String> {
         if value.contains('/') {
             return Err("a trust domain cannot hold `/`".to_owned());
         }
@@ -238,7 +239,7 @@ impl TrustDomainPattern {
         })
     }
 
-    pub fn matches(&self, name: &str) -> bool {
+    pub(super) fn matches(&self, name: &str) -> bool {
         let Some(rest) = name.strip_prefix(SPIFFE_SCHEME) else {
             return false;
         };
@@ -261,7 +262,7 @@ impl TrustDomainPattern {
 impl RequestPrincipalPattern {
     /// Rule: the value is split at its last slash into issuer and subject, before stars are
     /// looked at; a value without slash and star is an issuer with an empty subject.
-    pub fn parse(value: &str) -> Self {
+    pub(super) fn parse(value: &str) -> Self {
         let exact = |text: &str| Pattern::Exact(text.to_owned());
         let (issuer, subject) = match value.rsplit_once('/') {
             _ if value == "*" => (Pattern::Present, Pattern::Present),
@@ -282,7 +283,7 @@ impl RequestPrincipalPattern {
     }
 
     /// Rule: both claims must be strings, so a token without one never matches.
-    pub fn matches(&self, claims: &Claims) -> bool {
+    pub(super) fn matches(&self, claims: &Claims) -> bool {
         let matches = |pattern: &Pattern, claim| {
             claims
                 .get(claim)
@@ -297,7 +298,7 @@ impl RequestPrincipalPattern {
 
 impl PathPattern {
     /// `lenient` lets a template match bytes that Envoy's misses; for rules that deny.
-    pub fn parse(value: &str, lenient: bool) -> Result<Self, String> {
+    pub(super) fn parse(value: &str, lenient: bool) -> Result<Self, String> {
         match PathTemplate::parse(value, lenient)? {
             Some(template) => Ok(Self::Template(template)),
             None => Ok(Self::Pattern(Pattern::parse(value))),
@@ -305,7 +306,7 @@ impl PathPattern {
     }
 
     /// Matches a path without query string and fragment.
-    pub fn matches(&self, path: &str) -> bool {
+    pub(super) fn matches(&self, path: &str) -> bool {
         match self {
             Self::Pattern(pattern) => pattern.matches_text(path),
             Self::Template(template) => template.matches(path),
@@ -314,7 +315,7 @@ impl PathPattern {
 }
 
 /// Parses an address or a block of them. Host bits are allowed; `1.2.3.4` is `1.2.3.4/32`.
-pub fn parse_ip_block(value: &str) -> Result<IpNet, String> {
+pub(super) fn parse_ip_block(value: &str) -> Result<IpNet, String> {
     if value.contains('/') {
         let block: IpNet = value
             .parse()
@@ -328,7 +329,7 @@ pub fn parse_ip_block(value: &str) -> Result<IpNet, String> {
 }
 
 /// Parses a port.
-pub fn parse_port(value: &str) -> Result<u32, String> {
+pub(super) fn parse_port(value: &str) -> Result<u32, String> {
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     let port: Option<u16> = value.parse().ok().filter(|_| digits);
     port.map(u32::from)

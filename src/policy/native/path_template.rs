@@ -6,7 +6,7 @@ const MAX_SEGMENTS: usize = 64;
 
 /// A path with placeholders.
 #[derive(Debug, Clone)]
-pub struct PathTemplate {
+pub(super) struct PathTemplate {
     segments: Vec<Segment>,
     lenient: bool,
 }
@@ -23,15 +23,22 @@ enum Segment {
 impl PathTemplate {
     /// `None` for a path that is no template. Rules of Istio's validation: a segment is an operator
     /// or free of braces; `{**}` is the last operator; literals are path characters.
-    pub fn parse(value: &str, lenient: bool) -> Result<Option<Self>, String> {
+    pub(super) fn parse(value: &str, lenient: bool) -> Result<Option<Self>, String> {
         let is_template = value.contains("{*}") || value.contains("{**}");
         let trimmed = value.trim_matches('/');
-        for segment in trimmed.split('/').filter(|segment| !matches!(*segment, "{*}" | "{**}")) {
+        for segment in trimmed
+            .split('/')
+            .filter(|segment| !matches!(*segment, "{*}" | "{**}"))
+        {
             if segment.contains(['{', '}']) {
-                return Err(format!("segment `{segment}` is neither `{{*}}`, `{{**}}` nor free of braces"));
+                return Err(format!(
+                    "segment `{segment}` is neither `{{*}}`, `{{**}}` nor free of braces"
+                ));
             }
             if is_template && (segment.is_empty() || !segment.bytes().all(is_literal_byte)) {
-                return Err(format!("segment `{segment}` cannot stand in a path template"));
+                return Err(format!(
+                    "segment `{segment}` cannot stand in a path template"
+                ));
             }
         }
         if !is_template {
@@ -42,7 +49,9 @@ impl PathTemplate {
         };
         let segments: Vec<_> = path.split('/').map(Segment::parse).collect();
         let first_any = segments.iter().position(|segment| *segment == Segment::Any);
-        let last_operator = segments.iter().rposition(|segment| !matches!(segment, Segment::Literal(_)));
+        let last_operator = segments
+            .iter()
+            .rposition(|segment| !matches!(segment, Segment::Literal(_)));
         if first_any.is_some() && first_any != last_operator {
             return Err("`{**}` must be the last operator".to_owned());
         }
@@ -52,7 +61,7 @@ impl PathTemplate {
         Ok(Some(Self { segments, lenient }))
     }
 
-    pub fn matches(&self, path: &str) -> bool {
+    pub(super) fn matches(&self, path: &str) -> bool {
         let Some(path) = path.strip_prefix('/') else {
             return false;
         };

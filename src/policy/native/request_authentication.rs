@@ -17,7 +17,7 @@ use crate::yaml::Problem;
 
 /// One object.
 #[derive(Debug)]
-pub struct CompiledAuthentication {
+pub(super) struct CompiledAuthentication {
     pub selector: Selector,
     pub rules: Vec<Arc<CompiledJwtRule>>,
 }
@@ -54,13 +54,18 @@ pub struct Refused {
 }
 
 /// Compiles one object.
-pub fn compile(
+pub(super) fn compile(
     resource: &Resource,
     spec: &RequestAuthenticationSpec,
 ) -> Result<CompiledAuthentication, Vec<Problem>> {
     let mut problems = Vec::new();
     let document = &resource.document;
-    if spec.target_ref.is_some() || spec.target_refs.as_ref().is_some_and(|refs| !refs.is_empty()) {
+    if spec.target_ref.is_some()
+        || spec
+            .target_refs
+            .as_ref()
+            .is_some_and(|refs| !refs.is_empty())
+    {
         let why = "target references are not supported yet; use `selector`";
         problems.push(document.problem("spec.targetRefs", why));
     }
@@ -90,17 +95,26 @@ pub fn compile(
 impl CompiledJwtRule {
     fn compile(resource: &Resource, rule: &JwtRule) -> Result<Self, (&'static str, String)> {
         if rule.jwks_uri.is_some() {
-            return Err((".jwksUri", "remote key sets are not supported yet; give `jwks`".to_owned()));
+            return Err((
+                ".jwksUri",
+                "remote key sets are not supported yet; give `jwks`".to_owned(),
+            ));
         }
         if rule.issuer.is_empty() {
             return Err(("", "`issuer` must be a non-empty string".to_owned()));
         }
         let Some(jwks) = &rule.jwks else {
-            return Err(("", "OIDC discovery is not supported yet; give `jwks`".to_owned()));
+            return Err((
+                "",
+                "OIDC discovery is not supported yet; give `jwks`".to_owned(),
+            ));
         };
         let keys = KeySet::parse(jwks).map_err(|error| (".jwks", error.to_string()))?;
         if rule.audiences.iter().any(String::is_empty) {
-            return Err((".audiences", "audience must be a non-empty string".to_owned()));
+            return Err((
+                ".audiences",
+                "audience must be a non-empty string".to_owned(),
+            ));
         }
         let claim_headers = rule.output_claim_to_headers.iter().map(|output| {
             let path = output.claim.split('.').map(str::to_owned).collect();
@@ -118,7 +132,10 @@ impl CompiledJwtRule {
                 &rule.space_delimited_claims.0,
             ),
             forward: rule.forward_original_token,
-            payload_header: rule.output_payload_to_header.as_deref().map(str::to_ascii_lowercase),
+            payload_header: rule
+                .output_payload_to_header
+                .as_deref()
+                .map(str::to_ascii_lowercase),
             claim_headers: claim_headers.collect(),
         };
         for name in compiled.output_headers() {
@@ -156,14 +173,20 @@ fn locations(rule: &JwtRule) -> Result<Vec<Location>, (&'static str, String)> {
     let mut locations = Vec::new();
     for header in &rule.from_headers {
         if !is_header_name(&header.name) {
-            return Err((".fromHeaders", format!("`{}` is not a header name", header.name)));
+            return Err((
+                ".fromHeaders",
+                format!("`{}` is not a header name", header.name),
+            ));
         }
         locations.push(Location::Header {
             name: header.name.to_ascii_lowercase(),
             prefix: header.prefix.clone(),
         });
     }
-    for (field, names) in [(".fromParams", &rule.from_params), (".fromCookies", &rule.from_cookies)] {
+    for (field, names) in [
+        (".fromParams", &rule.from_params),
+        (".fromCookies", &rule.from_cookies),
+    ] {
         if names.iter().any(String::is_empty) {
             return Err((field, "names must not be empty".to_owned()));
         }
@@ -195,7 +218,9 @@ fn header_text(claim: &Value) -> Option<String> {
         },
         Value::Array(_) | Value::Object(_) => STANDARD.encode(claim.to_string()),
     };
-    let printable = text.bytes().all(|byte| byte == b'\t' || !byte.is_ascii_control());
+    let printable = text
+        .bytes()
+        .all(|byte| byte == b'\t' || !byte.is_ascii_control());
     Some(text).filter(|text| printable && !text.is_empty())
 }
 
@@ -216,18 +241,32 @@ pub fn authenticate(
         return Ok(result);
     }
     let mut accepted: Option<(FoundToken<'_>, VerifiedToken)> = None;
-    for location in rules.iter().flat_map(|rule| &rule.locations).collect::<BTreeSet<_>>() {
+    for location in rules
+        .iter()
+        .flat_map(|rule| &rule.locations)
+        .collect::<BTreeSet<_>>()
+    {
         for found in location.find(http) {
             let (rule, token) = verify(rules, &found, now)?;
             // Envoy looks no further after the first token that verifies; which of two different
             // ones then counts is a matter of order. Here two are refused.
-            if accepted.as_ref().is_some_and(|(first, _)| first.text != found.text) {
-                return Err(Refused { error: TokenError::Ambiguous, policy: rule.name() });
+            if accepted
+                .as_ref()
+                .is_some_and(|(first, _)| first.text != found.text)
+            {
+                return Err(Refused {
+                    error: TokenError::Ambiguous,
+                    policy: rule.name(),
+                });
             }
             if !rule.forward {
                 match &found.location {
-                    Location::Header { name, .. } => drop(result.remove_headers.insert(name.clone())),
-                    Location::Parameter(name) => drop(result.remove_parameters.insert(name.clone())),
+                    Location::Header { name, .. } => {
+                        drop(result.remove_headers.insert(name.clone()))
+                    }
+                    Location::Parameter(name) => {
+                        drop(result.remove_parameters.insert(name.clone()))
+                    }
                     // Rule: cookies are never removed.
                     Location::Cookie(_) => {}
                 }
@@ -251,12 +290,18 @@ fn verify<'a>(
     now: u64,
 ) -> Result<(&'a CompiledJwtRule, VerifiedToken), Refused> {
     let mut refused: Option<Refused> = None;
-    for rule in rules.iter().filter(|rule| rule.locations.contains(found.location)) {
+    for rule in rules
+        .iter()
+        .filter(|rule| rule.locations.contains(found.location))
+    {
         match rule.verifier.verify(&found.text, now) {
             Ok(token) => return Ok((rule, token)),
             Err(error) => {
                 if error != TokenError::UnknownIssuer || refused.is_none() {
-                    refused = Some(Refused { error, policy: rule.name() });
+                    refused = Some(Refused {
+                        error,
+                        policy: rule.name(),
+                    });
                 }
             }
         }
@@ -273,12 +318,12 @@ fn is_preflight(http: &HttpRequest) -> bool {
 }
 
 /// Rules in the order they are asked: by issuer, as istiod sorts them.
-pub fn sort(rules: &mut [Arc<CompiledJwtRule>]) {
+pub(super) fn sort(rules: &mut [Arc<CompiledJwtRule>]) {
     rules.sort_by(|left, right| left.issuer.cmp(&right.issuer));
 }
 
 /// What authentication looks at. The token itself enters a cache key only through its digest.
-pub fn add_reads(rules: &[Arc<CompiledJwtRule>], reads: &mut Reads) {
+pub(super) fn add_reads(rules: &[Arc<CompiledJwtRule>], reads: &mut Reads) {
     if rules.is_empty() {
         return;
     }

@@ -42,7 +42,7 @@ pub struct WorkloadSources {
 
 /// Labels that a policy asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Selector {
+pub(super) struct Selector {
     labels: Vec<(String, String)>,
 }
 
@@ -87,7 +87,9 @@ impl Workload {
         Self {
             namespace: self.namespace.or_else(|| other.namespace.clone()),
             labels: self.labels.or_else(|| other.labels.clone()),
-            service_account: self.service_account.or_else(|| other.service_account.clone()),
+            service_account: self
+                .service_account
+                .or_else(|| other.service_account.clone()),
         }
     }
 }
@@ -117,7 +119,7 @@ fn parse_labels(text: &str) -> Pairs {
 // === impl Selector ===
 
 impl Selector {
-    pub fn compile(selector: Option<&resource::Selector>) -> Result<Self, String> {
+    pub(super) fn compile(selector: Option<&resource::Selector>) -> Result<Self, String> {
         let labels = selector.map(|selector| &selector.match_labels);
         for (name, value) in labels.into_iter().flatten() {
             if name.is_empty() {
@@ -129,17 +131,19 @@ impl Selector {
         }
         let labels = labels.into_iter().flatten();
         Ok(Self {
-            labels: labels.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            labels: labels
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
         })
     }
 
     /// Whether it selects every workload of its namespace.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
     /// Rule: every label asked for is there with the same value.
-    pub fn selects(&self, labels: &Pairs) -> bool {
+    pub(super) fn selects(&self, labels: &Pairs) -> bool {
         self.labels
             .iter()
             .all(|(name, value)| lookup(labels, name) == Some(value.as_str()))

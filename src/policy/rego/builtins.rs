@@ -27,10 +27,26 @@ struct Builtin {
 }
 
 const OWN: &[Builtin] = &[
-    Builtin { name: "time.now_ns", arity: 0, function: now_ns },
-    Builtin { name: "numbers.range", arity: 2, function: numbers_range },
-    Builtin { name: "numbers.range_step", arity: 3, function: numbers_range_step },
-    Builtin { name: "net.cidr_expand", arity: 1, function: cidr_expand },
+    Builtin {
+        name: "time.now_ns",
+        arity: 0,
+        function: now_ns,
+    },
+    Builtin {
+        name: "numbers.range",
+        arity: 2,
+        function: numbers_range,
+    },
+    Builtin {
+        name: "numbers.range_step",
+        arity: 3,
+        function: numbers_range_step,
+    },
+    Builtin {
+        name: "net.cidr_expand",
+        arity: 1,
+        function: cidr_expand,
+    },
 ];
 
 /// Names whose value is not a matter of arguments, ours and the interpreter's.
@@ -141,5 +157,7 @@ fn cidr_expand(arguments: &[Value]) -> Result<Value> {
         };
         Value::from(address.to_string())
     });
-    Ok(Value::from(addresses.collect::<std::collections::BTreeSet<_>>()))
+    Ok(Value::from(
+        addresses.collect::<std::collections::BTreeSet<_>>(),
+    ))
 }

@@ -75,14 +75,20 @@ impl Engine {
         for module in modules {
             engine.set_rego_v0(module.v0);
             if let Err(error) = engine.add_policy(module.path.clone(), module.text.clone()) {
-                errors.push(RegoError::from_engine("rego_parse_error", &module.path, &error));
+                errors.push(RegoError::from_engine(
+                    "rego_parse_error",
+                    &module.path,
+                    &error,
+                ));
             }
         }
         if !errors.is_empty() {
             return Err(errors);
         }
         let analysis = Analysis::of(engine.get_modules())?;
-        engine.add_data(data).map_err(|error| vec![internal(&error)])?;
+        engine
+            .add_data(data)
+            .map_err(|error| vec![internal(&error)])?;
         // Prepares everything and evaluates nothing of the policies.
         engine
             .eval_query("true".to_owned(), false)
@@ -106,7 +112,11 @@ impl Engine {
 
     /// Evaluates the entrypoint for an input.
     pub(super) fn evaluate(&self, input: Value, now_ns: i64) -> Result<Value, EvaluationError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         let mut engine = idle.unwrap_or_else(|| self.prepared.clone());
         let _clock = Clock::set(now_ns);
         engine.set_input(input);
@@ -190,7 +200,11 @@ impl RegoError {
         Self {
             code,
             message: plain.message,
-            file: if plain.file.is_empty() { file.to_owned() } else { plain.file },
+            file: if plain.file.is_empty() {
+                file.to_owned()
+            } else {
+                plain.file
+            },
             row: plain.row,
             col: plain.col,
         }

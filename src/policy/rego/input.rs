@@ -93,7 +93,10 @@ pub(super) fn build(attributes: &Attributes) -> Result<Value, InputError> {
     let empty = HttpRequest::default();
     let http = attributes.http().unwrap_or(&empty);
     let (path, query) = split_path_and_query(&http.path)?;
-    input.set(key!("parsed_path"), path.into_iter().map(Value::from).collect::<Vec<_>>());
+    input.set(
+        key!("parsed_path"),
+        path.into_iter().map(Value::from).collect::<Vec<_>>(),
+    );
     input.set(key!("parsed_query"), multimap(query));
     let (body, truncated) = parsed_body(http)?;
     input.set(key!("parsed_body"), body);
@@ -126,12 +129,14 @@ fn parsed_body(http: &HttpRequest) -> Result<(Value, bool), InputError> {
         Body::Truncated => (Value::Null, true),
         Body::Present(BodyKind::Json, bytes) => {
             let text = String::from_utf8_lossy(bytes);
-            let value = Value::from_json_str(&text).map_err(|error| InputError::Json(error.to_string()))?;
+            let value =
+                Value::from_json_str(&text).map_err(|error| InputError::Json(error.to_string()))?;
             (value, false)
         }
-        Body::Present(BodyKind::Form, bytes) => {
-            (multimap(decode_query(&String::from_utf8_lossy(bytes))?), false)
-        }
+        Body::Present(BodyKind::Form, bytes) => (
+            multimap(decode_query(&String::from_utf8_lossy(bytes))?),
+            false,
+        ),
     })
 }
 
@@ -151,8 +156,16 @@ fn attribute_context(attributes: &Attributes) -> Object {
         context.set(key!("request"), object);
     }
     context.pairs(key!("contextExtensions"), &attributes.context_extensions);
-    context.optional(key!("metadataContext"), attributes.metadata.as_ref(), metadata);
-    context.optional(key!("routeMetadataContext"), attributes.route_metadata.as_ref(), metadata);
+    context.optional(
+        key!("metadataContext"),
+        attributes.metadata.as_ref(),
+        metadata,
+    );
+    context.optional(
+        key!("routeMetadataContext"),
+        attributes.route_metadata.as_ref(),
+        metadata,
+    );
     if let Some(sni) = &attributes.sni {
         let mut session = Object::default();
         session.text(key!("sni"), sni);
@@ -182,7 +195,10 @@ fn address(address: &Address) -> Value {
             pipe.number(key!("mode"), i64::from(*mode));
             object.set(key!("pipe"), pipe);
         }
-        Address::EnvoyInternal { server_listener_name, endpoint_id } => {
+        Address::EnvoyInternal {
+            server_listener_name,
+            endpoint_id,
+        } => {
             let mut internal = Object::default();
             // A member of a oneof is there even when it is empty.
             if let Some(name) = server_listener_name {
@@ -208,7 +224,10 @@ fn socket_address(socket: &SocketAddress) -> Value {
     if socket.ipv4_compat {
         object.set(key!("ipv4Compat"), true);
     }
-    object.text(key!("networkNamespaceFilepath"), &socket.network_namespace_filepath);
+    object.text(
+        key!("networkNamespaceFilepath"),
+        &socket.network_namespace_filepath,
+    );
     object.into()
 }
 
@@ -259,7 +278,10 @@ fn metadata(metadata: &Metadata) -> Value {
             any.bytes(key!("value"), &value.value);
             (Value::from(name.as_str()), Value::from(any))
         });
-        object.set(key!("typedFilterMetadata"), typed.collect::<BTreeMap<_, _>>());
+        object.set(
+            key!("typedFilterMetadata"),
+            typed.collect::<BTreeMap<_, _>>(),
+        );
     }
     object.into()
 }

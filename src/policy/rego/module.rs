@@ -24,7 +24,9 @@ impl Analysis {
             let package = path_of(&module.package.refr).unwrap_or_default();
             for rule in &module.policy {
                 if let Some(name) = path_of(rule_reference(rule)) {
-                    analysis.rules.insert(reference(package.iter().chain(&name)));
+                    analysis
+                        .rules
+                        .insert(reference(package.iter().chain(&name)));
                 }
             }
         }
@@ -32,7 +34,11 @@ impl Analysis {
         for module in modules {
             Walk::new(module, &mut analysis, &mut errors).module(module);
         }
-        if errors.is_empty() { Ok(analysis) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(analysis)
+        } else {
+            Err(errors)
+        }
     }
 }
 
@@ -79,7 +85,9 @@ fn path_of(expression: &Expr) -> Option<Vec<String>> {
 fn rule_reference(rule: &Rule) -> &Expr {
     match rule {
         Rule::Spec { head, .. } => match head {
-            RuleHead::Compr { refr, .. } | RuleHead::Set { refr, .. } | RuleHead::Func { refr, .. } => refr,
+            RuleHead::Compr { refr, .. }
+            | RuleHead::Set { refr, .. }
+            | RuleHead::Func { refr, .. } => refr,
         },
         Rule::Default { refr, .. } => refr,
     }
@@ -157,7 +165,12 @@ impl<'a> Walk<'a> {
         for statement in &query.stmts {
             match &statement.literal {
                 Literal::SomeVars { .. } => {}
-                Literal::SomeIn { key, value, collection, .. } => {
+                Literal::SomeIn {
+                    key,
+                    value,
+                    collection,
+                    ..
+                } => {
                     self.all(key);
                     self.expression(value);
                     self.expression(collection);
@@ -203,7 +216,9 @@ impl<'a> Walk<'a> {
                 self.expression(term);
                 self.query(query);
             }
-            Expr::ObjectCompr { key, value, query, .. } => {
+            Expr::ObjectCompr {
+                key, value, query, ..
+            } => {
                 self.expression(key);
                 self.expression(value);
                 self.query(query);
@@ -225,7 +240,12 @@ impl<'a> Walk<'a> {
                 self.expression(lhs);
                 self.expression(rhs);
             }
-            Expr::Membership { key, value, collection, .. } => {
+            Expr::Membership {
+                key,
+                value,
+                collection,
+                ..
+            } => {
                 self.all(key);
                 self.expression(value);
                 self.expression(collection);

@@ -28,9 +28,13 @@ pub struct Outcome {
 pub enum OutcomeError {
     #[error("failed to get response status: illegal value for policy evaluation result: {0}")]
     Type(&'static str),
-    #[error("failed to get response status: unable to determine evaluation result due to missing \"allowed\" key")]
+    #[error(
+        "failed to get response status: unable to determine evaluation result due to missing \"allowed\" key"
+    )]
     AllowedMissing,
-    #[error("failed to get response status: type assertion error, expected allowed to be of type 'boolean' but got '{0}'")]
+    #[error(
+        "failed to get response status: type assertion error, expected allowed to be of type 'boolean' but got '{0}'"
+    )]
     AllowedType(&'static str),
     #[error("failed to get {what}: {why}")]
     Member { what: &'static str, why: String },
@@ -41,7 +45,11 @@ impl Outcome {
     pub(super) fn parse(value: &Value) -> Result<Self, OutcomeError> {
         let members = match value {
             Value::Bool(allowed) => {
-                return Ok(Self { allowed: *allowed, plain: true, ..Self::default() });
+                return Ok(Self {
+                    allowed: *allowed,
+                    plain: true,
+                    ..Self::default()
+                });
             }
             Value::Object(members) => members,
             other => return Err(OutcomeError::Type(go_type(other))),
@@ -52,15 +60,23 @@ impl Outcome {
             Some(Value::Bool(allowed)) => *allowed,
             Some(other) => return Err(OutcomeError::AllowedType(go_type(other))),
         };
-        let mut outcome = Self { allowed, ..Self::default() };
+        let mut outcome = Self {
+            allowed,
+            ..Self::default()
+        };
         outcome.headers = headers(get("headers"), "response headers")?;
         outcome.dynamic_metadata = get("dynamic_metadata").map(dynamic_metadata).transpose()?;
         // Members of the other side are not looked at.
         if allowed {
-            outcome.request_headers_to_remove =
-                strings(get("request_headers_to_remove"), "request headers to remove", "request_headers_to_remove")?;
-            outcome.response_headers_to_add =
-                headers(get("response_headers_to_add"), "response headers to send to client")?;
+            outcome.request_headers_to_remove = strings(
+                get("request_headers_to_remove"),
+                "request headers to remove",
+                "request_headers_to_remove",
+            )?;
+            outcome.response_headers_to_add = headers(
+                get("response_headers_to_add"),
+                "response headers to send to client",
+            )?;
             outcome.query_parameters_to_remove = strings(
                 get("query_parameters_to_remove"),
                 "request query parameters to remove",
@@ -100,25 +116,37 @@ fn headers(value: Option<&Value>, what: &'static str) -> Result<Pairs, OutcomeEr
     Ok(pairs)
 }
 
-fn add_headers(value: Option<&Value>, what: &'static str, pairs: &mut Pairs) -> Result<(), OutcomeError> {
+fn add_headers(
+    value: Option<&Value>,
+    what: &'static str,
+    pairs: &mut Pairs,
+) -> Result<(), OutcomeError> {
     let Some(Value::Object(members)) = value else {
         let other = value.unwrap_or(&Value::Null);
         return Err(expected_object(what, "headers", other));
     };
     for (name, value) in members.iter_sorted() {
-        let name = name.as_string().map_or_else(|_| name.to_string(), ToString::to_string);
+        let name = name
+            .as_string()
+            .map_or_else(|_| name.to_string(), ToString::to_string);
         match value {
             Value::String(text) => pairs.push((name, text.to_string())),
             Value::Array(_) | Value::Set(_) => {
                 for item in elements(value) {
                     let Value::String(text) = item else {
-                        let why = format!("invalid value type {} for header '{name}'", go_type(item));
+                        let why =
+                            format!("invalid value type {} for header '{name}'", go_type(item));
                         return Err(member(what, why));
                     };
                     pairs.push((name.clone(), text.to_string()));
                 }
             }
-            _ => return Err(member(what, format!("type assertion error for header '{name}'"))),
+            _ => {
+                return Err(member(
+                    what,
+                    format!("type assertion error for header '{name}'"),
+                ));
+            }
         }
     }
     Ok(())
@@ -134,23 +162,34 @@ fn elements(value: &Value) -> Vec<&Value> {
 
 fn expected_object(what: &'static str, name: &str, value: &Value) -> OutcomeError {
     let got = go_type(value);
-    member(what, format!("type assertion error, expected {name} to be of type 'object' but got '{got}'"))
+    member(
+        what,
+        format!("type assertion error, expected {name} to be of type 'object' but got '{got}'"),
+    )
 }
 
-fn strings(value: Option<&Value>, what: &'static str, name: &str) -> Result<Vec<String>, OutcomeError> {
+fn strings(
+    value: Option<&Value>,
+    what: &'static str,
+    name: &str,
+) -> Result<Vec<String>, OutcomeError> {
     let Some(value) = value else {
         return Ok(Vec::new());
     };
     if !matches!(value, Value::Array(_) | Value::Set(_)) {
         let got = go_type(value);
-        let why = format!("type assertion error, expected {name} to be of type '[]string' but got '{got}'");
+        let why = format!(
+            "type assertion error, expected {name} to be of type '[]string' but got '{got}'"
+        );
         return Err(member(what, why));
     }
     let text = |item: &Value| match item {
         Value::String(text) => Ok(text.to_string()),
         other => {
             let got = go_type(other);
-            let why = format!("type assertion error, expected {name} value to be of type 'string' but got '{got}'");
+            let why = format!(
+                "type assertion error, expected {name} value to be of type 'string' but got '{got}'"
+            );
             Err(member(what, why))
         }
     };
@@ -169,7 +208,9 @@ fn query_parameters(value: Option<&Value>) -> Result<Pairs, OutcomeError> {
         }
         Some(other) => {
             let got = go_type(other);
-            let why = format!("type assertion error, expected query_parameters_to_set to be a map but got '{got}'");
+            let why = format!(
+                "type assertion error, expected query_parameters_to_set to be a map but got '{got}'"
+            );
             Err(member(what, why))
         }
     }
@@ -189,7 +230,9 @@ fn body(value: &Value) -> Result<String, OutcomeError> {
         Value::String(text) => Ok(text.to_string()),
         other => {
             let got = go_type(other);
-            let why = format!("type assertion error, expected body to be of type 'string' but got '{got}'");
+            let why = format!(
+                "type assertion error, expected body to be of type 'string' but got '{got}'"
+            );
             Err(member("response body", why))
         }
     }
@@ -200,12 +243,18 @@ fn http_status(value: &Value) -> Result<u16, OutcomeError> {
     let what = "response http status";
     let Value::Number(number) = value else {
         let got = go_type(value);
-        let why = format!("type assertion error, expected http_status to be of type 'number' but got '{got}'");
+        let why = format!(
+            "type assertion error, expected http_status to be of type 'number' but got '{got}'"
+        );
         return Err(member(what, why));
     };
     let code = number.as_u64().and_then(|code| u16::try_from(code).ok());
-    code.filter(|code| is_known_status(*code))
-        .ok_or_else(|| member(what, format!("invalid HTTP status code {}", number.format_decimal())))
+    code.filter(|code| is_known_status(*code)).ok_or_else(|| {
+        member(
+            what,
+            format!("invalid HTTP status code {}", number.format_decimal()),
+        )
+    })
 }
 
 fn is_known_status(code: u16) -> bool {

@@ -1,0 +1,11 @@
+//! The gRPC door for Envoy: its external authorization protocol to attributes and back. The only
+//! place where Envoy's messages appear.
+
+mod request;
+mod response;
+mod server;
+
+#[cfg(test)]
+mod tests;
+
+pub use server::{Config, Health, Server};

@@ -1,0 +1,201 @@
+//! From an answer to a `CheckResponse`. Every reply is made here and nowhere else: an empty
+//! message means allow to Envoy, so none is ever made by default.
+
+use doorward_proto::envoy::config::core::v3::header_value_option::HeaderAppendAction;
+use doorward_proto::envoy::config::core::v3::{HeaderValue, HeaderValueOption, QueryParameter};
+use doorward_proto::envoy::service::auth::v3::check_response::HttpResponse;
+use doorward_proto::envoy::service::auth::v3::{CheckResponse, DeniedHttpResponse, OkHttpResponse};
+use doorward_proto::envoy::r#type::v3::HttpStatus;
+use doorward_proto::google::rpc::Status as RpcStatus;
+use prost::Message as _;
+use prost_types::value::Kind;
+use prost_types::{ListValue, Struct, Value};
+use tonic::{Code, Status};
+
+use crate::attributes::{JsonObject, Pairs};
+use crate::decision::{Denial, Mutations};
+use crate::pdp::Answer;
+
+/// The reply to a check: a message, or a gRPC error where the operator chose that.
+pub(super) fn encode(answer: &Answer) -> Result<bytes::Bytes, Status> {
+    let decision = &answer.decision;
+    let response = match decision.reply() {
+        Ok(mutations) => CheckResponse {
+            status: Some(RpcStatus {
+                code: Code::Ok as i32,
+                ..RpcStatus::default()
+            }),
+            http_response: ok_response(mutations),
+            dynamic_metadata: Some(dynamic_metadata(answer)),
+        },
+        Err(denial) if denial.as_error => {
+            return Err(Status::unknown(decision.reason.message.clone()));
+        }
+        Err(denial) => CheckResponse {
+            status: Some(RpcStatus {
+                code: denied_code(denial) as i32,
+                message: decision.reason.message.clone(),
+                details: Vec::new(),
+            }),
+            http_response: Some(denied_response(denial)),
+            dynamic_metadata: Some(dynamic_metadata(answer)),
+        },
+    };
+    Ok(response.encode_to_vec().into())
+}
+
+/// Anything but OK denies.
+fn denied_code(denial: &Denial) -> Code {
+    if denial.status == 401 {
+        Code::Unauthenticated
+    } else {
+        Code::PermissionDenied
+    }
+}
+
+fn ok_response(mutations: &Mutations) -> Option<HttpResponse> {
+    let Mutations {
+        set_headers,
+        remove_headers,
+        response_headers,
+        set_parameters,
+        remove_parameters,
+        explicit,
+    } = mutations;
+    let response = OkHttpResponse {
+        headers: overwriting(set_headers),
+        headers_to_remove: remove_headers.clone(),
+        response_headers_to_add: response_headers
+            .iter()
+            .map(|pair| header(pair, None))
+            .collect(),
+        query_parameters_to_set: set_parameters
+            .iter()
+            .map(|(key, value)| QueryParameter {
+                key: key.clone(),
+                value: value.clone(),
+            })
+            .collect(),
+        query_parameters_to_remove: remove_parameters.clone(),
+        dynamic_metadata: None,
+    };
+    (*explicit || response != OkHttpResponse::default())
+        .then_some(HttpResponse::OkResponse(response))
+}
+
+fn denied_response(denial: &Denial) -> HttpResponse {
+    HttpResponse::DeniedResponse(DeniedHttpResponse {
+        status: Some(HttpStatus {
+            code: i32::from(denial.status),
+        }),
+        headers: denial
+            .headers
+            .iter()
+            .map(|pair| header(pair, None))
+            .collect(),
+        body: denial.body.clone(),
+    })
+}
+
+/// Headers that replace the client's own. Envoy 1.40 heeds only `append`: the first value of a
+/// name overwrites, further ones are appended, so that all arrive and nothing of the client's does.
+fn overwriting(pairs: &Pairs) -> Vec<HeaderValueOption> {
+    let mut seen: Vec<String> = Vec::with_capacity(pairs.len());
+    pairs
+        .iter()
+        .map(|pair| {
+            let name = pair.0.to_ascii_lowercase();
+            let again = seen.contains(&name);
+            seen.push(name);
+            header(pair, Some(again))
+        })
+        .collect()
+}
+
+/// `append` is left to Envoy's default for the list when `None`.
+fn header((name, value): &(String, String), append: Option<bool>) -> HeaderValueOption {
+    let action = match append {
+        Some(false) => HeaderAppendAction::OverwriteIfExistsOrAdd,
+        Some(true) | None => HeaderAppendAction::AppendIfExistsOrAdd,
+    };
+    HeaderValueOption {
+        header: Some(HeaderValue {
+            key: name.clone(),
+            value: value.clone(),
+            raw_value: bytes::Bytes::new(),
+        }),
+        append,
+        append_action: action as i32,
+        keep_empty_value: false,
+    }
+}
+
+/// What the proxy's access log can show: the policy's own metadata, the decision's id, and under
+/// `doorward` what decided.
+fn dynamic_metadata(answer: &Answer) -> Struct {
+    let decision = &answer.decision;
+    let mut metadata = decision
+        .dynamic_metadata
+        .as_ref()
+        .map(structure)
+        .unwrap_or_default();
+    let mut ours = Struct::default();
+    let mut set = |name: &str, kind| {
+        ours.fields
+            .insert(name.to_owned(), Value { kind: Some(kind) });
+    };
+    #[expect(clippy::cast_precision_loss, reason = "revisions stay far below 2^53")]
+    set("revision", Kind::NumberValue(answer.revision as f64));
+    set(
+        "reason",
+        Kind::StringValue(decision.reason.kind.as_str().to_owned()),
+    );
+    set("cached", Kind::BoolValue(answer.cached));
+    let policy = decision
+        .reason
+        .policy
+        .as_ref()
+        .or(decision.reason.entrypoint.as_ref());
+    let texts = [
+        ("policy", policy),
+        ("peer_principal", decision.peer_principal.as_ref()),
+        ("request_principal", decision.request_principal.as_ref()),
+    ];
+    for (name, text) in texts {
+        if let Some(text) = text {
+            set(name, Kind::StringValue(text.clone()));
+        }
+    }
+    let id = Kind::StringValue(answer.id.to_string());
+    metadata
+        .fields
+        .insert("decision_id".to_owned(), Value { kind: Some(id) });
+    let ours = Value {
+        kind: Some(Kind::StructValue(ours)),
+    };
+    metadata.fields.insert("doorward".to_owned(), ours);
+    metadata
+}
+
+fn structure(object: &JsonObject) -> Struct {
+    let fields = object
+        .iter()
+        .map(|(name, json)| (name.clone(), value(json)));
+    Struct {
+        fields: fields.collect(),
+    }
+}
+
+fn value(json: &serde_json::Value) -> Value {
+    let kind = match json {
+        serde_json::Value::Null => Kind::NullValue(0),
+        serde_json::Value::Bool(value) => Kind::BoolValue(*value),
+        serde_json::Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or(f64::NAN)),
+        serde_json::Value::String(text) => Kind::StringValue(text.clone()),
+        serde_json::Value::Array(items) => Kind::ListValue(ListValue {
+            values: items.iter().map(value).collect(),
+        }),
+        serde_json::Value::Object(object) => Kind::StructValue(structure(object)),
+    };
+    Value { kind: Some(kind) }
+}

@@ -1,0 +1,275 @@
+//! The gRPC server: checks, health, and reflection if wanted, on one listener. Decoding is done
+//! here and not by the framework, so that a message that cannot be decoded is denied, not failed.
+
+use std::convert::Infallible;
+use std::future::{Future, Ready, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf as _, BufMut as _, Bytes};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use serde::{Deserialize, Serialize};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::server::Grpc;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceExt as _};
+
+use super::{request, response};
+use crate::attributes::Attributes;
+use crate::listen::{Address, Listener};
+use crate::pdp::Pdp;
+use crate::telemetry::{Metrics, unix_nanos};
+use crate::units::{Size, Span};
+
+/// Name of the service in Envoy's API.
+const SERVICE: &str = "envoy.service.auth.v3.Authorization";
+const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
+const HEALTH: &str = "/grpc.health.v1.Health/";
+const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/";
+/// A message of up to so many times the limit is read, to be denied; a larger one is an error.
+const READ_FACTOR: usize = 4;
+/// HTTP/2 limits of a connection.
+const MAX_STREAMS: u32 = 1_000;
+const MAX_HEADER_LIST: u32 = 64 * 1024;
+const MAX_LOCAL_RESETS: usize = 256;
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+const WINDOW: u32 = 1 << 20;
+
+/// Section `ext_authz` of the configuration.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// `IP:PORT`, or `unix:///PATH`.
+    pub listen: Address,
+    /// Longest a check may take; evaluation ends by then.
+    pub deadline: Span,
+    /// Largest request that is looked at; a larger one is denied.
+    pub max_message_bytes: Size,
+    /// Whether clients may ask which services there are.
+    pub reflection: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: Address::loopback(9191),
+            deadline: Span::from_millis(150),
+            max_message_bytes: Size::from_mib(4),
+            reflection: false,
+        }
+    }
+}
+
+type Boxed = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
+
+/// The door, ready to be served.
+#[derive(Clone)]
+pub struct Server {
+    check: CheckService,
+    health: Boxed,
+    reflection: Option<Boxed>,
+}
+
+/// Tells gRPC health checks whether the door is open.
+#[derive(Clone)]
+pub struct Health(HealthReporter);
+
+// === impl Server ===
+
+impl Server {
+    /// Puts the services together. Health says NOT_SERVING until told otherwise.
+    pub async fn new(config: &Config, pdp: Arc<Pdp>, metrics: Arc<Metrics>) -> (Self, Health) {
+        let (reporter, health) = tonic_health::server::health_reporter();
+        let health_handle = Health(reporter);
+        health_handle.set(false).await;
+        let reflection = config.reflection.then(reflection).flatten();
+        let server = Self {
+            check: CheckService {
+                pdp,
+                metrics,
+                max_message_bytes: config.max_message_bytes.as_usize(),
+            },
+            health: BoxCloneSyncService::new(health),
+            reflection,
+        };
+        (server, health_handle)
+    }
+
+    /// Serves connections until told to stop, then lets running checks end, for `grace` at most.
+    pub async fn run(self, listener: Listener, stop: impl Future<Output = ()>, grace: Duration) {
+        let mut http2 = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(MAX_HEADER_LIST)
+            .max_local_error_reset_streams(MAX_LOCAL_RESETS)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+        let graceful = GracefulShutdown::new();
+        listener
+            .run(stop, |stream| {
+                let server = self.clone();
+                let service = service_fn(move |request| server.clone().route(request));
+                let connection = http2.serve_connection(TokioIo::new(stream), service);
+                let connection = graceful.watch(connection);
+                tokio::spawn(async move {
+                    if let Err(error) = connection.await {
+                        tracing::debug!(%error, "a connection ended early");
+                    }
+                });
+            })
+            .await;
+        if tokio::time::timeout(grace, graceful.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::warn!("checks were still running when the grace period ended");
+        }
+    }
+
+    /// Rule: paths match exactly; one without its leading slash is no method.
+    async fn route(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let path = request.uri().path();
+        if path == CHECK {
+            return Ok(self.check.unary(request).await);
+        }
+        if path.starts_with(HEALTH) {
+            return self.health.oneshot(request).await;
+        }
+        match self.reflection {
+            Some(reflection) if path.starts_with(REFLECTION) => reflection.oneshot(request).await,
+            _ => Ok(Status::unimplemented("unknown method").into_http()),
+        }
+    }
+}
+
+fn reflection() -> Option<Boxed> {
+    let service = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(doorward_proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1();
+    match service {
+        Ok(service) => Some(BoxCloneSyncService::new(service)),
+        Err(error) => {
+            tracing::error!(%error, "reflection is off: the descriptors cannot be used");
+            None
+        }
+    }
+}
+
+// === impl Health ===
+
+impl Health {
+    /// Sets what health checks are told, for the server as a whole and for the service.
+    pub async fn set(&self, serving: bool) {
+        let status = if serving {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
+        };
+        for name in ["", SERVICE] {
+            self.0.set_service_status(name, status).await;
+        }
+    }
+}
+
+/// Answers checks.
+#[derive(Debug, Clone)]
+struct CheckService {
+    pdp: Arc<Pdp>,
+    metrics: Arc<Metrics>,
+    max_message_bytes: usize,
+}
+
+impl CheckService {
+    async fn unary(self, request: Request<Incoming>) -> Response<Body> {
+        let limit = self.max_message_bytes.saturating_mul(READ_FACTOR);
+        let mut grpc = Grpc::new(RawCodec).max_decoding_message_size(limit);
+        grpc.unary(self, request).await
+    }
+
+    /// From bytes to bytes. Whatever is wrong with a request denies it.
+    fn check(&self, message: Bytes) -> Result<Bytes, Status> {
+        let started = Instant::now();
+        let now_ns = unix_nanos();
+        let answer = if message.len() > self.max_message_bytes {
+            let why = format!("the check is larger than {} bytes", self.max_message_bytes);
+            self.pdp.refuse(Attributes::default(), why, now_ns)
+        } else {
+            match request::decode(message) {
+                Ok(attributes) => self.pdp.check(attributes, now_ns),
+                Err(error) => {
+                    self.metrics.undecodable.inc();
+                    let why = format!("the check cannot be decoded: {error}");
+                    self.pdp.refuse(Attributes::default(), why, now_ns)
+                }
+            }
+        };
+        self.metrics.check_took(started.elapsed());
+        response::encode(&answer)
+    }
+}
+
+impl Service<tonic::Request<Bytes>> for CheckService {
+    type Response = tonic::Response<Bytes>;
+    type Error = Status;
+    type Future = Ready<Result<Self::Response, Status>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
+        ready(self.check(request.into_inner()).map(tonic::Response::new))
+    }
+}
+
+/// Passes message bytes through undecoded.
+#[derive(Debug, Clone, Copy)]
+struct RawCodec;
+
+impl Codec for RawCodec {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl Encoder for RawCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(message);
+        Ok(())
+    }
+}
+
+impl Decoder for RawCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+}
