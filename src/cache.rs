@@ -8,10 +8,41 @@ use std::time::Duration;
 
 pub use key::{CacheKey, key};
 
+use serde::{Deserialize, Serialize};
+
 use crate::decision::Decision;
+use crate::units::{Size, Span};
 
 /// Memory an entry takes besides the decision, in bytes.
 const ENTRY_OVERHEAD: usize = 160;
+
+/// Section `cache` of the configuration.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Memory for remembered decisions; `0B` turns remembering off.
+    pub max_bytes: Size,
+    /// Longest a decision is remembered.
+    pub ttl: Span,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_bytes: Size::from_mib(64),
+            ttl: Span::from_secs(60),
+        }
+    }
+}
+
+impl From<Config> for CacheSettings {
+    fn from(config: Config) -> Self {
+        Self {
+            max_bytes: config.max_bytes.0,
+            ttl: config.ttl.0,
+        }
+    }
+}
 
 /// Size and lifetime of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

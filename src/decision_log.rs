@@ -17,6 +17,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
 
 pub use mask::Mask;
 pub use query::{Cursor, Filter, Page, QueryError};
@@ -24,6 +25,7 @@ pub use record::{Entry, Record};
 pub use store::LogStore;
 
 use crate::telemetry::Metrics;
+use crate::units::{Size, Span};
 
 /// Most records waiting to be stored.
 const MAX_QUEUED: usize = 65_536;
@@ -35,6 +37,49 @@ const MAX_BATCH: usize = 2_000;
 const BATCH_DELAY: Duration = Duration::from_millis(50);
 /// How often old records are removed.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Section `decision_log` of the configuration.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How long decisions are kept.
+    pub retention: Span,
+    /// How large the log's file may grow.
+    pub max_bytes: Size,
+    /// Names of headers and query parameters to mask beside the built-in ones.
+    pub mask: Vec<String>,
+    pub overflow: Overflow,
+}
+
+/// What happens when decisions come faster than they can be stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overflow {
+    /// The newest are dropped and counted.
+    #[default]
+    Count,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            retention: Span::from_secs(7 * 24 * 60 * 60),
+            max_bytes: Size::from_mib(1024),
+            mask: Vec::new(),
+            overflow: Overflow::Count,
+        }
+    }
+}
+
+impl From<&Config> for LogSettings {
+    fn from(config: &Config) -> Self {
+        Self {
+            retention: config.retention.0,
+            max_bytes: config.max_bytes.0,
+            mask: Mask::new(&config.mask),
+        }
+    }
+}
 
 /// How long and how much is kept.
 #[derive(Debug, Clone)]

@@ -1,13 +1,36 @@
+//! Doorward: external authorization for Envoy and every proxy that can ask before it forwards.
+//!
+//! A map of the house, in the order to read it. Bytes become [`attributes`] at a door, [`pdp`]
+//! turns attributes into a [`decision`] under one [`snapshot`], and the door turns it back into
+//! bytes. `docs/architecture.md` says who may import whom and which invariants hold.
+
+pub mod pdp;
+
+// Doors.
+pub mod ext_authz;
+
+// The decision: no I/O, no clock.
 pub mod attributes;
 pub mod cache;
 pub mod decision;
-pub mod decision_log;
-pub mod ext_authz;
 pub mod identity;
-pub mod listen;
-pub mod pdp;
 pub mod policy;
 pub mod snapshot;
+
+// How policy gets here.
+pub mod activation;
+pub mod bundle;
+pub mod store;
+
+// What we tell the world.
+pub mod decision_log;
+pub mod management;
 pub mod telemetry;
+
+// The process.
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod listen;
 pub mod units;
 pub mod yaml;

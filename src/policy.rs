@@ -1,6 +1,7 @@
 //! Everything loaded, compiled: native policies and Rego, with what each of them reads. A set is
 //! made whole or not at all. Putting answers together is left to `decision`.
 
+pub mod config;
 pub mod native;
 pub mod reads;
 pub mod rego;

@@ -7,6 +7,15 @@ mod metrics;
 pub use logging::{LogFormat, init as init_logging};
 pub use metrics::Metrics;
 
+use serde::{Deserialize, Serialize};
+
+/// Section `telemetry` of the configuration.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub log: LogFormat,
+}
+
 /// Nanoseconds since 1970: the one place that reads the wall clock for decisions.
 pub fn unix_nanos() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

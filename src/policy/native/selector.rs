@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::attributes::{Attributes, Pairs, lookup};
 use crate::identity::SpiffeId;
@@ -24,7 +24,7 @@ pub struct Workload {
 }
 
 /// A workload that the operator describes: `mesh.default_workload` and entries of `workloads`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkloadConfig {
     pub namespace: Option<String>,

@@ -1,0 +1,255 @@
+//! What is loaded, by name, and to whom it belongs. Copied for each change, so that a change that
+//! fails has touched nothing; objects themselves are shared between the copies.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{ActivationError, ObjectChange};
+use crate::bundle::Bundle;
+use crate::policy::rego::{Data, RegoModule};
+use crate::policy::resource::{Resource, ResourceId};
+use crate::policy::{PolicyError, PolicySources};
+use crate::store::Change;
+
+/// Who may change an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Owner {
+    File,
+    Api,
+}
+
+/// Everything loaded.
+#[derive(Debug, Clone, Default)]
+pub(super) struct State {
+    pub(super) revision: u64,
+    resources: BTreeMap<ResourceId, (Arc<Resource>, Owner)>,
+    bundles: BTreeMap<String, (Arc<Bundle>, Owner)>,
+    /// Rego and data of files that belong to no bundle.
+    modules: Arc<Vec<RegoModule>>,
+    data: Data,
+}
+
+/// One bundle as the API shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct BundleStatus {
+    pub name: String,
+    pub revision: String,
+    pub roots: Vec<String>,
+    pub owner: Owner,
+    /// Rego files.
+    pub modules: Vec<String>,
+}
+
+impl State {
+    /// Nothing, at a revision.
+    pub(super) fn at(revision: u64) -> Self {
+        Self {
+            revision,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn set_files(&mut self, modules: Vec<RegoModule>, data: Data) {
+        self.modules = Arc::new(modules);
+        self.data = data;
+    }
+
+    /// Whether anything comes from files.
+    pub(super) fn has_files(&self) -> bool {
+        let owners = self.resources.values().map(|(_, owner)| owner);
+        let mut owners = owners.chain(self.bundles.values().map(|(_, owner)| owner));
+        !self.modules.is_empty()
+            || self.data != Data::default()
+            || owners.any(|owner| *owner == Owner::File)
+    }
+
+    pub(super) fn add_resource(
+        &mut self,
+        resource: Resource,
+        owner: Owner,
+    ) -> Result<(), ActivationError> {
+        let id = resource.id.clone();
+        match self.resources.get(&id) {
+            None => {
+                self.resources.insert(id, (Arc::new(resource), owner));
+                Ok(())
+            }
+            // The same object in two files, or in a file and in the store.
+            Some((_, existing)) if *existing == owner => {
+                Err(ActivationError::Invalid(vec![PolicyError::new(
+                    "duplicate_resource",
+                    format!("{id} is there twice"),
+                )]))
+            }
+            Some((_, existing)) => Err(ActivationError::Owned {
+                what: id.to_string(),
+                owner: *existing,
+            }),
+        }
+    }
+
+    /// Puts objects, noting for the store what is new.
+    pub(super) fn put_resources(
+        &mut self,
+        resources: Vec<Resource>,
+        change: &mut Change,
+    ) -> Result<Vec<(ResourceId, ObjectChange)>, ActivationError> {
+        let mut results: Vec<(ResourceId, ObjectChange)> = Vec::with_capacity(resources.len());
+        let mut seen = BTreeSet::new();
+        for resource in resources {
+            let id = resource.id.clone();
+            if !seen.insert(id.clone()) {
+                let message = format!("{id} is there twice");
+                return Err(ActivationError::Invalid(vec![PolicyError::new(
+                    "duplicate_resource",
+                    message,
+                )]));
+            }
+            let result = match self.resources.get(&id) {
+                Some((_, Owner::File)) => {
+                    return Err(ActivationError::Owned {
+                        what: id.to_string(),
+                        owner: Owner::File,
+                    });
+                }
+                Some((old, Owner::Api)) if old.document.value == resource.document.value => {
+                    ObjectChange::Unchanged
+                }
+                Some(_) => ObjectChange::Updated,
+                None => ObjectChange::Created,
+            };
+            if result != ObjectChange::Unchanged {
+                change
+                    .put_resources
+                    .push((id.clone(), resource.document.value.clone()));
+                self.resources
+                    .insert(id.clone(), (Arc::new(resource), Owner::Api));
+            }
+            results.push((id, result));
+        }
+        Ok(results)
+    }
+
+    /// Removes the API's objects besides those kept, and tells which.
+    pub(super) fn prune(&mut self, kept: &BTreeSet<ResourceId>) -> Vec<ResourceId> {
+        let is_stale = |id: &ResourceId, owner: Owner| owner == Owner::Api && !kept.contains(id);
+        let stale: Vec<_> = self
+            .resources
+            .iter()
+            .filter(|(id, (_, owner))| is_stale(id, *owner))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in &stale {
+            self.resources.remove(id);
+        }
+        stale
+    }
+
+    pub(super) fn delete_resource(&mut self, id: &ResourceId) -> Result<(), ActivationError> {
+        match self.resources.get(id) {
+            None => Err(ActivationError::NotFound(id.to_string())),
+            Some((_, Owner::File)) => Err(ActivationError::Owned {
+                what: id.to_string(),
+                owner: Owner::File,
+            }),
+            Some((_, Owner::Api)) => {
+                self.resources.remove(id);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn require_api_bundle(&self, name: &str) -> Result<(), ActivationError> {
+        match self.bundles.get(name) {
+            Some((_, Owner::File)) => Err(ActivationError::Owned {
+                what: format!("bundle `{name}`"),
+                owner: Owner::File,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn put_bundle(&mut self, bundle: Arc<Bundle>, owner: Owner) {
+        self.bundles.insert(bundle.name.clone(), (bundle, owner));
+    }
+
+    pub(super) fn delete_bundle(&mut self, name: &str) -> bool {
+        self.bundles.remove(name).is_some()
+    }
+
+    pub(super) fn resources(&self) -> Vec<(Arc<Resource>, Owner)> {
+        self.resources.values().cloned().collect()
+    }
+
+    pub(super) fn bundle_status(&self) -> Vec<BundleStatus> {
+        let bundles = self.bundles.values().map(|(bundle, owner)| BundleStatus {
+            name: bundle.name.clone(),
+            revision: bundle.manifest.revision.clone(),
+            roots: bundle.manifest.roots.clone(),
+            owner: *owner,
+            modules: bundle
+                .modules
+                .iter()
+                .map(|module| module.path.clone())
+                .collect(),
+        });
+        bundles.collect()
+    }
+
+    /// Everything as input for the compiler.
+    pub(super) fn sources(&self) -> Result<PolicySources<'_>, ActivationError> {
+        self.check_roots()?;
+        let mut modules = self.modules.as_ref().clone();
+        let mut data = self.data.clone();
+        for (bundle, _) in self.bundles.values() {
+            modules.extend(bundle.modules.iter().cloned());
+            data.merge(bundle.data.clone()).map_err(|why| {
+                let message = format!("bundle `{}`: {why}", bundle.name);
+                ActivationError::Invalid(vec![PolicyError::new("bundle_error", message)])
+            })?;
+        }
+        Ok(PolicySources {
+            resources: self
+                .resources
+                .values()
+                .map(|(resource, _)| resource.as_ref())
+                .collect(),
+            modules,
+            data,
+            has_rego: !self.bundles.is_empty(),
+        })
+    }
+
+    /// Rule: no two bundles own the same part of the document tree.
+    fn check_roots(&self) -> Result<(), ActivationError> {
+        let bundles: Vec<_> = self.bundles.values().map(|(bundle, _)| bundle).collect();
+        for (at, bundle) in bundles.iter().enumerate() {
+            for other in bundles.iter().skip(at + 1) {
+                if let Some((root, other_root)) = bundle.manifest.overlap(&other.manifest) {
+                    let message = format!(
+                        "detected overlapping roots in manifests for these bundles: [{}, {}] ('{root}' overlaps '{other_root}')",
+                        bundle.name, other.name
+                    );
+                    return Err(ActivationError::Invalid(vec![PolicyError::new(
+                        "bundle_error",
+                        message,
+                    )]));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::File => "a file",
+            Self::Api => "the API",
+        })
+    }
+}

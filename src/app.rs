@@ -1,0 +1,188 @@
+//! Wiring: parts are built in order, sockets bound once all policy is loaded, and everything is
+//! taken down in order when the process is told to stop.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::activation::{Activation, ActivationSettings, FileSources};
+use crate::config::{Config, ShutdownConfig};
+use crate::decision_log::{DecisionLog, LogSettings};
+use crate::listen::{Address, Listener};
+use crate::management::{self, Api, Readiness};
+use crate::pdp::Pdp;
+use crate::policy::config::settings;
+use crate::store::EmbeddedStore;
+use crate::telemetry::Metrics;
+use crate::{ext_authz, listen};
+
+/// Names of the two files in the data folder.
+const POLICY_FILE: &str = "policy.db";
+const LOG_FILE: &str = "decisions.db";
+
+/// A running server.
+pub struct App {
+    pub ext_authz: Address,
+    pub management: Address,
+    /// Of the first snapshot.
+    pub revision: u64,
+    ready: Readiness,
+    health: ext_authz::Health,
+    shutdown: ShutdownConfig,
+    stop: watch::Sender<bool>,
+    check_server: JoinHandle<()>,
+    management_server: JoinHandle<()>,
+    log: DecisionLog,
+}
+
+impl App {
+    /// Loads policy, binds both ports and serves.
+    pub async fn start(config: Config, v0: bool) -> anyhow::Result<Self> {
+        let metrics = Arc::new(Metrics::default());
+        make_folder(&config.data_dir)?;
+        let activation = Arc::new(activate(&config, v0, Arc::clone(&metrics)).await?);
+        let log = DecisionLog::start(
+            &config.data_dir.join(LOG_FILE),
+            LogSettings::from(&config.decision_log),
+            Arc::clone(&metrics),
+        )?;
+        let pdp = Arc::new(Pdp::new(
+            activation.snapshot(),
+            log.recorder(),
+            Arc::clone(&metrics),
+        ));
+        let revision = pdp.snapshot().revision;
+
+        let check_listener = bind(&config.ext_authz.listen, "ext_authz").await?;
+        let management_listener = bind(&config.management.listen, "management").await?;
+        let ext_authz = check_listener.address()?;
+        let management = management_listener.address()?;
+
+        let (stop, stopped) = watch::channel(false);
+        let grace = config.shutdown.grace.0;
+        let (server, health) =
+            ext_authz::Server::new(&config.ext_authz, Arc::clone(&pdp), Arc::clone(&metrics)).await;
+        let check_server = tokio::spawn(server.run(check_listener, wait(stopped.clone()), grace));
+
+        let ready = Readiness::default();
+        if config.management.tokens.is_empty() {
+            tracing::warn!(
+                "the management API is open to everybody on this machine; set `management.tokens`"
+            );
+        }
+        let router = management::router(Api {
+            pdp,
+            activation: Arc::clone(&activation),
+            log: log.reader(),
+            metrics,
+            ready: ready.clone(),
+            tokens: Arc::new(config.management.tokens),
+        });
+        let management_server = tokio::spawn(management::run(
+            router,
+            management_listener,
+            wait(stopped),
+            grace,
+        ));
+        ready.set_open(true);
+        let app = Self {
+            ext_authz,
+            management,
+            revision,
+            ready,
+            health,
+            shutdown: config.shutdown,
+            stop,
+            check_server,
+            management_server,
+            log,
+        };
+        app.follow_policy(&activation);
+        Ok(app)
+    }
+
+    /// Keeps gRPC health in step with whether policy is loaded.
+    fn follow_policy(&self, activation: &Activation) {
+        let health = self.health.clone();
+        let mut loaded = activation.loaded();
+        let mut stopped = self.stop.subscribe();
+        tokio::spawn(async move {
+            loop {
+                let serving = *loaded.borrow_and_update();
+                health.set(serving).await;
+                tokio::select! {
+                    changed = loaded.changed() => if changed.is_err() { return },
+                    _ = stopped.changed() => return,
+                }
+            }
+        });
+    }
+
+    /// Serves until told to stop, then drains: readiness falls first, running checks end, the
+    /// decision log is written out.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        stop.await;
+        tracing::info!("shutting down");
+        self.ready.set_open(false);
+        self.health.set(false).await;
+        tokio::time::sleep(self.shutdown.drain_delay.0).await;
+        self.stop.send_replace(true);
+        self.check_server.await.context("the check server ends")?;
+        self.management_server
+            .await
+            .context("the management server ends")?;
+        tokio::task::spawn_blocking(move || self.log.stop())
+            .await
+            .context("the decision log ends")?;
+        Ok(())
+    }
+}
+
+async fn activate(config: &Config, v0: bool, metrics: Arc<Metrics>) -> anyhow::Result<Activation> {
+    let path = config.data_dir.join(POLICY_FILE);
+    let store = EmbeddedStore::open(&path).context("the policy store cannot be opened")?;
+    let deadline: Duration = config.ext_authz.deadline.0;
+    let activation = Activation::start(
+        ActivationSettings {
+            policy: settings(&config.mesh, &config.rego, &config.workloads, deadline),
+            cache: config.cache.into(),
+        },
+        file_sources(config, v0),
+        Arc::new(store),
+        metrics,
+    );
+    activation.await.context("policy cannot be loaded")
+}
+
+/// Policy that the configuration names.
+pub fn file_sources(config: &Config, v0: bool) -> FileSources {
+    let bundles = config
+        .bundles
+        .iter()
+        .map(|(name, source)| (name.clone(), source.path.clone()));
+    FileSources {
+        paths: config.policies.clone(),
+        bundles: bundles.collect::<Vec<(String, PathBuf)>>(),
+        v0,
+    }
+}
+
+fn make_folder(path: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(path)
+        .with_context(|| format!("the data folder {} cannot be made", path.display()))
+}
+
+async fn bind(address: &Address, what: &str) -> anyhow::Result<Listener> {
+    Listener::bind(address)
+        .await
+        .with_context(|| format!("{what} cannot listen on {address}; is another process there?"))
+}
+
+/// Ends when the channel says so, or is gone.
+async fn wait(mut stopped: watch::Receiver<bool>) {
+    drop(stopped.wait_for(|stopped| *stopped).await);
+}

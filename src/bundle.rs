@@ -1,0 +1,219 @@
+//! OPA bundles: policy and data as one unit with a manifest, read from an archive or a folder in
+//! memory. Making policy of them is left to `policy`, keeping them to `store`.
+
+mod archive;
+mod folder;
+mod manifest;
+
+#[cfg(test)]
+mod tests;
+
+use thiserror::Error;
+
+use crate::policy::rego::{Data, RegoModule};
+use crate::policy::{Location, PolicyError};
+use crate::yaml::{Document, Problem};
+
+pub use archive::Limits;
+pub use folder::{LooseFiles, read_files};
+pub use manifest::Manifest;
+
+/// Longest name of a bundle.
+const MAX_NAME: usize = 253;
+
+/// A bundle, read and checked against its own manifest.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    pub name: String,
+    pub manifest: Manifest,
+    pub modules: Vec<RegoModule>,
+    pub data: Data,
+}
+
+/// A file of a bundle: its path without leading slash, and its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BundleFile {
+    pub path: String,
+    pub bytes: Vec<u8>,
+}
+
+/// Why a bundle cannot be read.
+#[derive(Debug, Error)]
+pub enum BundleError {
+    #[error("is not a gzip-compressed tar archive: {0}")]
+    Archive(String),
+    #[error("{0}")]
+    Limit(String),
+    #[error("entry `{path}` {why}")]
+    Entry { path: String, why: String },
+    #[error("{path}: {problem}")]
+    File { path: String, problem: Problem },
+    #[error("cannot be read: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+// === impl Bundle ===
+
+impl Bundle {
+    /// Reads a `.tar.gz` archive.
+    pub fn from_archive(name: &str, archive: &[u8], limits: Limits) -> Result<Self, BundleError> {
+        Self::from_files(name, archive::read(archive, limits)?)
+    }
+
+    /// Reads a folder or an archive file.
+    pub fn from_path(name: &str, path: &std::path::Path) -> Result<Self, BundleError> {
+        if path.is_dir() {
+            return Self::from_files(name, folder::bundle_files(path)?);
+        }
+        Self::from_archive(name, &std::fs::read(path)?, Limits::default())
+    }
+
+    /// Whether a name can stand in a URL and in error locations.
+    pub fn is_name(name: &str) -> bool {
+        let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        (1..=MAX_NAME).contains(&name.len())
+            && name.bytes().all(valid)
+            && name != "."
+            && name != ".."
+    }
+
+    fn from_files(name: &str, files: Vec<BundleFile>) -> Result<Self, BundleError> {
+        let manifest = match files.iter().find(|file| file.path == ".manifest") {
+            Some(file) => {
+                Manifest::parse(&text(file)?).map_err(|problem| in_file(file, problem))?
+            }
+            None => Manifest::default(),
+        };
+        let mut modules = Vec::new();
+        let mut data = Data::default();
+        for file in &files {
+            let (folder, base) = file.path.rsplit_once('/').unwrap_or(("", &file.path));
+            match base {
+                "data.json" | "data.yaml" | "data.yml" => {
+                    let document = read_data(file, folder, base)?;
+                    data.merge(document)
+                        .map_err(|why| entry(file, format!("cannot be merged: {why}")))?;
+                }
+                "patch.json" if folder.is_empty() => {
+                    return Err(entry(
+                        file,
+                        "makes this a delta bundle, which is not supported yet",
+                    ));
+                }
+                _ if base.ends_with(".rego") => modules.push(RegoModule {
+                    path: format!("{name}/{}", file.path),
+                    text: text(file)?,
+                    v0: manifest.is_v0(&file.path),
+                }),
+                // Whatever else lies there (`policy.wasm`, `plan.json`, other JSON) is not read,
+                // as OPA does it.
+                _ => {}
+            }
+        }
+        let bundle = Self {
+            name: name.to_owned(),
+            manifest,
+            modules,
+            data,
+        };
+        bundle.check_data_roots()?;
+        Ok(bundle)
+    }
+
+    /// Rule: data lies under the manifest's roots. Packages are checked once modules are parsed.
+    fn check_data_roots(&self) -> Result<(), BundleError> {
+        let outside = |path: &String| !self.manifest.owns(path);
+        match self.data.paths().iter().find(|path| outside(path)) {
+            None => Ok(()),
+            Some(path) => Err(BundleError::Entry {
+                path: "data.json".to_owned(),
+                why: format!(
+                    "is outside the bundle: manifest roots {:?} do not permit data at path '/{path}'",
+                    self.manifest.roots
+                ),
+            }),
+        }
+    }
+}
+
+fn read_data(file: &BundleFile, folder: &str, base: &str) -> Result<Data, BundleError> {
+    let text = text(file)?;
+    let data = if base.ends_with(".json") {
+        parse_json(file, &text)?
+    } else {
+        let documents = Document::parse_stream(&text).map_err(|problem| in_file(file, problem))?;
+        let value = documents.into_iter().next().map(|document| document.value);
+        Data::from_json(value.unwrap_or_else(|| serde_json::json!({})))
+    };
+    if folder.is_empty() && !data.is_object() {
+        return Err(entry(
+            file,
+            "must hold an object, as it is the root of all data",
+        ));
+    }
+    let path: Vec<_> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    Ok(data.nested_under(&path))
+}
+
+fn parse_json(file: &BundleFile, text: &str) -> Result<Data, BundleError> {
+    // The engine's parser keeps every digit; this one tells where a mistake is.
+    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
+        let mark = crate::yaml::Mark {
+            row: error.line() as u64,
+            col: error.column() as u64,
+        };
+        let problem = Problem {
+            mark: Some(mark),
+            path: String::new(),
+            message: error.to_string(),
+        };
+        return Err(in_file(file, problem));
+    }
+    Data::parse(text).map_err(|why| entry(file, why))
+}
+
+fn text(file: &BundleFile) -> Result<String, BundleError> {
+    String::from_utf8(file.bytes.clone()).map_err(|_| entry(file, "is not UTF-8"))
+}
+
+fn entry(file: &BundleFile, why: impl Into<String>) -> BundleError {
+    BundleError::Entry {
+        path: file.path.clone(),
+        why: why.into(),
+    }
+}
+
+fn in_file(file: &BundleFile, problem: Problem) -> BundleError {
+    BundleError::File {
+        path: file.path.clone(),
+        problem,
+    }
+}
+
+// === impl BundleError ===
+
+impl BundleError {
+    /// The error in the shape of the API, with the file inside the bundle.
+    pub fn into_policy_error(self, bundle: &str) -> PolicyError {
+        let location = match &self {
+            Self::File { path, problem } => {
+                let mark = problem.mark.unwrap_or_default();
+                Some((path.clone(), mark.row, mark.col))
+            }
+            Self::Entry { path, .. } => Some((path.clone(), 0, 0)),
+            Self::Archive(_) | Self::Limit(_) | Self::Io(_) => None,
+        };
+        PolicyError {
+            code: "bundle_error",
+            message: match self {
+                Self::File { problem, .. } => problem.message,
+                other => other.to_string(),
+            },
+            location: location.map(|(path, row, col)| Location {
+                file: format!("{bundle}/{path}"),
+                row,
+                col,
+            }),
+        }
+    }
+}

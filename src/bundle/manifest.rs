@@ -1,0 +1,146 @@
+//! `.manifest`: what a bundle is called, which part of the document tree it owns, and in which
+//! version of Rego it is written.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::yaml::{Mark, Problem};
+
+/// The manifest of a bundle. Unknown members are left alone, as OPA does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Manifest {
+    pub revision: String,
+    /// Slash-separated paths; `""` owns everything.
+    pub roots: Vec<String>,
+    pub rego_version: Option<u8>,
+    /// By path or glob with a leading slash.
+    pub file_rego_versions: BTreeMap<String, u8>,
+    pub metadata: serde_json::Value,
+}
+
+impl Default for Manifest {
+    fn default() -> Self {
+        Self {
+            revision: String::new(),
+            roots: vec![String::new()],
+            rego_version: None,
+            file_rego_versions: BTreeMap::new(),
+            metadata: serde_json::Value::Null,
+        }
+    }
+}
+
+impl Manifest {
+    pub(super) fn parse(json: &str) -> Result<Self, Problem> {
+        let mut manifest: Self = serde_json::from_str(json).map_err(|error| Problem {
+            mark: Some(Mark {
+                row: error.line() as u64,
+                col: error.column() as u64,
+            }),
+            path: String::new(),
+            message: error.to_string(),
+        })?;
+        for root in &mut manifest.roots {
+            *root = root.trim_matches('/').to_owned();
+        }
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    fn check(&self) -> Result<(), Problem> {
+        let problem = |message: String| Problem {
+            mark: None,
+            path: String::new(),
+            message,
+        };
+        for (at, root) in self.roots.iter().enumerate() {
+            let other = self
+                .roots
+                .iter()
+                .skip(at + 1)
+                .find(|other| overlap(root, other));
+            if let Some(other) = other {
+                return Err(problem(format!(
+                    "manifest has overlapped roots: '{root}' and '{other}'"
+                )));
+            }
+        }
+        let versions = self
+            .rego_version
+            .iter()
+            .chain(self.file_rego_versions.values());
+        match versions.into_iter().find(|version| **version > 1) {
+            Some(version) => Err(problem(format!(
+                "rego_version {version} is neither 0 nor 1"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a document path lies under one of the roots.
+    pub fn owns(&self, path: &str) -> bool {
+        self.roots.iter().any(|root| covers(root, path))
+    }
+
+    /// The first pair of roots by which two bundles would own the same documents.
+    pub fn overlap<'a>(&'a self, other: &'a Self) -> Option<(&'a str, &'a str)> {
+        let pairs = self
+            .roots
+            .iter()
+            .flat_map(|root| other.roots.iter().map(move |other| (root, other)));
+        pairs
+            .map(|(root, other)| (root.as_str(), other.as_str()))
+            .find(|(root, other)| overlap(root, other))
+    }
+
+    /// Rule: an exact path first, then globs, then the bundle's version.
+    pub(super) fn is_v0(&self, path: &str) -> bool {
+        let path = format!("/{path}");
+        let exact = self.file_rego_versions.get(&path);
+        let globbed = || {
+            let matching = self
+                .file_rego_versions
+                .iter()
+                .find(|(glob, _)| glob_matches(glob, &path));
+            matching.map(|(_, version)| version)
+        };
+        exact.or_else(globbed).or(self.rego_version.as_ref()) == Some(&0)
+    }
+}
+
+fn covers(root: &str, path: &str) -> bool {
+    root.is_empty()
+        || path
+            .strip_prefix(root)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn overlap(left: &str, right: &str) -> bool {
+    covers(left, right) || covers(right, left)
+}
+
+/// Stars stand for anything inside one segment.
+fn glob_matches(glob: &str, path: &str) -> bool {
+    let (mut globs, mut parts) = (glob.split('/'), path.split('/'));
+    loop {
+        match (globs.next(), parts.next()) {
+            (None, None) => return true,
+            (Some(glob), Some(part)) if segment_matches(glob, part) => {}
+            _ => return false,
+        }
+    }
+}
+
+fn segment_matches(glob: &str, part: &str) -> bool {
+    let Some((before, after)) = glob.split_once('*') else {
+        return glob == part;
+    };
+    let Some(rest) = part.strip_prefix(before) else {
+        return false;
+    };
+    (0..=rest.len())
+        .filter_map(|at| rest.get(at..))
+        .any(|tail| segment_matches(after, tail))
+}

@@ -1,0 +1,95 @@
+//! The command line: one file a subcommand. Exit codes: 0 done, 1 the answer is no, 2 usage,
+//! 3 could not run.
+
+mod healthcheck;
+mod serve;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// External authorization for Envoy: Istio security policies, Rego bundles and JWT checks.
+#[derive(Debug, Parser)]
+#[command(name = "doorward", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer checks of proxies and calls of operators.
+    Serve(serve::Args),
+    /// Load policies as `serve` would, and say what is wrong with them.
+    Validate(validate::Args),
+    /// Ask a running server whether it is ready.
+    Healthcheck(healthcheck::Args),
+    /// Print the version.
+    Version,
+}
+
+/// What a command came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    No,
+    CouldNotRun,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::SUCCESS,
+            Outcome::No => Self::from(1),
+            Outcome::CouldNotRun => Self::from(3),
+        }
+    }
+}
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    // Usage errors end the process with 2, as clap has it.
+    let outcome = match Cli::parse().command {
+        Command::Serve(args) => serve::run(args),
+        Command::Validate(args) => Ok(validate::run(&args)),
+        Command::Healthcheck(args) => Ok(healthcheck::run(&args)),
+        Command::Version => Ok(say(concat!("doorward ", env!("CARGO_PKG_VERSION")))),
+    };
+    match outcome {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            Outcome::CouldNotRun.into()
+        }
+    }
+}
+
+/// Prints a line a program may read.
+#[expect(
+    clippy::print_stdout,
+    reason = "this is what a command line program does"
+)]
+fn say(line: &str) -> Outcome {
+    println!("{line}");
+    Outcome::Done
+}
+
+/// Prints a line a person should read.
+#[expect(
+    clippy::print_stderr,
+    reason = "this is what a command line program does"
+)]
+fn complain(line: &str) {
+    eprintln!("doorward: {line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definition_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,161 @@
+//! `doorward serve`: loads policy, opens both doors and says so, until it is told to stop.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args as ClapArgs;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{Outcome, complain, say};
+use crate::app::App;
+use crate::config::Config;
+use crate::listen::Address;
+use crate::policy::config::BundleSource;
+use crate::telemetry;
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Args {
+    /// Configuration file; `doorward.yaml` if it is there.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where proxies ask: `IP:PORT` or `unix:///PATH`.
+    #[arg(long, value_name = "ADDR")]
+    ext_authz_listen: Option<Address>,
+    /// Where operators call: `IP:PORT` or `unix:///PATH`.
+    #[arg(long, value_name = "ADDR")]
+    management_listen: Option<Address>,
+    /// Folder for stored policy and decisions.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    paths: PolicyPaths,
+}
+
+/// Policy named on the command line, as `opa run` takes it.
+#[derive(Debug, ClapArgs)]
+pub(super) struct PolicyPaths {
+    /// Load each PATH as a bundle.
+    #[arg(long, short = 'b')]
+    bundle: bool,
+    /// Read Rego files in language version 0.
+    #[arg(long)]
+    pub(super) v0_compatible: bool,
+    /// Files and folders: Rego, data.json, native YAML, or bundles.
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+impl PolicyPaths {
+    /// Adds the paths to a configuration.
+    pub(super) fn add_to(&self, config: &mut Config) -> anyhow::Result<()> {
+        for path in &self.paths {
+            // An archive can only be a bundle.
+            let is_archive = path.is_file() && path.to_string_lossy().ends_with(".tar.gz");
+            if !self.bundle && !is_archive {
+                config.policies.push(path.clone());
+                continue;
+            }
+            let name = bundle_name(path)
+                .with_context(|| format!("{} cannot name a bundle", path.display()))?;
+            let source = BundleSource { path: path.clone() };
+            if config.bundles.insert(name.clone(), source).is_some() {
+                anyhow::bail!("two bundles are named `{name}`");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The last part of a path, without `.tar.gz` and with other characters than names may hold
+/// replaced.
+fn bundle_name(path: &std::path::Path) -> Option<String> {
+    let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let name = canonical.file_name()?.to_string_lossy().into_owned();
+    let name = name.trim_end_matches(".gz").trim_end_matches(".tar");
+    let valid =
+        |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.');
+    Some(
+        name.chars()
+            .map(|character| if valid(character) { character } else { '-' })
+            .collect(),
+    )
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
+    let mut config = match Config::load(args.config.as_deref(), std::env::vars()) {
+        Ok(config) => config,
+        Err(error) => {
+            error.0.iter().for_each(|line| complain(line));
+            return Ok(Outcome::CouldNotRun);
+        }
+    };
+    if let Some(address) = args.ext_authz_listen {
+        config.ext_authz.listen = address;
+    }
+    if let Some(address) = args.management_listen {
+        config.management.listen = address;
+    }
+    if let Some(folder) = args.data_dir {
+        config.data_dir = folder;
+    }
+    args.paths.add_to(&mut config)?;
+    if let Some((key, why)) = config.management.problems().into_iter().next() {
+        anyhow::bail!("`{key}`: {why}");
+    }
+    telemetry::init_logging(config.telemetry.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(config, args.paths.v0_compatible))
+}
+
+async fn serve(config: Config, v0: bool) -> anyhow::Result<Outcome> {
+    let signals = Signals::new().context("signals cannot be waited for")?;
+    let app = App::start(config, v0).await?;
+    let line = format!(
+        "ready ext_authz={} management={} revision={}",
+        app.ext_authz, app.management, app.revision
+    );
+    say(&line);
+    app.run(signals.stop()).await?;
+    Ok(Outcome::Done)
+}
+
+/// Signals that end the process.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Ends at the first signal. A second one ends the process at once.
+    async fn stop(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+            }
+            tracing::warn!("told to stop twice: ending at once");
+            end_now();
+        });
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever asks twice does not want to wait for flushing"
+)]
+fn end_now() {
+    std::process::exit(130);
+}

@@ -1,0 +1,105 @@
+//! The configuration: a file, the environment over it, and flags over both. Every problem is
+//! reported at once, each with its line. What the values do is said where they are used.
+
+mod load;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::policy::config::{BundleSources, MeshConfig, RegoConfig, WorkloadEntry};
+use crate::units::Span;
+use crate::{cache, decision_log, ext_authz, management, telemetry};
+
+/// File that is read when none is named, if it is there.
+pub const DEFAULT_FILE: &str = "doorward.yaml";
+
+/// All settings. No file at all is a working default.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub ext_authz: ext_authz::Config,
+    pub management: management::Config,
+    /// Folder of `policy.db` and `decisions.db`.
+    pub data_dir: PathBuf,
+    /// Files and folders of policy.
+    pub policies: Vec<PathBuf>,
+    pub bundles: BundleSources,
+    pub mesh: MeshConfig,
+    pub rego: RegoConfig,
+    pub cache: cache::Config,
+    pub decision_log: decision_log::Config,
+    pub telemetry: telemetry::Config,
+    pub shutdown: ShutdownConfig,
+    pub workloads: Vec<WorkloadEntry>,
+}
+
+/// Section `shutdown`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShutdownConfig {
+    /// How long checks are still taken after readiness fell, so that proxies can see it.
+    pub drain_delay: Span,
+    /// How long running checks may then take.
+    pub grace: Span,
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            ext_authz: ext_authz::Config::default(),
+            management: management::Config::default(),
+            data_dir: PathBuf::from("./data"),
+            policies: Vec::new(),
+            bundles: BundleSources::new(),
+            mesh: MeshConfig::default(),
+            rego: RegoConfig::default(),
+            cache: cache::Config::default(),
+            decision_log: decision_log::Config::default(),
+            telemetry: telemetry::Config::default(),
+            shutdown: ShutdownConfig::default(),
+            workloads: Vec::new(),
+        }
+    }
+}
+
+impl Default for ShutdownConfig {
+    fn default() -> Self {
+        Self {
+            drain_delay: Span::from_secs(0),
+            grace: Span::from_secs(10),
+        }
+    }
+}
+
+impl Config {
+    /// Reads a file, or the default one if it is there, and the environment's
+    /// `DOORWARD__SECTION__KEY` over it.
+    pub fn load(
+        file: Option<&std::path::Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        load::load(file, environment)
+    }
+
+    /// Values that parse but contradict each other or cannot be used.
+    fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut problems = self.management.problems();
+        problems.extend(self.mesh.problems());
+        for name in self.bundles.keys() {
+            if !crate::bundle::Bundle::is_name(name) {
+                problems.push(("bundles", format!("`{name}` is not a name for a bundle")));
+            }
+        }
+        problems
+    }
+}

@@ -1,0 +1,100 @@
+use std::path::Path;
+
+use super::*;
+
+fn load(yaml: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("doorward.yaml");
+    std::fs::write(&file, yaml).unwrap();
+    let environment = environment
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::load(Some(&file), environment).map_err(|ConfigError(messages)| {
+        let prefix = format!("{}:", file.display());
+        messages
+            .into_iter()
+            .map(|message| message.replace(&prefix, ""))
+            .collect()
+    })
+}
+
+#[test]
+fn nothing_is_a_working_default() {
+    let config = load("", &[]).unwrap();
+    assert_eq!(config.ext_authz.listen.to_string(), "127.0.0.1:9191");
+    assert_eq!(config.management.listen.to_string(), "127.0.0.1:8181");
+    assert_eq!(config.rego.evaluation_limit.0, Span::from_millis(50));
+}
+
+#[test]
+fn every_problem_is_told_with_its_line() {
+    let yaml = "ext_authz:\n  lisen: 127.0.0.1:1\n  deadline: soon\npolices: [a]\nmesh:\n  invalid_token_status: 404\n";
+    let messages = load(yaml, &[]).unwrap_err();
+    assert_eq!(
+        messages,
+        [
+            "2:3: `ext_authz.lisen`: unknown key `lisen`, did you mean `listen`?",
+            "3:3: `ext_authz.deadline`: `soon` is not a duration such as `150ms`, `10s` or `7d`",
+            "4:1: `polices`: unknown key `polices`, did you mean `policies`?",
+            "6:3: `mesh.invalid_token_status`: 404 is neither 401 nor 403",
+        ]
+    );
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let environment = [
+        ("DOORWARD__MESH__DEFAULT_ACTION", "allow"),
+        ("DOORWARD__POLICIES", "[a, b]"),
+        ("DOORWARD__CACHE__TTL", "5s"),
+        ("DOORWARD_VECTORS", "not ours"),
+    ];
+    let config = load("cache: { ttl: 1s, max_bytes: 1MiB }", &environment).unwrap();
+    assert_eq!(
+        config.mesh.default_action,
+        crate::policy::DefaultAction::Allow
+    );
+    assert_eq!(config.policies, [Path::new("a"), Path::new("b")]);
+    assert_eq!(config.cache.ttl, Span::from_secs(5));
+}
+
+#[test]
+fn a_problem_in_the_environment_names_the_variable() {
+    let messages = load("", &[("DOORWARD__CACHE__TTL", "later")]).unwrap_err();
+    assert_eq!(messages.len(), 1);
+    assert!(
+        messages[0].starts_with("DOORWARD__CACHE__TTL: "),
+        "{messages:?}"
+    );
+}
+
+#[test]
+fn an_open_management_port_is_refused() {
+    let rows = [
+        ("listen: 0.0.0.0:8181", 2),
+        ("listen: 0.0.0.0:8181, allow_plaintext: true", 1),
+        ("listen: ':8181', allow_plaintext: true", 1),
+        ("listen: '127.0.0.1:1'", 0),
+        ("listen: 'unix:///tmp/x'", 0),
+    ];
+    for (section, problems) in rows {
+        let found = load(&format!("management: {{ {section} }}"), &[])
+            .err()
+            .unwrap_or_default();
+        assert_eq!(found.len(), problems, "{section}: {found:?}");
+    }
+    let token = "a".repeat(64);
+    let open = format!(
+        "management: {{ listen: '0.0.0.0:1', allow_plaintext: true, tokens: ['sha256:{token}'] }}"
+    );
+    assert!(load(&open, &[]).is_ok());
+}
+
+#[test]
+fn a_file_that_is_named_must_be_there() {
+    let error = Config::load(Some(Path::new("/does/not/exist.yaml")), []).unwrap_err();
+    assert!(
+        error.to_string().starts_with("/does/not/exist.yaml: "),
+        "{error}"
+    );
+}

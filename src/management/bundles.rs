@@ -1,0 +1,84 @@
+//! `/v1/bundles`: bundles by name, pushed as `.tar.gz`.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use serde::Serialize;
+
+use super::Api;
+use super::error::ApiError;
+use super::resources::precondition;
+use crate::activation::BundleStatus;
+use crate::bundle::Bundle;
+
+/// Answer to a push.
+#[derive(Debug, Serialize)]
+pub(super) struct Pushed {
+    name: String,
+    /// The manifest's.
+    revision: String,
+    /// The active snapshot's.
+    snapshot: u64,
+}
+
+pub(super) async fn put(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Pushed>, ApiError> {
+    if !Bundle::is_name(&name) {
+        return Err(ApiError::invalid(
+            "a bundle's name consists of letters, digits, `-`, `_` and `.`",
+        ));
+    }
+    let precondition = precondition(&headers)?;
+    let (revision, snapshot) = api
+        .activation
+        .put_bundle(&name, body.into(), precondition)
+        .await?;
+    Ok(Json(Pushed {
+        name,
+        revision,
+        snapshot,
+    }))
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct List {
+    bundles: Vec<BundleStatus>,
+}
+
+pub(super) async fn list(State(api): State<Api>) -> Json<List> {
+    let bundles = api.activation.bundles().await;
+    Json(List { bundles })
+}
+
+pub(super) async fn get(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+) -> Result<Json<BundleStatus>, ApiError> {
+    let bundles = api.activation.bundles().await;
+    let found = bundles.into_iter().find(|bundle| bundle.name == name);
+    found
+        .map(Json)
+        .ok_or_else(|| ApiError::missing(format!("there is no bundle `{name}`")))
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Deleted {
+    snapshot: u64,
+}
+
+pub(super) async fn delete(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Deleted>, ApiError> {
+    let snapshot = api
+        .activation
+        .delete_bundle(&name, precondition(&headers)?)
+        .await?;
+    Ok(Json(Deleted { snapshot }))
+}

@@ -1,0 +1,53 @@
+//! Serving the API: HTTP/1 with a limit on connections and on how slowly a caller may write.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::sync::Semaphore;
+
+use crate::listen::Listener;
+
+/// Most connections at once; further ones wait.
+const MAX_CONNECTIONS: usize = 256;
+/// Longest a caller may take for a request's header.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Serves until told to stop, then lets running calls end, for `grace` at most.
+pub async fn run(
+    router: Router,
+    listener: Listener,
+    stop: impl Future<Output = ()>,
+    grace: Duration,
+) {
+    let mut http1 = hyper::server::conn::http1::Builder::new();
+    http1
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT);
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    listener
+        .run(stop, |stream| {
+            let service = TowerToHyperService::new(router.clone());
+            let connection = http1.serve_connection(TokioIo::new(stream), service);
+            let connection = graceful.watch(connection);
+            let places = Arc::clone(&places);
+            tokio::spawn(async move {
+                let _place = places.acquire_owned().await;
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "a management connection ended early");
+                }
+            });
+        })
+        .await;
+    if tokio::time::timeout(grace, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("management calls were still running when the grace period ended");
+    }
+}

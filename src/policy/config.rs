@@ -1,0 +1,147 @@
+//! Sections `mesh`, `rego` and `workloads` of the configuration, and the settings they become.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::native::{MeshSettings, Workload, WorkloadConfig, WorkloadSources};
+use super::rego::{DEFAULT_ENTRYPOINT, RegoSettings};
+use super::{DefaultAction, OnError, PolicySettings, UnknownWorkload};
+use crate::units::Span;
+
+/// Section `mesh`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MeshConfig {
+    /// Namespace whose policies apply to every workload.
+    pub root_namespace: String,
+    pub trust_domain: String,
+    pub trust_domain_aliases: Vec<String>,
+    pub default_action: DefaultAction,
+    /// Workload of requests that do not say which they are for.
+    pub default_workload: Option<WorkloadConfig>,
+    pub unknown_workload: UnknownWorkload,
+    /// 401, or 403 for meshes that answer so.
+    pub invalid_token_status: u16,
+    /// How many entries at the end of `x-forwarded-for` are one's own proxies'.
+    pub trusted_proxies: usize,
+    pub path_normalization: PathNormalization,
+}
+
+/// What is done to paths before they are matched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PathNormalization {
+    /// Nothing: the proxy did it.
+    #[default]
+    None,
+}
+
+/// Section `rego`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RegoConfig {
+    /// Slash-separated path of the rule that decides; `envoy/authz/allow` if not set. Once set, it
+    /// is asked even if no Rego is loaded.
+    pub entrypoint: Option<String>,
+    pub evaluation_limit: EvaluationLimit,
+    pub on_error: OnError,
+}
+
+/// Longest an evaluation may take.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EvaluationLimit(pub Span);
+
+impl Default for EvaluationLimit {
+    fn default() -> Self {
+        Self(Span::from_millis(50))
+    }
+}
+
+impl Default for MeshConfig {
+    fn default() -> Self {
+        Self {
+            root_namespace: "istio-system".to_owned(),
+            trust_domain: "cluster.local".to_owned(),
+            trust_domain_aliases: Vec::new(),
+            default_action: DefaultAction::default(),
+            default_workload: None,
+            unknown_workload: UnknownWorkload::default(),
+            invalid_token_status: 401,
+            trusted_proxies: 0,
+            path_normalization: PathNormalization::None,
+        }
+    }
+}
+
+impl MeshConfig {
+    /// Values that parse but cannot be meant.
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        if !matches!(self.invalid_token_status, 401 | 403) {
+            let why = format!("{} is neither 401 nor 403", self.invalid_token_status);
+            problems.push(("mesh.invalid_token_status", why));
+        }
+        for (key, value) in [
+            ("mesh.root_namespace", &self.root_namespace),
+            ("mesh.trust_domain", &self.trust_domain),
+        ] {
+            if value.is_empty() {
+                problems.push((key, "must not be empty".to_owned()));
+            }
+        }
+        problems
+    }
+}
+
+/// An entry of `workloads`: what is known of a service account's workload.
+pub type WorkloadEntry = WorkloadConfig;
+
+/// Puts the sections together. No evaluation outlasts the door's deadline.
+pub fn settings(
+    mesh: &MeshConfig,
+    rego: &RegoConfig,
+    workloads: &[WorkloadEntry],
+    deadline: Duration,
+) -> PolicySettings {
+    let trust_domains = std::iter::once(&mesh.trust_domain).chain(&mesh.trust_domain_aliases);
+    PolicySettings {
+        mesh: MeshSettings {
+            root_namespace: mesh.root_namespace.clone(),
+            trust_domains: trust_domains.cloned().collect(),
+        },
+        workloads: WorkloadSources {
+            known: workloads.iter().cloned().map(Workload::from).collect(),
+            default: mesh
+                .default_workload
+                .clone()
+                .map(Workload::from)
+                .unwrap_or_default(),
+        },
+        default_action: mesh.default_action,
+        unknown_workload: mesh.unknown_workload,
+        invalid_token_status: mesh.invalid_token_status,
+        trusted_proxies: mesh.trusted_proxies,
+        rego: RegoSettings {
+            entrypoint: rego
+                .entrypoint
+                .clone()
+                .unwrap_or_else(|| DEFAULT_ENTRYPOINT.to_owned()),
+            evaluation_limit: rego.evaluation_limit.0.0.min(deadline),
+        },
+        rego_always: rego.entrypoint.is_some(),
+        on_error: rego.on_error,
+    }
+}
+
+/// Section `bundles`: where a bundle comes from, by name.
+pub type BundleSources = BTreeMap<String, BundleSource>;
+
+/// A bundle in a folder or archive.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BundleSource {
+    pub path: std::path::PathBuf,
+}
