@@ -354,7 +354,7 @@ fn invalid_bundle(error: BundleError, name: &str) -> ActivationError {
 fn load(files: &FileSources, stored: Stored) -> Result<State, ActivationError> {
     let mut state = State::at(stored.revision);
     let loose = crate::bundle::read_files(&files.paths, files.v0)
-        .map_err(|(path, why)| invalid_file(&path.display().to_string(), why))?;
+        .map_err(|(path, why)| invalid_file(&path, &why))?;
     let LooseFiles {
         modules,
         data,
@@ -392,10 +392,10 @@ fn load(files: &FileSources, stored: Stored) -> Result<State, ActivationError> {
     Ok(state)
 }
 
-fn invalid_file(path: &str, why: String) -> ActivationError {
+fn invalid_file(path: &std::path::Path, why: &str) -> ActivationError {
     ActivationError::Invalid(vec![PolicyError::new(
         "file_error",
-        format!("{path}: {why}"),
+        format!("{}: {why}", path.display()),
     )])
 }
 

@@ -12,13 +12,13 @@ use tokio::task::JoinHandle;
 use crate::activation::{Activation, ActivationSettings, FileSources};
 use crate::config::{Config, ShutdownConfig};
 use crate::decision_log::{DecisionLog, LogSettings};
+use crate::ext_authz;
 use crate::listen::{Address, Listener};
 use crate::management::{self, Api, Readiness};
 use crate::pdp::Pdp;
 use crate::policy::config::settings;
 use crate::store::EmbeddedStore;
 use crate::telemetry::Metrics;
-use crate::{ext_authz, listen};
 
 /// Names of the two files in the data folder.
 const POLICY_FILE: &str = "policy.db";

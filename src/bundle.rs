@@ -57,13 +57,13 @@ pub enum BundleError {
 impl Bundle {
     /// Reads a `.tar.gz` archive.
     pub fn from_archive(name: &str, archive: &[u8], limits: Limits) -> Result<Self, BundleError> {
-        Self::from_files(name, archive::read(archive, limits)?)
+        Self::from_files(name, &archive::read(archive, limits)?)
     }
 
     /// Reads a folder or an archive file.
     pub fn from_path(name: &str, path: &std::path::Path) -> Result<Self, BundleError> {
         if path.is_dir() {
-            return Self::from_files(name, folder::bundle_files(path)?);
+            return Self::from_files(name, &folder::bundle_files(path)?);
         }
         Self::from_archive(name, &std::fs::read(path)?, Limits::default())
     }
@@ -77,7 +77,7 @@ impl Bundle {
             && name != ".."
     }
 
-    fn from_files(name: &str, files: Vec<BundleFile>) -> Result<Self, BundleError> {
+    fn from_files(name: &str, files: &[BundleFile]) -> Result<Self, BundleError> {
         let manifest = match files.iter().find(|file| file.path == ".manifest") {
             Some(file) => {
                 Manifest::parse(&text(file)?).map_err(|problem| in_file(file, problem))?
@@ -86,7 +86,7 @@ impl Bundle {
         };
         let mut modules = Vec::new();
         let mut data = Data::default();
-        for file in &files {
+        for file in files {
             let (folder, base) = file.path.rsplit_once('/').unwrap_or(("", &file.path));
             match base {
                 "data.json" | "data.yaml" | "data.yml" => {

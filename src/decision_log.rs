@@ -127,13 +127,12 @@ impl Recorder {
         record.shed_bodies();
         let weight = record.weight();
         let held = queue.queued_bytes.fetch_add(weight, Ordering::Relaxed);
-        if held + weight > MAX_QUEUED_BYTES {
-            queue.queued_bytes.fetch_sub(weight, Ordering::Relaxed);
-            queue.metrics.log_dropped("buffer_full", 1);
-        } else if queue
-            .sender
-            .try_send(Message::Record(Box::new(record)))
-            .is_err()
+        let fits = held + weight <= MAX_QUEUED_BYTES;
+        if !fits
+            || queue
+                .sender
+                .try_send(Message::Record(Box::new(record)))
+                .is_err()
         {
             queue.queued_bytes.fetch_sub(weight, Ordering::Relaxed);
             queue.metrics.log_dropped("buffer_full", 1);

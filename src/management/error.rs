@@ -63,7 +63,7 @@ impl From<ActivationError> for ApiError {
                 errors,
                 ..Self::invalid("the policy is invalid; nothing was changed")
             },
-            ActivationError::Owned { .. } => {
+            ActivationError::Owned { .. } | ActivationError::Store(StoreError::Stale { .. }) => {
                 Self::new(StatusCode::CONFLICT, "resource_conflict", message)
             }
             ActivationError::Stale { .. } => Self::new(
@@ -72,9 +72,6 @@ impl From<ActivationError> for ApiError {
                 message,
             ),
             ActivationError::NotFound(_) => Self::missing(message),
-            ActivationError::Store(StoreError::Stale { .. }) => {
-                Self::new(StatusCode::CONFLICT, "resource_conflict", message)
-            }
             ActivationError::Store(_) | ActivationError::Internal(_) => internal(message),
         }
     }

@@ -158,8 +158,9 @@ impl Metrics {
     /// Everything in the OpenMetrics text format, which Prometheus reads.
     pub fn encode(&self) -> String {
         let mut text = String::new();
-        // Writing to a string does not fail.
-        drop(text::encode(&mut text, &self.registry));
+        if text::encode(&mut text, &self.registry).is_err() {
+            tracing::error!("metrics could not be written");
+        }
         text
     }
 }

@@ -260,13 +260,9 @@ pub fn authenticate(
                 });
             }
             if !rule.forward {
-                match &found.location {
-                    Location::Header { name, .. } => {
-                        drop(result.remove_headers.insert(name.clone()))
-                    }
-                    Location::Parameter(name) => {
-                        drop(result.remove_parameters.insert(name.clone()))
-                    }
+                match found.location {
+                    Location::Header { name, .. } => result.remove_headers.extend([name.clone()]),
+                    Location::Parameter(name) => result.remove_parameters.extend([name.clone()]),
                     // Rule: cookies are never removed.
                     Location::Cookie(_) => {}
                 }
