@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::policy::rego::{Data, RegoModule};
 use crate::policy::{Location, PolicyError};
-use crate::yaml::{Document, Problem};
+use crate::yaml::{Document, Mark, Problem};
 
 pub use archive::Limits;
 pub use folder::{LooseFiles, read_files};
@@ -117,6 +117,7 @@ impl Bundle {
             data,
         };
         bundle.check_data_roots()?;
+        bundle.check_package_roots()?;
         Ok(bundle)
     }
 
@@ -133,6 +134,36 @@ impl Bundle {
                 ),
             }),
         }
+    }
+
+    /// Rule: packages lie under the manifest's roots. A module that cannot be parsed is left to
+    /// the compiler, which says why.
+    fn check_package_roots(&self) -> Result<(), BundleError> {
+        for module in &self.modules {
+            let Some((package, row)) = module.package() else {
+                continue;
+            };
+            if !self.manifest.owns(&package.join("/")) {
+                let prefix = format!("{}/", self.name);
+                return Err(BundleError::File {
+                    path: module
+                        .path
+                        .strip_prefix(&prefix)
+                        .unwrap_or(&module.path)
+                        .to_owned(),
+                    problem: Problem {
+                        mark: Some(Mark { row, col: 1 }),
+                        path: String::new(),
+                        message: format!(
+                            "manifest roots {:?} do not permit 'package {}'",
+                            self.manifest.roots,
+                            package.join(".")
+                        ),
+                    },
+                });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -158,16 +189,7 @@ fn read_data(file: &BundleFile, folder: &str, base: &str) -> Result<Data, Bundle
 fn parse_json(file: &BundleFile, text: &str) -> Result<Data, BundleError> {
     // The engine's parser keeps every digit; this one tells where a mistake is.
     if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        let mark = crate::yaml::Mark {
-            row: error.line() as u64,
-            col: error.column() as u64,
-        };
-        let problem = Problem {
-            mark: Some(mark),
-            path: String::new(),
-            message: error.to_string(),
-        };
-        return Err(in_file(file, problem));
+        return Err(in_file(file, Problem::from_json(&error)));
     }
     Data::parse(text).map_err(|why| entry(file, why))
 }

@@ -11,7 +11,12 @@ use clap::{Parser, Subcommand};
 
 /// External authorization for Envoy: Istio security policies, Rego bundles and JWT checks.
 #[derive(Debug, Parser)]
-#[command(name = "doorward", version, disable_help_subcommand = true)]
+#[command(
+    name = "doorward",
+    version,
+    disable_help_subcommand = true,
+    args_override_self = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

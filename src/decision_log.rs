@@ -176,7 +176,7 @@ impl DecisionLog {
                     settings,
                     store: &mut store,
                 }
-                .run(&receiver)
+                .run(&receiver);
             })?;
         Ok(Self {
             recorder: Recorder { queue: Some(queue) },

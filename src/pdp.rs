@@ -14,9 +14,10 @@ use crate::attributes::Attributes;
 use crate::cache;
 use crate::decision::{Decision, Grounds, Reason, ReasonKind, conclude};
 use crate::decision_log::{Record, Recorder};
-use crate::identity::PeerIdentity;
+use crate::identity::{PeerIdentity, VerifiedToken};
 use crate::policy::native::{Attached, Authenticated, Facts, Workload, authenticate};
-use crate::policy::{OnError, UnknownWorkload};
+use crate::policy::rego::RegoPolicies;
+use crate::policy::{DefaultAction, OnError, UnknownWorkload};
 use crate::snapshot::Snapshot;
 use crate::telemetry::Metrics;
 
@@ -154,7 +155,7 @@ fn decide(
         }
     };
     let now = u64::try_from(now_ns / 1_000_000_000).unwrap_or(0);
-    let rego_reads = policies.rego.as_ref().map(|rego| rego.reads());
+    let rego_reads = policies.rego.as_ref().map(RegoPolicies::reads);
     let reads: Vec<_> = std::iter::once(&attached.reads).chain(rego_reads).collect();
     let key = snapshot
         .cache
@@ -196,11 +197,11 @@ fn evaluate(
     let principal = authenticated
         .token
         .as_ref()
-        .and_then(|token| token.principal());
+        .and_then(VerifiedToken::principal);
     let holds_until = authenticated
         .token
         .as_ref()
-        .and_then(|token| token.accepted_until());
+        .and_then(VerifiedToken::accepted_until);
     let facts = Facts {
         attributes,
         peer: PeerIdentity::new(attributes.source_principal()),
@@ -242,7 +243,7 @@ fn evaluate(
     if attached.has_allow && rule.is_none() {
         return denied(Decision::not_allowed());
     }
-    if policies.is_empty() && settings.default_action == crate::policy::DefaultAction::Deny {
+    if policies.is_empty() && settings.default_action == DefaultAction::Deny {
         return denied(Decision::deny(
             403,
             Reason::new(ReasonKind::NoPolicy, "no policy is loaded"),

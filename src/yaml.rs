@@ -60,7 +60,7 @@ impl Document {
             Problem {
                 mark,
                 path: String::new(),
-                message: first_line(&error.to_string()),
+                message: without_place(first_line(&error.to_string())).to_owned(),
             }
         })?;
         let documents = nodes.into_iter().map(Self::from_node);
@@ -195,8 +195,8 @@ fn mark_of<T>(spanned: &Spanned<T>) -> Mark {
     }
 }
 
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
 }
 
 // === impl Node ===
@@ -204,8 +204,8 @@ fn first_line(text: &str) -> String {
 #[derive(Debug)]
 enum Node {
     Scalar(Value),
-    Sequence(Vec<Spanned<Node>>),
-    Mapping(Vec<(Spanned<String>, Spanned<Node>)>),
+    Sequence(Vec<Spanned<Self>>),
+    Mapping(Vec<(Spanned<String>, Spanned<Self>)>),
 }
 
 impl<'de> Deserialize<'de> for Node {
@@ -274,6 +274,27 @@ impl<'de> Visitor<'de> for NodeVisitor {
         }
         Ok(Node::Mapping(entries))
     }
+}
+
+impl Problem {
+    /// A mistake the JSON parser found.
+    pub fn from_json(error: &serde_json::Error) -> Self {
+        Self {
+            mark: Some(Mark {
+                row: error.line() as u64,
+                col: error.column() as u64,
+            }),
+            path: String::new(),
+            message: without_place(&error.to_string()).to_owned(),
+        }
+    }
+}
+
+/// Parsers end their messages with the place, which is told apart from it.
+fn without_place(message: &str) -> &str {
+    message
+        .rsplit_once(" at line ")
+        .map_or(message, |(text, _)| text)
 }
 
 impl fmt::Display for Problem {

@@ -1,1 +1,26 @@
+//! Promises of the whole program, kept against the real binary, one file a promise. Start servers
+//! and clients through `support`; they take free ports and leave nothing behind.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::needless_pass_by_value,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+mod architecture;
+mod bad_checks;
+mod bad_pushes;
+mod decisions;
+mod durability;
+mod envoy;
+mod examples;
+mod lifecycle;
+mod pushes;
+mod quickstart;

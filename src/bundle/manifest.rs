@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::yaml::{Mark, Problem};
+use crate::yaml::Problem;
 
 /// The manifest of a bundle. Unknown members are left alone, as OPA does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,14 +34,8 @@ impl Default for Manifest {
 
 impl Manifest {
     pub(super) fn parse(json: &str) -> Result<Self, Problem> {
-        let mut manifest: Self = serde_json::from_str(json).map_err(|error| Problem {
-            mark: Some(Mark {
-                row: error.line() as u64,
-                col: error.column() as u64,
-            }),
-            path: String::new(),
-            message: error.to_string(),
-        })?;
+        let mut manifest: Self =
+            serde_json::from_str(json).map_err(|error| Problem::from_json(&error))?;
         for root in &mut manifest.roots {
             *root = root.trim_matches('/').to_owned();
         }

@@ -60,13 +60,12 @@ impl Record {
             http.body = String::new();
             http.raw_body = Bytes::new();
         }
-        for peer in [
+        let peers = [
             &mut self.attributes.source,
             &mut self.attributes.destination,
-        ] {
-            if let Some(peer) = peer {
-                peer.certificate = String::new();
-            }
+        ];
+        for peer in peers.into_iter().flatten() {
+            peer.certificate = String::new();
         }
         self.attributes.metadata = None;
         self.attributes.route_metadata = None;

@@ -80,6 +80,20 @@ pub enum AskError {
     Outcome(#[from] OutcomeError),
 }
 
+// === impl RegoModule ===
+
+impl RegoModule {
+    /// The module's package and the line it is declared on; `None` if it cannot be parsed.
+    pub fn package(&self) -> Option<(Vec<String>, u64)> {
+        let mut engine = regorus::Engine::new();
+        engine.set_rego_v0(self.v0);
+        engine
+            .add_policy(self.path.clone(), self.text.clone())
+            .ok()?;
+        module::package_of(engine.get_modules().first()?)
+    }
+}
+
 // === impl RegoPolicies ===
 
 impl RegoPolicies {
@@ -189,7 +203,7 @@ fn merge(into: &mut Value, from: Value, path: &str) -> Result<(), String> {
 
 fn collect_paths(value: &Value, path: &str, paths: &mut Vec<String>) {
     match value {
-        Value::Object(fields) if fields.len() > 0 => {
+        Value::Object(fields) if !fields.is_empty() => {
             for (name, inner) in fields.iter() {
                 let name = name.as_string().map_or("?", |name| name);
                 let separator = if path.is_empty() { "" } else { "/" };

@@ -42,6 +42,14 @@ impl Analysis {
     }
 }
 
+/// Package path of a module, and its line.
+pub(super) fn package_of(module: &Module) -> Option<(Vec<String>, u64)> {
+    Some((
+        path_of(&module.package.refr)?,
+        u64::from(module.package.span.line),
+    ))
+}
+
 /// `data.a["b-c"]` of the parts after `data`.
 pub(super) fn reference<S: AsRef<str>>(parts: impl Iterator<Item = S>) -> String {
     let mut text = "data".to_owned();

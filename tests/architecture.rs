@@ -1,0 +1,290 @@
+//! Who may import whom, and what the decision must never touch. The table is the one of
+//! `docs/architecture.md`: change both with a reason, and never make a cycle.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::root;
+
+const TABLE: &[(&str, &[&str])] = &[
+    ("attributes", &[]),
+    ("identity", &["attributes"]),
+    ("policy", &["attributes", "identity", "units", "yaml"]),
+    ("decision", &["attributes", "identity", "policy"]),
+    ("cache", &["attributes", "decision", "policy", "units"]),
+    ("snapshot", &["cache", "identity", "policy"]),
+    (
+        "pdp",
+        &[
+            "attributes",
+            "cache",
+            "decision",
+            "decision_log",
+            "identity",
+            "policy",
+            "snapshot",
+            "telemetry",
+        ],
+    ),
+    (
+        "ext_authz",
+        &[
+            "attributes",
+            "decision",
+            "listen",
+            "pdp",
+            "telemetry",
+            "units",
+        ],
+    ),
+    ("bundle", &["policy", "yaml"]),
+    ("store", &["bundle", "policy"]),
+    (
+        "activation",
+        &[
+            "bundle",
+            "cache",
+            "policy",
+            "snapshot",
+            "store",
+            "telemetry",
+            "yaml",
+        ],
+    ),
+    (
+        "decision_log",
+        &["attributes", "decision", "policy", "telemetry", "units"],
+    ),
+    (
+        "management",
+        &[
+            "activation",
+            "bundle",
+            "decision_log",
+            "identity",
+            "listen",
+            "pdp",
+            "policy",
+            "store",
+            "telemetry",
+        ],
+    ),
+    ("telemetry", &[]),
+    ("listen", &[]),
+    ("units", &[]),
+    ("yaml", &[]),
+    (
+        "config",
+        &[
+            "bundle",
+            "cache",
+            "decision_log",
+            "ext_authz",
+            "management",
+            "policy",
+            "telemetry",
+            "units",
+            "yaml",
+        ],
+    ),
+    (
+        "app",
+        &[
+            "activation",
+            "config",
+            "decision_log",
+            "ext_authz",
+            "listen",
+            "management",
+            "pdp",
+            "policy",
+            "store",
+            "telemetry",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "activation",
+            "app",
+            "config",
+            "listen",
+            "policy",
+            "telemetry",
+        ],
+    ),
+];
+
+/// Modules that decide, and what they must leave to others.
+const PURE: &[&str] = &[
+    "attributes",
+    "identity",
+    "policy",
+    "decision",
+    "cache",
+    "snapshot",
+    "pdp",
+];
+const IMPURE: &[&str] = &[
+    "tokio::",
+    "std::fs",
+    "std::env",
+    "TcpStream",
+    "TcpListener",
+    "UdpSocket",
+    "SystemTime",
+    "Instant",
+    "std::process",
+];
+
+/// Product code by top module: tests are left out.
+fn modules() -> BTreeMap<String, Vec<(PathBuf, String)>> {
+    let source = root().join("src");
+    let mut modules: BTreeMap<String, Vec<(PathBuf, String)>> = BTreeMap::new();
+    let mut folders = vec![source.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let relative = path.strip_prefix(&source).unwrap().to_owned();
+            let is_test = relative
+                .iter()
+                .any(|part| matches!(part.to_str(), Some("tests" | "tests.rs" | "contract.rs")));
+            let first = relative.iter().next().unwrap().to_str().unwrap();
+            let module = first.trim_end_matches(".rs").to_owned();
+            if !is_test && !matches!(module.as_str(), "lib" | "main") {
+                modules
+                    .entry(module)
+                    .or_default()
+                    .push((relative, fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+    modules
+}
+
+/// Top modules that a text names after `crate::`, also in a list of imports.
+fn imports(text: &str) -> BTreeSet<String> {
+    let word = |text: &str| -> String {
+        text.chars()
+            .take_while(|character| character.is_ascii_lowercase() || *character == '_')
+            .collect()
+    };
+    let mut found = BTreeSet::new();
+    for (at, matched) in text.match_indices("crate::") {
+        let rest = &text[at + matched.len()..];
+        match rest.strip_prefix('{') {
+            Some(list) => {
+                let list = list.split(';').next().unwrap();
+                found.extend(list.split(',').map(|item| word(item.trim())));
+            }
+            None => drop(found.insert(word(rest))),
+        }
+    }
+    found.remove("");
+    found
+}
+
+#[test]
+fn imports_follow_the_table() {
+    let modules = modules();
+    let names: BTreeSet<_> = TABLE.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(
+        modules.keys().cloned().collect::<BTreeSet<_>>(),
+        names,
+        "modules and table differ"
+    );
+    let mut wrong = Vec::new();
+    for (name, allowed) in TABLE {
+        for (path, text) in &modules[*name] {
+            let imports = imports(text);
+            let bad = imports.iter().filter(|import| {
+                names.contains(*import)
+                    && import.as_str() != *name
+                    && !allowed.contains(&import.as_str())
+            });
+            wrong.extend(bad.map(|import| format!("{} imports {import}", path.display())));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Walks the table from every module: coming back to where it began is a cycle. `pdp` hands records
+/// to `decision_log`, which reads decisions but never asks for one.
+#[test]
+fn the_table_has_no_cycle() {
+    let table: BTreeMap<_, _> = TABLE.iter().copied().collect();
+    for (start, _) in TABLE {
+        let mut seen = BTreeSet::new();
+        let mut next: Vec<_> = table[start].to_vec();
+        while let Some(module) = next.pop() {
+            assert_ne!(module, *start, "a cycle through {start}");
+            if seen.insert(module) {
+                next.extend(table[module]);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_decision_is_pure() {
+    let modules = modules();
+    for name in PURE {
+        for (path, text) in &modules[*name] {
+            let code = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"));
+            for line in code {
+                let found = IMPURE.iter().find(|word| line.contains(*word));
+                assert!(found.is_none(), "{}: {line}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn envoys_messages_stay_at_the_door() {
+    for (name, files) in modules() {
+        for (path, text) in files {
+            let is_door = name == "ext_authz";
+            assert!(
+                is_door || !text.contains("doorward_proto"),
+                "{}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    for (path, text) in modules().into_values().flatten() {
+        assert!(
+            text.starts_with("//! "),
+            "{} lacks its `//!` lines",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn the_documented_table_is_this_one() {
+    let document = fs::read_to_string(Path::new(root()).join("docs/architecture.md")).unwrap();
+    for (name, allowed) in TABLE {
+        let list = if allowed.is_empty() {
+            "nothing of ours".to_owned()
+        } else {
+            allowed
+                .iter()
+                .map(|module| format!("`{module}`"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let row = format!("| `{name}` | {list} |");
+        assert!(document.contains(&row), "docs/architecture.md lacks\n{row}");
+    }
+}

@@ -1,0 +1,68 @@
+//! Every example that users are given is one that works.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use crate::support::{doorward, root};
+
+fn files(folder: &str, ending: &str) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(root().join(folder)).unwrap();
+    let files = entries.map(|entry| entry.unwrap().path());
+    files
+        .filter(|path| path.to_string_lossy().ends_with(ending))
+        .collect()
+}
+
+#[test]
+fn example_configurations_are_valid() {
+    let files = files("examples", ".yaml");
+    assert!(!files.is_empty());
+    for file in files {
+        doorward::config::Config::load(Some(&file), []).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn example_policies_and_bundles_are_valid() {
+    let validate = |arguments: &[&str]| {
+        let output = doorward()
+            .arg("validate")
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    };
+    for folder in std::fs::read_dir(root().join("policies")).unwrap() {
+        validate(&[folder.unwrap().path().to_str().unwrap()]);
+    }
+    for folder in std::fs::read_dir(root().join("bundles")).unwrap() {
+        validate(&["--bundle", folder.unwrap().path().to_str().unwrap()]);
+    }
+}
+
+/// Links of the documentation that lead into the project lead somewhere.
+#[test]
+fn links_in_documents_lead_somewhere() {
+    let mut documents = files("docs", ".md");
+    documents.push(root().join("README.md"));
+    for document in documents {
+        let text = std::fs::read_to_string(&document).unwrap();
+        for target in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            let target = target.split('#').next().unwrap();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            let path = document.parent().unwrap_or(Path::new("")).join(target);
+            assert!(path.exists(), "{}: {target}", document.display());
+        }
+    }
+}

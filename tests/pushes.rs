@@ -1,0 +1,204 @@
+//! Policy changes at once and whole, while traffic flows.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::support::bundle::constant;
+use crate::support::{Server, http};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_reply_under_load_fits_its_revision() {
+    const PUSHES: usize = 60;
+    let server = Server::start();
+    let url = server.url("/v1/bundles/flip");
+    // Which verdict each revision must give.
+    let verdicts = Arc::new(Mutex::new(HashMap::from([(0, false)])));
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let checks = server.checks().await;
+        let stop = Arc::clone(&stop);
+        clients.push(tokio::spawn(async move {
+            let mut seen = Vec::new();
+            while !stop.load(Ordering::Relaxed) {
+                let reply = checks.get("/").await;
+                seen.push((reply.revision(), reply.allows()));
+            }
+            seen
+        }));
+    }
+    let checks = server.checks().await;
+    for push in 0..PUSHES {
+        let allow = push % 2 == 0;
+        let bundle = constant(&format!("r{push}"), &allow.to_string());
+        let put = url.clone();
+        let answer =
+            tokio::task::spawn_blocking(move || http::put(&put, &bundle).expect(200).json());
+        let answer = answer.await.unwrap();
+        assert_eq!(answer["revision"], format!("r{push}"));
+        let snapshot = answer["snapshot"].as_u64().unwrap();
+        verdicts.lock().unwrap().insert(snapshot, allow);
+        // The first check after the answer is decided by what was pushed.
+        let reply = checks.get("/").await;
+        assert_eq!((reply.revision(), reply.allows()), (snapshot, allow));
+    }
+    stop.store(true, Ordering::Relaxed);
+    let verdicts = verdicts.lock().unwrap().clone();
+    for client in clients {
+        let seen = client.await.unwrap();
+        assert!(seen.len() > PUSHES, "too little load: {}", seen.len());
+        assert!(
+            seen.is_sorted_by_key(|(revision, _)| *revision),
+            "revisions went back"
+        );
+        for (revision, allowed) in seen {
+            assert_eq!(verdicts[&revision], allowed, "revision {revision}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn pushes_at_the_same_time_come_one_after_the_other() {
+    let server = Server::start();
+    let pushes = (0..8).map(|index| {
+        let url = server.url(&format!("/v1/bundles/b{index}"));
+        let manifest = format!("{{\"roots\": [\"b{index}\"]}}");
+        let rego = format!("package b{index}\n\nx := 1\n");
+        let bundle =
+            crate::support::bundle::archive(&[(".manifest", &manifest), ("p.rego", &rego)]);
+        std::thread::spawn(move || {
+            http::put(&url, &bundle).expect(200).json()["snapshot"]
+                .as_u64()
+                .unwrap()
+        })
+    });
+    let pushes: Vec<_> = pushes.collect();
+    let mut snapshots: Vec<_> = pushes
+        .into_iter()
+        .map(|push| push.join().unwrap())
+        .collect();
+    snapshots.sort_unstable();
+    assert_eq!(snapshots, (1..=8).collect::<Vec<_>>());
+    assert_eq!(
+        http::get(&server.url("/v1/bundles")).json()["bundles"]
+            .as_array()
+            .unwrap()
+            .len(),
+        8
+    );
+}
+
+#[tokio::test]
+async fn of_two_changes_for_the_same_revision_one_is_stale() {
+    let server = Server::start();
+    let url = server.url("/v1/bundles/b");
+    let push = |revision: &str| {
+        http::send(
+            "PUT",
+            &url,
+            &[("if-match", revision)],
+            &constant("r", "true"),
+        )
+    };
+    push("0").expect(200);
+    let answer = push("\"0\"").expect(412).json();
+    assert_eq!(answer["message"], "the active revision is 1, not 0");
+    push("1").expect(200);
+    push("x").expect(400);
+}
+
+#[tokio::test]
+async fn overlapping_roots_are_refused() {
+    let server = Server::start();
+    http::put(&server.url("/v1/bundles/a"), &constant("1", "true")).expect(200);
+    let answer = http::put(&server.url("/v1/bundles/b"), &constant("1", "false"))
+        .expect(400)
+        .json();
+    assert!(
+        answer["errors"][0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("overlapping roots"),
+        "{answer}"
+    );
+    assert!(server.checks().await.get("/").await.allows());
+}
+
+#[tokio::test]
+async fn native_policies_are_put_pruned_and_deleted() {
+    let server = Server::start();
+    let url = server.url("/v1/resources");
+    let object = |name: &str, rules: &str| {
+        format!(
+            "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
+             metadata: {{ name: {name} }}\nspec: {{ rules: {rules} }}\n"
+        )
+    };
+    let results = |answer: serde_json::Value| -> Vec<String> {
+        let resources = answer["resources"].as_array().unwrap().clone();
+        resources
+            .iter()
+            .map(|resource| format!("{} {}", resource["name"], resource["result"]).replace('"', ""))
+            .collect()
+    };
+    let both = object("a", "[{}]") + &object("b", "[]");
+    assert_eq!(
+        results(http::put(&url, both.as_bytes()).expect(200).json()),
+        ["a created", "b created"]
+    );
+    let next = object("b", "[{}]") + &object("a", "[{}]");
+    assert_eq!(
+        results(http::put(&url, next.as_bytes()).expect(200).json()),
+        ["b updated", "a unchanged"]
+    );
+    let checks = server.checks().await;
+    assert!(checks.get("/").await.allows());
+
+    let pruned = http::put(
+        &server.url("/v1/resources?prune=true"),
+        object("a", "[{}]").as_bytes(),
+    );
+    assert_eq!(
+        results(pruned.expect(200).json()),
+        ["a unchanged", "b deleted"]
+    );
+    let one = server.url("/v1/resources/AuthorizationPolicy/default/a");
+    assert_eq!(http::get(&one).expect(200).json()["metadata"]["name"], "a");
+    http::send("PUT", &one, &[], object("other", "[{}]").as_bytes()).expect(400);
+    http::delete(&one).expect(200);
+    http::get(&one).expect(404);
+    // Nothing is loaded any more: denied, and not ready.
+    assert!(!checks.get("/").await.allows());
+    http::get(&server.url("/readyz")).expect(503);
+}
+
+#[tokio::test]
+async fn what_a_file_owns_is_not_changed_over_the_api() {
+    let files = tempfile::tempdir().unwrap();
+    let policy = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: a }\nspec: { rules: [{}] }\n";
+    std::fs::write(files.path().join("a.yaml"), policy).unwrap();
+    std::fs::create_dir(files.path().join("bundle")).unwrap();
+    std::fs::write(
+        files.path().join("bundle/p.rego"),
+        "package envoy.authz\n\nallow := true\n",
+    )
+    .unwrap();
+    let config = format!(
+        "policies: [{0}/a.yaml]\nbundles: {{ local: {{ path: {0}/bundle }} }}\n",
+        files.path().display()
+    );
+    let server = Server::with_config(&config);
+    assert_eq!(server.revision, 1);
+    assert!(server.checks().await.get("/").await.allows());
+    let put = http::put(&server.url("/v1/resources"), policy.as_bytes())
+        .expect(409)
+        .json();
+    assert_eq!(
+        put["message"],
+        "AuthorizationPolicy/default/a belongs to a file and cannot be changed over the API"
+    );
+    http::put(&server.url("/v1/bundles/local"), &constant("1", "true")).expect(409);
+    http::delete(&server.url("/v1/resources/AuthorizationPolicy/default/a")).expect(409);
+    http::delete(&server.url("/v1/bundles/local")).expect(409);
+}

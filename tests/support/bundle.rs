@@ -1,0 +1,50 @@
+//! Archives, good and bad.
+
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+/// A `.tar.gz` of files.
+pub fn archive(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (path, text) in files {
+        tar.append(
+            &header(path, text.len(), tar::EntryType::Regular),
+            text.as_bytes(),
+        )
+        .unwrap();
+    }
+    gzip(&tar.into_inner().unwrap())
+}
+
+/// A header with any name at all.
+pub fn header(path: &str, size: usize, kind: tar::EntryType) -> tar::Header {
+    let mut header = tar::Header::new_ustar();
+    header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
+    header.set_size(size as u64);
+    header.set_mode(0o644);
+    header.set_entry_type(kind);
+    header.set_cksum();
+    header
+}
+
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A bundle whose entrypoint always gives one value.
+pub fn constant(revision: &str, value: &str) -> Vec<u8> {
+    archive(&[
+        (
+            ".manifest",
+            &format!("{{\"revision\": \"{revision}\", \"roots\": [\"envoy\"]}}"),
+        ),
+        (
+            "policy.rego",
+            &format!("package envoy.authz\n\nallow := {value}\n"),
+        ),
+    ])
+}

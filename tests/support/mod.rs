@@ -1,0 +1,183 @@
+//! What tests share: the real server as a process, a gRPC client that can also send bytes that are
+//! no message, an HTTP client, and builders of bundles and checks.
+
+pub mod bundle;
+pub mod check;
+pub mod http;
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+pub use check::Checks;
+
+/// Longest a server may take to start, generous for busy machines.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// A running `doorward serve`, killed when dropped.
+pub struct Server {
+    process: Child,
+    pub ext_authz: String,
+    pub management: String,
+    pub revision: u64,
+    /// Kept for its lifetime; shared when a server is started again on the same data.
+    pub data: std::sync::Arc<TempDir>,
+}
+
+/// How to start one.
+#[derive(Default)]
+pub struct Options {
+    pub config: String,
+    pub arguments: Vec<String>,
+    pub data: Option<std::sync::Arc<TempDir>>,
+}
+
+/// Namespace of checks that say nothing else.
+pub const NAMESPACE: &str = "default";
+
+impl Server {
+    /// Starts with nothing but a default workload.
+    pub fn start() -> Self {
+        Self::with(Options::default())
+    }
+
+    pub fn with_config(config: &str) -> Self {
+        Self::with(Options {
+            config: config.to_owned(),
+            ..Options::default()
+        })
+    }
+
+    pub fn with(options: Options) -> Self {
+        Self::try_with(options)
+            .unwrap_or_else(|output| panic!("the server did not start: {output}"))
+    }
+
+    /// Starts a server, or tells its exit code and what it said.
+    pub fn try_with(options: Options) -> Result<Self, String> {
+        let data = options
+            .data
+            .unwrap_or_else(|| std::sync::Arc::new(tempfile::tempdir().unwrap()));
+        let config = data.path().join("doorward.yaml");
+        let default = format!(
+            "mesh: {{ default_workload: {{ namespace: {NAMESPACE}, labels: {{ app: web }} }} }}\n"
+        );
+        let text = if options.config.contains("mesh:") {
+            String::new()
+        } else {
+            default
+        };
+        std::fs::write(&config, text + &options.config).unwrap();
+        let mut process = doorward()
+            .arg("serve")
+            .arg("--config")
+            .arg(&config)
+            .args([
+                "--ext-authz-listen",
+                "127.0.0.1:0",
+                "--management-listen",
+                "127.0.0.1:0",
+            ])
+            .arg("--data-dir")
+            .arg(data.path())
+            .args(&options.arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::from(
+                std::fs::File::create(data.path().join("stderr")).unwrap(),
+            ))
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let Some(rest) = line.strip_prefix("ready ") else {
+            let status = process.wait().unwrap();
+            let said = std::fs::read_to_string(data.path().join("stderr")).unwrap();
+            return Err(format!("{status}: {line}{said}"));
+        };
+        let value = |name: &str| {
+            let mut words = rest.split_whitespace();
+            let found = words.find_map(|word| word.strip_prefix(&format!("{name}=")));
+            found
+                .unwrap_or_else(|| panic!("`{line}` lacks {name}"))
+                .to_owned()
+        };
+        Ok(Self {
+            ext_authz: value("ext_authz"),
+            management: value("management"),
+            revision: value("revision").parse().unwrap(),
+            process,
+            data,
+        })
+    }
+
+    pub async fn checks(&self) -> Checks {
+        Checks::connect(&self.ext_authz).await
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.management)
+    }
+
+    /// Sends a signal: `TERM`, `KILL`.
+    pub fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-s", name, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// Waits for the process to end and returns its exit code, if it has one.
+    pub fn wait(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + START_LIMIT;
+        while Instant::now() < deadline {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the server did not end");
+    }
+
+    /// What it said on standard error.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.data.path().join("stderr")).unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// The program under test.
+pub fn doorward() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
+    command.current_dir(root());
+    command
+}
+
+/// Folder of the project.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Repeats until it holds.
+pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what} did not come true");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
