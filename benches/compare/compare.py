@@ -196,11 +196,10 @@ def url(address):
 class Server:
     """A process under test. Its output goes to files, so that it never waits for us to read."""
 
-    def __init__(self, name, core, command, work, environment=()):
+    def __init__(self, name, core, command, work):
         self.name = name
         self.address = self.management = None
         self.rss_start = self.answer_bytes = 0
-        self.allowed = None
         self.out, self.err = (work / f"{name.replace(' ', '-')}.{kind}" for kind in ("stdout", "stderr"))
         # Without our own settings, which would override the configuration.
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("DOORWARD__")}
@@ -210,7 +209,7 @@ class Server:
             self.process = subprocess.Popen(
                 ["taskset", "-c", str(core), *map(str, command)],
                 cwd=work, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True,
-                env={**inherited, "TOKIO_WORKER_THREADS": "1", **dict(environment)})
+                env={**inherited, "TOKIO_WORKER_THREADS": "1"})
 
     def wait_until(self, ready, what):
         deadline = time.monotonic() + START_TIMEOUT
@@ -304,7 +303,7 @@ def start_opa(stack, options, work, binary):
     config.write_text(json.dumps({"plugins": {"envoy_ext_authz_grpc": plugin}}))
     command = [binary, "run", "--server", f"--addr={api}", f"--config-file={config}", "--log-level=error",
                "--disable-telemetry", policy]
-    server = started(stack, Server("opa-envoy", options.cores[0], command, work, {"GOMAXPROCS": "1"}.items()))
+    server = started(stack, Server("opa-envoy", options.cores[0], command, work))
     server.wait_until(lambda: answers(grpc), "listen")
     server.address = grpc
     return server
@@ -375,8 +374,8 @@ def greet(server, request):
     server.rss_start = server.rss()
     answer = ask(server.address, request)
     code = status_code(answer)
-    server.answer_bytes, server.allowed = len(answer), code == 0
-    said = "allow" if server.allowed else f"deny (status code {code})"
+    server.answer_bytes = len(answer)
+    said = "allow" if code == 0 else f"deny (status code {code})"
     say(f"{server.name} on {server.address} answers: {said}, {len(answer)} bytes")
 
 
@@ -493,7 +492,7 @@ def compare(servers, options, request, streams, work):
     count = max(options.requests if streams > 1 else options.requests // 3, CONNECTIONS * streams)
     few = max(count // 5, CONNECTIONS * streams)
     dropped = {server.name: Metrics(server).count("decision_log_dropped") for server in servers}
-    say(f"{streams} stream{'s' if streams > 1 else ''} a connection: warm-up, {options.rounds} rounds of "
+    say(f"{streams} stream{'s' if streams > 1 else ''} a connection: warm-up, {plural(options.rounds)} of "
         f"{count} requests, latency")
     for server in servers:
         load(server, options, request, streams, few)
@@ -549,18 +548,17 @@ def opa_bundle(allow):
 
 
 def measure_pushes(server, request):
+    """Pushes to the native server, whose policies allow this request, so that what Rego says decides."""
     bundles = {allow: opa_bundle(allow) for allow in (True, False)}
     times = []
     for turn in range(PUSHES):
-        # The opposite of what was answered so far comes first, so that every push changes the answer.
-        allow = server.allowed == (turn % 2 == 1)
+        allow = turn % 2 == 1  # it is allowed before, so every push changes the answer
         started_at = time.perf_counter()
         status, body = call(server.management, "PUT", "/v1/bundles/bench", bundles[allow])
         times.append((time.perf_counter() - started_at) * 1e3)
         if status != 200:
             raise Failure(f"{server.name} answered {status} to a push: {body.decode(errors='replace')}", 1)
-        # Native policies are asked as well: a Rego allow decides only where they allowed before.
-        if (status_code(ask(server.address, request)) == 0) != (allow and server.allowed):
+        if (status_code(ask(server.address, request)) == 0) != allow:
             raise Failure(f"{server.name} answered 200 to a push that is not in effect", 1)
     return {"server": server.name, "count": PUSHES,
             "p50_ms": percentile(times, 0.5), "p99_ms": percentile(times, 0.99), "max_ms": max(times),
@@ -573,7 +571,7 @@ def measure_pushes(server, request):
 def report(numbers):
     machine = numbers["machine"]
     print(f"\n{machine['cpu']}, Linux {machine['kernel']}, {machine['h2load']}; {CONNECTIONS} connections, "
-          f"{numbers['rounds']} rounds, request of {numbers['request_bytes']:,} bytes\n")
+          f"{plural(numbers['rounds'])}, request of {numbers['request_bytes']:,} bytes\n")
     print_table(numbers["results"])
     print()
     for name, summary in numbers["decisions"].items():
@@ -633,6 +631,10 @@ def run(command):
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
 
 
+def plural(rounds):
+    return f"{rounds} round{'s' if rounds > 1 else ''}"
+
+
 def last_lines(text):
     return "\n".join("  " + line for line in text.strip().splitlines()[-12:])
 
@@ -688,10 +690,9 @@ def check_machine(options):
 
 
 def measure(options, work, stack):
-    request = options.request
-    if not request:
-        request = work / "check-request.grpc"
-        request.write_bytes(grpc_request())
+    own_request = work / "check-request.grpc"
+    own_request.write_bytes(grpc_request())
+    request = options.request or own_request
     servers = start_all(stack, options, work)
     for server in servers:
         greet(server, request)
@@ -699,7 +700,7 @@ def measure(options, work, stack):
     doors = [server for server in servers if server.management]
     decisions = {server.name: Metrics(server).summary() for server in doors}
     say(f"{PUSHES} pushes")
-    push = measure_pushes(doors[-1], request)
+    push = measure_pushes(doors[-1], own_request)
     return {
         "machine": machine(),
         "rounds": options.rounds,
