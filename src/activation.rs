@@ -3,9 +3,6 @@
 
 mod state;
 
-#[cfg(test)]
-mod tests;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 

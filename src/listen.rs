@@ -1,6 +1,9 @@
 //! Listening sockets and the loop that accepts on them. It survives running out of descriptors
 //! and ends when told to; what is spoken on a connection is left to the servers.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::future::Future;
 use std::io;

@@ -9,9 +9,6 @@ mod resources;
 mod server;
 mod status;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -24,3 +24,4 @@ mod examples;
 mod lifecycle;
 mod pushes;
 mod quickstart;
+mod vectors;

@@ -294,15 +294,18 @@ def start_doorward(stack, options, work, name, bundle, cache):
     return server
 
 
-def start_opa(stack, options, work, binary):
+def start_opa(stack, options, work, name):
+    binary = shutil.which(name)
+    if not binary:
+        raise Failure(f"OPA_ENVOY_BIN={name} is not an executable file")
     api, grpc = (f"{HOST}:{free_port()}" for _ in range(2))
     policy, config = work / "opa", work / "opa.json"
     shutil.copytree(BUNDLE, policy)
     (policy / "bench.rego").write_text(opa_policy())
     plugin = {"addr": grpc, "path": "bench/authz/allow"}
     config.write_text(json.dumps({"plugins": {"envoy_ext_authz_grpc": plugin}}))
-    command = [binary, "run", "--server", f"--addr={api}", f"--config-file={config}", "--log-level=error",
-               "--disable-telemetry", policy]
+    command = [Path(binary).absolute(), "run", "--server", f"--addr={api}", f"--config-file={config}",
+               "--log-level=error", "--disable-telemetry", policy]
     server = started(stack, Server("opa-envoy", options.cores[0], command, work))
     server.wait_until(lambda: answers(grpc), "listen")
     server.address = grpc
@@ -561,8 +564,7 @@ def measure_pushes(server, request):
         if (status_code(ask(server.address, request)) == 0) != allow:
             raise Failure(f"{server.name} answered 200 to a push that is not in effect", 1)
     return {"server": server.name, "count": PUSHES,
-            "p50_ms": percentile(times, 0.5), "p99_ms": percentile(times, 0.99), "max_ms": max(times),
-            "rounds_ms": times}
+            "p50_ms": percentile(times, 0.5), "p99_ms": percentile(times, 0.99), "times_ms": times}
 
 
 # === Report ===
@@ -578,7 +580,7 @@ def report(numbers):
         print(decision_line(name, summary))
     push = numbers["push"]
     print(f"push to effect ({push['server']}, {push['count']} bundles): p50 {push['p50_ms']:.2f} ms, "
-          f"p99 {push['p99_ms']:.2f} ms, max {push['max_ms']:.2f} ms")
+          f"p99 {push['p99_ms']:.2f} ms")
     for name, size in numbers["binary_bytes"].items():
         print(f"binary {name}: {size / 1e6:.1f} MB")
 

@@ -1,1 +1,184 @@
+use std::io::Write as _;
 
+use serde_json::json;
+
+use super::*;
+
+fn archive(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (path, text) in files {
+        let mut header = tar::Header::new_ustar();
+        header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
+        header.set_size(text.len() as u64);
+        header.set_cksum();
+        tar.append(&header, text.as_bytes()).unwrap();
+    }
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&tar.into_inner().unwrap()).unwrap();
+    gzip.finish().unwrap()
+}
+
+fn read(files: &[(&str, &str)]) -> Result<Bundle, BundleError> {
+    Bundle::from_archive("b", &archive(files), Limits::default())
+}
+
+#[test]
+fn data_files_lie_where_their_folder_is() {
+    let bundle = read(&[
+        ("data.json", "{\"a\": {\"x\": 1}}"),
+        ("a/data.yaml", "y: [1, two]\n"),
+        ("a/b/data.json", "{\"z\": 12345678901234567890}"),
+        ("a/other.json", "not read"),
+        ("policy.wasm", "not read"),
+    ])
+    .unwrap();
+    let mut expected = Data::from_json(json!({"a": {"x": 1, "y": [1, "two"]}}));
+    let large = Data::parse("{\"a\": {\"b\": {\"z\": 12345678901234567890}}}").unwrap();
+    expected.merge(large).unwrap();
+    assert_eq!(bundle.data, expected);
+}
+
+#[test]
+fn data_that_says_two_things_is_refused() {
+    let same = read(&[
+        ("data.json", "{\"a\": {\"x\": 1}}"),
+        ("a/data.json", "{\"x\": 1}"),
+    ]);
+    assert!(same.is_ok());
+    let other = read(&[
+        ("data.json", "{\"a\": {\"x\": 1}}"),
+        ("a/data.json", "{\"x\": 2}"),
+    ]);
+    assert!(
+        other
+            .unwrap_err()
+            .to_string()
+            .contains("conflicting values at `data.a.x`")
+    );
+}
+
+#[test]
+fn manifests_are_read_and_checked() {
+    let bundle = read(&[(
+        ".manifest",
+        "{\"revision\": \"7\", \"roots\": [\"/a/\", \"b/c\"], \"more\": 1}",
+    )])
+    .unwrap();
+    assert_eq!(
+        (bundle.manifest.revision.as_str(), bundle.manifest.roots),
+        ("7", vec!["a".to_owned(), "b/c".to_owned()])
+    );
+    let rows = [
+        (
+            "{\"roots\": [\"a\", \"a/b\"]}",
+            "overlapped roots: 'a' and 'a/b'",
+        ),
+        ("{\"roots\": [\"\", \"a\"]}", "overlapped roots"),
+        ("{\"rego_version\": 2}", "neither 0 nor 1"),
+        ("{\"roots\": \"a\"}", "invalid type"),
+        ("{", "EOF"),
+    ];
+    for (manifest, message) in rows {
+        let error = read(&[(".manifest", manifest)]).unwrap_err().to_string();
+        assert!(error.contains(message), "{manifest}: {error}");
+    }
+}
+
+#[test]
+fn roots_own_whole_segments() {
+    let manifest = |roots: &[&str]| Manifest {
+        roots: roots.iter().map(ToString::to_string).collect(),
+        ..Manifest::default()
+    };
+    let rows: &[(&[&str], &str, bool)] = &[
+        (&[""], "a/b", true),
+        (&["a"], "a", true),
+        (&["a"], "a/b", true),
+        (&["a"], "ab", false),
+        (&["a/b"], "a", false),
+        (&[], "a", false),
+    ];
+    for (roots, path, owned) in rows {
+        assert_eq!(manifest(roots).owns(path), *owned, "{roots:?} {path}");
+    }
+    let overlaps =
+        |left: &[&str], right: &[&str]| manifest(left).overlap(&manifest(right)).is_some();
+    assert!(overlaps(&["a"], &["a/b"]) && overlaps(&["a/b"], &["a"]) && overlaps(&[""], &["x"]));
+    assert!(!overlaps(&["a"], &["ab"]) && !overlaps(&["a/b"], &["a/c"]) && !overlaps(&[], &[""]));
+}
+
+#[test]
+fn the_language_version_is_the_nearest_given() {
+    let manifest =
+        "{\"rego_version\": 1, \"file_rego_versions\": {\"/old/*.rego\": 0, \"/old/new.rego\": 1}}";
+    let files = ["old/a.rego", "old/new.rego", "old/deep/a.rego", "a.rego"];
+    let mut all = vec![(".manifest", manifest)];
+    all.extend(files.map(|path| (path, "package a\n")));
+    let bundle = read(&all).unwrap();
+    let v0: Vec<_> = bundle.modules.iter().map(|module| module.v0).collect();
+    assert_eq!(v0, [true, false, false, false]);
+}
+
+#[test]
+fn sizes_are_limited_while_reading() {
+    let large = "x".repeat(10_000);
+    let files = [("a.rego", large.as_str()), ("b.rego", "package b")];
+    let limits = |total_bytes, file_bytes, entries| Limits {
+        total_bytes,
+        file_bytes,
+        entries,
+    };
+    let rows = [
+        (
+            limits(5_000, 100_000, 10),
+            "decompresses to more than 5000 bytes",
+        ),
+        (limits(100_000, 5_000, 10), "is larger than 5000 bytes"),
+        (limits(100_000, 100_000, 1), "holds more than 1 entries"),
+    ];
+    for (limits, message) in rows {
+        let error = Bundle::from_archive("b", &archive(&files), limits)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+#[test]
+fn delta_bundles_are_refused() {
+    let error = read(&[("patch.json", "{\"data\": []}")])
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("delta bundle"), "{error}");
+}
+
+#[test]
+fn names_can_stand_in_a_url() {
+    for name in ["a", "A-b_c.9", &"x".repeat(253)] {
+        assert!(Bundle::is_name(name), "{name}");
+    }
+    for name in ["", ".", "..", "a/b", "a b", "ä", &"x".repeat(254)] {
+        assert!(!Bundle::is_name(name), "{name}");
+    }
+}
+
+#[test]
+fn a_folder_is_a_bundle_like_its_archive() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = [
+        (".manifest", "{\"revision\": \"1\"}"),
+        ("p.rego", "package p\n\nx := 1\n"),
+        ("d/data.json", "{\"y\": 2}"),
+    ];
+    for (path, text) in files {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    std::fs::write(folder.path().join(".hidden.rego"), "not read").unwrap();
+    let from_folder = Bundle::from_path("b", folder.path()).unwrap();
+    let from_archive = read(&files).unwrap();
+    assert_eq!(from_folder.data, from_archive.data);
+    assert_eq!(from_folder.manifest, from_archive.manifest);
+    assert_eq!(from_folder.modules, from_archive.modules);
+}
