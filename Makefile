@@ -26,6 +26,7 @@ lint: ## Check the formatting and the lints
 
 bench: ## Compare speed with other authorization services
 	cargo build --release --locked
+	cargo build --release --locked --example tonic-noop
 	$(PYTHON) benches/compare/compare.py $(ARGS)
 
 fmt: ## Format the code

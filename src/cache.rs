@@ -3,6 +3,9 @@
 
 mod key;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ mod jwt;
 mod spiffe;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use claims::Claims;
 pub use extract::{FoundToken, Location};

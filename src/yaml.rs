@@ -126,10 +126,9 @@ impl Document {
             if let Some(mark) = self.marks.get(path) {
                 return Some(*mark);
             }
-            let end = path.rfind(['.', '['])?;
-            path = path.get(..end)?;
-            if path.is_empty() {
-                return Some(self.mark).filter(|mark| mark.row > 0);
+            match path.rfind(['.', '[']) {
+                Some(end) => path = path.get(..end)?,
+                None => return Some(self.mark).filter(|mark| mark.row > 0),
             }
         }
     }

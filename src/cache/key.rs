@@ -20,6 +20,8 @@ pub fn key(workload: &str, reads: &[&Reads], attributes: &Attributes) -> Option<
     }
     let mut encoder = Encoder(Vec::with_capacity(512));
     encoder.text(workload);
+    // Whether or not a policy looks at the peer, the decision names it.
+    encoder.text(attributes.source_principal());
     if reads.iter().any(|reads| reads.whole_input) {
         encoder.everything(attributes);
     }

@@ -1,1 +1,75 @@
+use super::*;
 
+mod extraction;
+mod key_sets;
+pub(crate) mod signer;
+mod verification;
+
+#[test]
+fn spiffe_ids() {
+    use SpiffeIdError::{Path, Scheme, TooLong, TrustDomain};
+    let longest = format!("spiffe://td/{}", "a".repeat(2048 - 12));
+    let too_long = format!("{longest}a");
+    let rows: &[(&str, Result<&str, SpiffeIdError>)] = &[
+        ("spiffe://td", Ok("td")),
+        ("spiffe://td/a", Ok("td")),
+        ("spiffe://td.example-1_x/ns/a/sa/b", Ok("td.example-1_x")),
+        ("spiffe://td/A.b-c_D/...", Ok("td")),
+        (&longest, Ok("td")),
+        (&too_long, Err(TooLong)),
+        ("", Err(Scheme)),
+        ("td/ns/a/sa/b", Err(Scheme)),
+        ("SPIFFE://td", Err(Scheme)),
+        ("https://td", Err(Scheme)),
+        ("spiffe:/td", Err(Scheme)),
+        ("spiffe://", Err(TrustDomain)),
+        ("spiffe:///a", Err(TrustDomain)),
+        ("spiffe://TD/a", Err(TrustDomain)),
+        ("spiffe://td:80/a", Err(TrustDomain)),
+        ("spiffe://u@td/a", Err(TrustDomain)),
+        ("spiffe://td%20/a", Err(TrustDomain)),
+        ("spiffe://täd/a", Err(TrustDomain)),
+        ("spiffe://td?q", Err(TrustDomain)),
+        ("spiffe://td/", Err(Path)),
+        ("spiffe://td/a/", Err(Path)),
+        ("spiffe://td//a", Err(Path)),
+        ("spiffe://td/./a", Err(Path)),
+        ("spiffe://td/a/..", Err(Path)),
+        ("spiffe://td/a%2fb", Err(Path)),
+        ("spiffe://td/a?q=1", Err(Path)),
+        ("spiffe://td/a#f", Err(Path)),
+        ("spiffe://td/a\0", Err(Path)),
+        ("spiffe://td/ä", Err(Path)),
+    ];
+    for (text, expected) in rows {
+        let actual = SpiffeId::parse(text).map(|id| id.trust_domain());
+        assert_eq!(actual, *expected, "{text}");
+    }
+}
+
+#[test]
+fn workloads_of_spiffe_ids() {
+    let rows: &[(&str, Option<(&str, &str)>)] = &[
+        ("spiffe://td/ns/shop/sa/cart", Some(("shop", "cart"))),
+        ("spiffe://td", None),
+        ("spiffe://td/ns/shop", None),
+        ("spiffe://td/ns/shop/sa/cart/more", None),
+        ("spiffe://td/x/ns/shop/sa/cart", None),
+        ("spiffe://td/sa/cart/ns/shop", None),
+        ("spiffe://td/NS/shop/sa/cart", None),
+    ];
+    for (text, expected) in rows {
+        assert_eq!(
+            SpiffeId::parse(text).unwrap().workload(),
+            *expected,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn peers_without_certificate_have_no_name() {
+    assert_eq!(PeerIdentity::new("").display(), None);
+    assert_eq!(PeerIdentity::new("").names().count(), 0);
+    assert_eq!(PeerIdentity::new("CN=x").display(), Some("CN=x"));
+}

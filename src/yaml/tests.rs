@@ -15,6 +15,9 @@ fn documents_keep_the_place_of_every_node() {
         ("b[0].x", 3, 5),
         ("b[1]", 4, 5),
         ("b[1].none", 4, 5),
+        // What is missing at the top is missing in the document.
+        ("none", 1, 1),
+        ("", 1, 1),
     ];
     for (path, row, col) in rows {
         assert_eq!(documents[0].locate(path), Some(Mark { row, col }), "{path}");

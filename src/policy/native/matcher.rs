@@ -203,18 +203,22 @@ impl ServiceAccount {
         let namespace = format!("/ns/{}/", self.namespace);
         let account = format!("/sa/{}", self.account);
         // The slash before `sa` may be the one that ends the namespace.
-        rest.match_indices(&namespace)
-            .filter(|(at, _)| *at > 0)
-            .any(|(at, found)| {
-                let tail = rest.get(at + found.len() - 1..).unwrap_or_default();
-                tail.match_indices(&account).any(|(at, found)| {
-                    let after = tail.get(at + found.len()..).unwrap_or_default();
-                    let between_is_open = at == 0 || at > 1;
-                    between_is_open
-                        && (after.is_empty() || (after.starts_with('/') && after.len() > 1))
-                })
+        places(rest, &namespace).filter(|at| *at > 0).any(|at| {
+            let tail = rest.get(at + namespace.len() - 1..).unwrap_or_default();
+            places(tail, &account).any(|at| {
+                let after = tail.get(at + account.len()..).unwrap_or_default();
+                let between_is_open = at == 0 || at > 1;
+                between_is_open && (after.is_empty() || (after.starts_with('/') && after.len() > 1))
             })
+        })
     }
+}
+
+/// Where in a text a part that begins with a slash stands, also where two places overlap.
+fn places<'a>(text: &'a str, part: &'a str) -> impl Iterator<Item = usize> {
+    text.match_indices('/')
+        .map(|(at, _)| at)
+        .filter(move |at| text.get(*at..).is_some_and(|rest| rest.starts_with(part)))
 }
 
 // === impl TrustDomainPattern ===

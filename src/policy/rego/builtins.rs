@@ -128,7 +128,9 @@ fn range(from: &Value, to: &Value, step: i64) -> Result<Value> {
     }
     let count = i64::try_from(distance).unwrap_or(MAX_ELEMENTS);
     let direction = if from <= to { step } else { -step };
-    let numbers = (0..=count).map(|index| Value::from(from + index * direction));
+    // A step may overflow on the way; the sum, which lies between both ends, is right all the same.
+    let number = |index: i64| from.wrapping_add(index.wrapping_mul(direction));
+    let numbers = (0..=count).map(|index| Value::from(number(index)));
     Ok(Value::from(numbers.collect::<Vec<_>>()))
 }
 

@@ -90,6 +90,14 @@ fn path_of(expression: &Expr) -> Option<Vec<String>> {
     }
 }
 
+/// Where a reference begins; its own span is that of its last dot or bracket.
+fn begin_of(expression: &Expr) -> &Span {
+    match expression {
+        Expr::RefDot { refr, .. } | Expr::RefBrack { refr, .. } => begin_of(refr),
+        _ => expression.span(),
+    }
+}
+
 fn rule_reference(rule: &Rule) -> &Expr {
     match rule {
         Rule::Spec { head, .. } => match head {
@@ -263,7 +271,7 @@ impl<'a> Walk<'a> {
 
     fn call(&mut self, function: &Expr) {
         let Some(path) = path_of(function) else {
-            return self.unknown(function.span(), function.span().text());
+            return self.unknown(begin_of(function), function.span().text());
         };
         let name = path.join(".");
         if self.is_rule(&path) {
@@ -271,7 +279,7 @@ impl<'a> Walk<'a> {
         }
         match purity(&name) {
             Some(_) => self.note_volatile(&name),
-            None => self.unknown(function.span(), &name),
+            None => self.unknown(begin_of(function), &name),
         }
     }
 

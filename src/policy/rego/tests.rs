@@ -1,1 +1,61 @@
+use serde_json::{Value as Json, json};
 
+use super::*;
+use crate::attributes::{Headers, HttpRequest, Request};
+
+mod documents;
+mod modules;
+mod results;
+
+const NOW_NS: i64 = 1_700_000_000_123_456_789;
+
+fn settings() -> RegoSettings {
+    RegoSettings {
+        entrypoint: DEFAULT_ENTRYPOINT.to_owned(),
+        evaluation_limit: Duration::from_secs(20),
+    }
+}
+
+fn module(path: &str, text: &str) -> RegoModule {
+    RegoModule {
+        path: path.to_owned(),
+        text: text.to_owned(),
+        v0: false,
+    }
+}
+
+fn compile(text: &str) -> RegoPolicies {
+    RegoPolicies::compile(&[module("p.rego", text)], Data::default(), &settings()).unwrap()
+}
+
+/// Policies whose entrypoint is one expression.
+fn answering(expression: &str) -> RegoPolicies {
+    compile(&format!("package envoy.authz\nallow := {expression}\n"))
+}
+
+fn ask(policies: &RegoPolicies, attributes: &Attributes) -> Result<Outcome, String> {
+    policies
+        .ask(attributes, NOW_NS)
+        .map_err(|error| error.to_string())
+}
+
+/// The value of an expression for a request, carried out in a denial's body.
+fn value_for(expression: &str, attributes: &Attributes) -> Json {
+    let text = format!("{{\"allowed\": false, \"body\": json.marshal({expression})}}");
+    let outcome = ask(&answering(&text), attributes).unwrap();
+    serde_json::from_str(&outcome.body.unwrap()).unwrap()
+}
+
+fn value(expression: &str) -> Json {
+    value_for(expression, &Attributes::default())
+}
+
+fn http(http: HttpRequest) -> Attributes {
+    Attributes {
+        request: Some(Request {
+            time: None,
+            http: Some(http),
+        }),
+        ..Attributes::default()
+    }
+}

@@ -1,0 +1,245 @@
+//! Which policies a workload gets, and how it is known which workload a request is for.
+
+use super::*;
+
+/// Names of the policies attached, sorted.
+fn names(attached: &Attached) -> Vec<&str> {
+    let mut names: Vec<_> = attached
+        .allow
+        .iter()
+        .map(|rule| rule.policy.as_str())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+fn policy(namespace: &str, name: &str, labels: &Value) -> Value {
+    let spec = json!({"selector": {"matchLabels": labels}, "rules": [{}]});
+    object("AuthorizationPolicy", namespace, name, &spec)
+}
+
+fn policies() -> NativePolicies {
+    compile_in(
+        &mesh(),
+        &[
+            policy("istio-system", "mesh", &json!({})),
+            policy("istio-system", "mesh-cart", &json!({"app": "cart"})),
+            policy("shop", "shop", &json!(null)),
+            policy("shop", "shop-cart", &json!({"app": "cart"})),
+            policy(
+                "shop",
+                "shop-cart-v2",
+                &json!({"app": "cart", "version": "v2"}),
+            ),
+            policy("web", "web", &json!({})),
+        ],
+    )
+}
+
+#[test]
+fn namespaces_and_selectors() {
+    let rows: &[(&str, &[(&str, &str)], &[&str])] = &[
+        ("shop", &[], &["mesh", "shop"]),
+        (
+            "shop",
+            &[("app", "cart")],
+            &["mesh", "mesh-cart", "shop", "shop-cart"],
+        ),
+        (
+            "shop",
+            &[("app", "cart"), ("version", "v1")],
+            &["mesh", "mesh-cart", "shop", "shop-cart"],
+        ),
+        (
+            "shop",
+            &[("a", "b"), ("app", "cart"), ("version", "v2")],
+            &["mesh", "mesh-cart", "shop", "shop-cart", "shop-cart-v2"],
+        ),
+        ("shop", &[("app", "Cart")], &["mesh", "shop"]),
+        ("shop", &[("App", "cart")], &["mesh", "shop"]),
+        // A policy of the root namespace selects in all of them.
+        ("web", &[("app", "cart")], &["mesh", "mesh-cart", "web"]),
+        ("other", &[("app", "cart")], &["mesh", "mesh-cart"]),
+        ("istio-system", &[("app", "cart")], &["mesh", "mesh-cart"]),
+        ("", &[], &["mesh"]),
+    ];
+    let policies = policies();
+    for (namespace, labels, expected) in rows {
+        let workload = workload(namespace, labels);
+        for _ in 0..2 {
+            let attached = policies.attached(&workload).unwrap();
+            assert_eq!(names(&attached), *expected, "{namespace} {labels:?}");
+        }
+    }
+    assert_eq!(names(&policies.mesh_wide()), ["mesh"]);
+}
+
+#[test]
+fn attached_sets_have_labels_of_their_own() {
+    let policies = policies();
+    let mut labels = std::collections::HashSet::new();
+    for (namespace, own) in [
+        ("shop", vec![]),
+        ("web", vec![]),
+        ("shop", vec![("a", "b")]),
+        ("shop", vec![("a", "b"), ("c", "d")]),
+        ("shop", vec![("a", "b\", \"c\": \"d")]),
+        ("shopa", vec![("", "b")]),
+    ] {
+        let attached = policies.attached(&workload(namespace, &own)).unwrap();
+        assert!(labels.insert(attached.label.clone()), "{}", attached.label);
+    }
+}
+
+#[test]
+fn a_workload_not_known_is_told_apart() {
+    let known = workload("shop", &[]);
+    let rows = [
+        ("all known", known.clone(), true),
+        (
+            "no namespace",
+            Workload {
+                namespace: None,
+                ..known.clone()
+            },
+            false,
+        ),
+        (
+            "no labels",
+            Workload {
+                labels: None,
+                ..known
+            },
+            false,
+        ),
+        ("nothing", Workload::default(), false),
+    ];
+    for (about, workload, expected) in &rows {
+        assert_eq!(
+            policies().attached(workload).is_some(),
+            *expected,
+            "{about}"
+        );
+    }
+    // If every policy is for the whole mesh, it does not matter.
+    let mesh_wide = compile_in(&mesh(), &[policy("istio-system", "mesh", &json!({}))]);
+    for (about, workload, _) in &rows {
+        assert_eq!(
+            names(&mesh_wide.attached(workload).unwrap()),
+            ["mesh"],
+            "{about}"
+        );
+    }
+    let nothing = compile_in(&mesh(), &[]);
+    assert!(nothing.attached(&Workload::default()).is_some());
+}
+
+#[test]
+fn sources_of_the_workload_in_order() {
+    let with = |extensions: &[(&str, &str)], principal: &str, labels: &[(&str, &str)]| {
+        let pairs = |pairs: &[(&str, &str)]| -> Pairs {
+            pairs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect()
+        };
+        Attributes {
+            context_extensions: pairs(extensions),
+            destination: Some(Peer {
+                principal: principal.to_owned(),
+                labels: pairs(labels),
+                ..Peer::default()
+            }),
+            ..Attributes::default()
+        }
+    };
+    let known = |namespace: Option<&str>, account: &str, label: &str| Workload {
+        namespace: namespace.map(str::to_owned),
+        labels: Some(vec![("known".to_owned(), label.to_owned())]),
+        service_account: Some(account.to_owned()),
+    };
+    let sources = WorkloadSources {
+        known: vec![
+            known(Some("web"), "cart", "web"),
+            known(None, "cart", "any"),
+        ],
+        default: Workload {
+            namespace: Some("default-ns".to_owned()),
+            labels: Some(vec![("default".to_owned(), "yes".to_owned())]),
+            service_account: None,
+        },
+    };
+    let cart = "spiffe://td/ns/shop/sa/cart";
+    let namespace = ("doorward.namespace", "ext");
+    let rows = [
+        (with(&[], "", &[]), "default-ns", "default=yes", None),
+        (with(&[], cart, &[]), "shop", "known=any", Some("cart")),
+        (
+            with(&[], "spiffe://td/ns/web/sa/cart", &[]),
+            "web",
+            "known=web",
+            Some("cart"),
+        ),
+        (
+            with(&[], "spiffe://td/ns/web/sa/x", &[]),
+            "web",
+            "default=yes",
+            Some("x"),
+        ),
+        (
+            with(&[], "not a SPIFFE id", &[]),
+            "default-ns",
+            "default=yes",
+            None,
+        ),
+        (with(&[], cart, &[("a", "b")]), "shop", "a=b", Some("cart")),
+        (
+            with(&[namespace], cart, &[("a", "b")]),
+            "ext",
+            "a=b",
+            Some("cart"),
+        ),
+        (
+            with(
+                &[("doorward.labels", "c=d, a=b,a=x,broken"), namespace],
+                cart,
+                &[("a", "z")],
+            ),
+            "ext",
+            "a=b,c=d",
+            Some("cart"),
+        ),
+        // Told to have no labels is not the same as not told.
+        (
+            with(&[("doorward.labels", "")], cart, &[("a", "z")]),
+            "shop",
+            "",
+            Some("cart"),
+        ),
+        (
+            with(&[("doorward.service-account", "x")], cart, &[]),
+            "shop",
+            "default=yes",
+            Some("x"),
+        ),
+    ];
+    for (attributes, namespace, labels, account) in rows {
+        let actual = Workload::of(&attributes, &sources);
+        let shown = actual.labels.unwrap();
+        let shown: Vec<_> = shown
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let actual = (
+            actual.namespace.unwrap(),
+            shown.join(","),
+            actual.service_account,
+        );
+        let expected = (
+            namespace.to_owned(),
+            labels.to_owned(),
+            account.map(str::to_owned),
+        );
+        assert_eq!(actual, expected, "{attributes:?}");
+    }
+}

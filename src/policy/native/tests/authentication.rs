@@ -1,0 +1,333 @@
+//! RequestAuthentication: which tokens count, and what is passed on of them.
+
+use super::*;
+use crate::attributes::HttpRequest;
+use crate::identity::TokenError;
+
+const NOW: u64 = 1_700_000_000;
+
+/// One object with the rules given, each an issuer with further members.
+fn attached(rules: &[(&str, Value)]) -> Arc<Attached> {
+    let rules: Vec<_> = rules
+        .iter()
+        .map(|(issuer, members)| {
+            let mut rule = json!({"issuer": issuer, "jwks": SIGNER.jwks()});
+            for (name, value) in members.as_object().unwrap() {
+                rule[name] = value.clone();
+            }
+            rule
+        })
+        .collect();
+    let object = object(
+        "RequestAuthentication",
+        "shop",
+        "jwt",
+        &json!({"jwtRules": rules}),
+    );
+    let policies = compile_in(&mesh(), &[object]);
+    policies.attached(&workload("shop", &[])).unwrap()
+}
+
+fn signed(claims: &Value) -> String {
+    SIGNER.token(claims)
+}
+
+fn request(path: &str, lines: &[&str]) -> HttpRequest {
+    HttpRequest {
+        method: "GET".to_owned(),
+        path: path.to_owned(),
+        headers: headers(lines),
+        ..HttpRequest::default()
+    }
+}
+
+/// What came of a request: the subject, or the error.
+fn subject(attached: &Attached, http: &HttpRequest) -> Result<Option<String>, TokenError> {
+    let result = authenticate(&attached.authentication, http, NOW);
+    match result {
+        Ok(authenticated) => Ok(authenticated
+            .token
+            .and_then(|token| Some(token.claims().get("sub")?.as_str()?.to_owned()))),
+        Err(refused) => {
+            assert_eq!(refused.policy, "shop/jwt");
+            Err(refused.error)
+        }
+    }
+}
+
+#[test]
+fn every_token_found_must_verify_and_be_the_same() {
+    let a = signed(&json!({"iss": "i", "sub": "a"}));
+    let b = signed(&json!({"iss": "i", "sub": "b"}));
+    let old = signed(&json!({"iss": "i", "sub": "a", "exp": 1}));
+    let attached = attached(&[("i", json!({}))]);
+    let bearer = |token: &str| format!("authorization: Bearer {token}");
+    let query = |token: &str| format!("/?access_token={token}");
+    let (bearer_a, bearer_b, bearer_old) = (bearer(&a), bearer(&b), bearer(&old));
+    let joined = format!("authorization: Bearer {a},Bearer {a}");
+    let after_basic = format!("authorization: Basic eA==,Bearer {a}");
+    let some = |name: &str| Ok(Some(name.to_owned()));
+    let rows: Vec<(String, Vec<&str>, Result<Option<String>, TokenError>)> = vec![
+        ("/".to_owned(), vec![], Ok(None)),
+        ("/".to_owned(), vec!["authorization: Basic eA=="], Ok(None)),
+        ("/".to_owned(), vec!["authorization: Bearer "], Ok(None)),
+        ("/".to_owned(), vec![&bearer_a], some("a")),
+        (query(&a), vec![], some("a")),
+        (query(&a), vec![&bearer_a], some("a")),
+        ("/".to_owned(), vec![&bearer_a, &bearer_a], some("a")),
+        (
+            "/".to_owned(),
+            vec!["authorization: Basic eA==", &bearer_a],
+            some("a"),
+        ),
+        ("/".to_owned(), vec![&after_basic], some("a")),
+        (query(&a), vec![&bearer_b], Err(TokenError::Ambiguous)),
+        (
+            "/".to_owned(),
+            vec![&bearer_a, &bearer_b],
+            Err(TokenError::Ambiguous),
+        ),
+        (query(&old), vec![&bearer_a], Err(TokenError::Expired)),
+        (query(&a), vec![&bearer_old], Err(TokenError::Expired)),
+        (
+            "/?access_token=".to_owned(),
+            vec![&bearer_a],
+            Err(TokenError::Format),
+        ),
+        (
+            "/".to_owned(),
+            vec!["authorization: Bearer opaque"],
+            Err(TokenError::Format),
+        ),
+        // Joined by the proxy, what is behind the first prefix is one token.
+        ("/".to_owned(), vec![&joined], Err(TokenError::Format)),
+    ];
+    for (path, lines, expected) in rows {
+        let actual = subject(&attached, &request(&path, &lines));
+        assert_eq!(actual, expected, "{path} {lines:?}");
+    }
+}
+
+#[test]
+fn a_preflight_passes_without_identity() {
+    let attached = attached(&[("i", json!({"outputPayloadToHeader": "x-payload"}))]);
+    let ask = "access-control-request-method: PUT";
+    let rows: &[(&str, &[&str], Result<Option<String>, TokenError>)] = &[
+        ("OPTIONS", &["origin: https://a", ask], Ok(None)),
+        ("OPTIONS", &["origin: ", ask], Err(TokenError::Format)),
+        ("OPTIONS", &[ask], Err(TokenError::Format)),
+        ("OPTIONS", &["origin: https://a"], Err(TokenError::Format)),
+        (
+            "options",
+            &["origin: https://a", ask],
+            Err(TokenError::Format),
+        ),
+        ("GET", &["origin: https://a", ask], Err(TokenError::Format)),
+    ];
+    for (method, lines, expected) in rows {
+        let lines: Vec<_> = lines
+            .iter()
+            .copied()
+            .chain(["authorization: Bearer x"])
+            .collect();
+        let mut http = request("/", &lines);
+        http.method = (*method).to_owned();
+        assert_eq!(subject(&attached, &http), *expected, "{method} {lines:?}");
+    }
+    let mut http = request("/", &["origin: https://a", ask, "x-payload: forged"]);
+    http.method = "OPTIONS".to_owned();
+    let result = authenticate(&attached.authentication, &http, NOW).unwrap();
+    assert!(result.remove_headers.contains("x-payload"));
+}
+
+#[test]
+fn any_rule_may_accept_a_token() {
+    let attached = attached(&[
+        ("a", json!({"audiences": ["one"]})),
+        ("a", json!({"audiences": ["two"]})),
+        (
+            "b",
+            json!({"fromHeaders": [{"name": "x-b"}], "audiences": ["b"]}),
+        ),
+    ]);
+    let claims = |issuer: &str, audience: &str| {
+        signed(&json!({"iss": issuer, "sub": issuer, "aud": audience}))
+    };
+    let some = |name: &str| Ok(Some(name.to_owned()));
+    let rows = [
+        ("authorization: Bearer ", claims("a", "one"), some("a")),
+        ("authorization: Bearer ", claims("a", "two"), some("a")),
+        (
+            "authorization: Bearer ",
+            claims("a", "three"),
+            Err(TokenError::Audience),
+        ),
+        (
+            "authorization: Bearer ",
+            claims("c", "one"),
+            Err(TokenError::UnknownIssuer),
+        ),
+        // Each rule looks at its own places only.
+        (
+            "authorization: Bearer ",
+            claims("b", "b"),
+            Err(TokenError::UnknownIssuer),
+        ),
+        ("x-b: ", claims("b", "b"), some("b")),
+        ("x-b: ", claims("a", "one"), Err(TokenError::UnknownIssuer)),
+        ("x-a: ", claims("a", "one"), Ok(None)),
+    ];
+    for (start, token, expected) in rows {
+        let http = request("/", &[&format!("{start}{token}")]);
+        assert_eq!(subject(&attached, &http), expected, "{start}");
+    }
+}
+
+#[test]
+fn tokens_are_taken_from_the_request() {
+    let token = signed(&json!({"iss": "i", "sub": "s"}));
+    let bearer = format!("authorization: Bearer {token}");
+    let own = format!("x-own: {token}");
+    let cookie = format!("cookie: jwt={token}");
+    let everywhere =
+        json!({"fromHeaders": [{"name": "X-Own"}], "fromParams": ["t"], "fromCookies": ["jwt"]});
+    let kept = json!({"forwardOriginalToken": true});
+    let rows: &[(&Value, String, &[&str], &[&str], &[&str])] = &[
+        (
+            &json!({}),
+            "/".to_owned(),
+            &[&bearer],
+            &["authorization"],
+            &[],
+        ),
+        (
+            &json!({}),
+            format!("/?access_token={token}"),
+            &[],
+            &[],
+            &["access_token"],
+        ),
+        (
+            &json!({}),
+            format!("/?access_token={token}"),
+            &[&bearer],
+            &["authorization"],
+            &["access_token"],
+        ),
+        (
+            &json!({}),
+            "/".to_owned(),
+            &["authorization: Basic x"],
+            &[],
+            &[],
+        ),
+        (
+            &kept,
+            format!("/?access_token={token}"),
+            &[&bearer],
+            &[],
+            &[],
+        ),
+        (
+            &everywhere,
+            format!("/?t={token}"),
+            &[&own, &cookie],
+            &["x-own"],
+            &["t"],
+        ),
+        (&everywhere, "/".to_owned(), &[&cookie], &[], &[]),
+    ];
+    for (rule, path, lines, removed, parameters) in rows {
+        let attached = attached(&[("i", (*rule).clone())]);
+        let result = authenticate(&attached.authentication, &request(path, lines), NOW).unwrap();
+        assert!(
+            result.remove_headers.iter().eq(*removed),
+            "{rule} {path} {result:?}"
+        );
+        assert!(
+            result.remove_parameters.iter().eq(*parameters),
+            "{rule} {path} {result:?}"
+        );
+    }
+}
+
+#[test]
+fn output_headers_are_set_or_removed() {
+    let outputs = json!({
+        "outputPayloadToHeader": "X-Payload",
+        "outputClaimToHeaders": [{"header": "X-Sub", "claim": "sub"}, {"header": "x-deep", "claim": "a.b"}],
+    });
+    let other = json!({"fromHeaders": [{"name": "x-j"}], "outputPayloadToHeader": "x-other"});
+    let attached = attached(&[("i", outputs), ("j", other)]);
+    let token = signed(&json!({"iss": "i", "sub": "s"}));
+    let payload = token.split('.').nth(1).unwrap().to_owned();
+    let http = request("/", &[&format!("authorization: Bearer {token}")]);
+    let result = authenticate(&attached.authentication, &http, NOW).unwrap();
+    let set = [("x-payload", payload.as_str()), ("x-sub", "s")];
+    let pairs = result
+        .set_headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    assert!(pairs.eq(set), "{result:?}");
+    assert!(
+        result
+            .remove_headers
+            .iter()
+            .eq(["authorization", "x-deep", "x-other"]),
+        "{result:?}"
+    );
+    // Without a token a client's own copies go all the same.
+    let result = authenticate(
+        &attached.authentication,
+        &request("/", &["x-sub: forged"]),
+        NOW,
+    )
+    .unwrap();
+    assert!(result.set_headers.is_empty());
+    assert!(
+        result
+            .remove_headers
+            .iter()
+            .eq(["x-deep", "x-other", "x-payload", "x-sub"]),
+        "{result:?}"
+    );
+}
+
+#[test]
+fn claims_as_header_text() {
+    let attached = attached(&[(
+        "i",
+        json!({"outputClaimToHeaders": [{"header": "x", "claim": "c"}]}),
+    )]);
+    let rows = [
+        (json!("text"), Some("text")),
+        (json!("zwölf\ttab"), Some("zwölf\ttab")),
+        (json!(""), None),
+        (json!(null), None),
+        (json!(true), Some("true")),
+        (json!(false), Some("false")),
+        (json!(0), Some("0")),
+        (json!(7), Some("7")),
+        (json!(-7), Some("-7.000000")),
+        (json!(1.5), Some("1.500000")),
+        (json!(["a", 1]), Some("WyJhIiwxXQ==")),
+        (json!({"a": {}}), Some("eyJhIjp7fX0=")),
+        // What would end the header, or the request.
+        (json!("a\r\nx-admin: yes"), None),
+        (json!("a\nb"), None),
+        (json!("a\0b"), None),
+        (json!("a\u{7f}"), None),
+    ];
+    for (claim, expected) in rows {
+        let token = signed(&json!({"iss": "i", "c": claim}));
+        let http = request("/", &[&format!("authorization: Bearer {token}")]);
+        let result = authenticate(&attached.authentication, &http, NOW).unwrap();
+        let actual = result.set_headers.first().map(|(_, value)| value.as_str());
+        assert_eq!(actual, expected, "{claim}");
+        assert_eq!(
+            result.remove_headers.contains("x"),
+            expected.is_none(),
+            "{claim}"
+        );
+    }
+}

@@ -1,0 +1,301 @@
+//! What an entrypoint's value means.
+
+use super::*;
+
+#[test]
+fn values_that_decide_and_values_that_do_not() {
+    let illegal = |name| {
+        format!("failed to get response status: illegal value for policy evaluation result: {name}")
+    };
+    let not_bool = |name| {
+        format!(
+            "failed to get response status: type assertion error, expected allowed to be of type 'boolean' but got '{name}'"
+        )
+    };
+    let missing = "failed to get response status: unable to determine evaluation result due to missing \"allowed\" key";
+    let rows = [
+        ("true", Ok((true, true))),
+        ("false", Ok((false, true))),
+        ("{\"allowed\": true}", Ok((true, false))),
+        ("{\"allowed\": false}", Ok((false, false))),
+        ("{\"allowed\": true, \"reason\": 7}", Ok((true, false))),
+        ("null", Err(illegal("<nil>"))),
+        ("1", Err(illegal("json.Number"))),
+        ("\"true\"", Err(illegal("string"))),
+        ("[true]", Err(illegal("[]interface {}"))),
+        ("{true}", Err(illegal("[]interface {}"))),
+        ("{}", Err(missing.to_owned())),
+        ("{\"Allowed\": true}", Err(missing.to_owned())),
+        ("{\"allowed\": \"true\"}", Err(not_bool("string"))),
+        ("{\"allowed\": 1}", Err(not_bool("json.Number"))),
+        ("{\"allowed\": null}", Err(not_bool("<nil>"))),
+        ("{\"allowed\": [true]}", Err(not_bool("[]interface {}"))),
+        (
+            "{\"allowed\": {}}",
+            Err(not_bool("map[string]interface {}")),
+        ),
+    ];
+    for (expression, expected) in rows {
+        let actual = ask(&answering(expression), &Attributes::default());
+        let actual = actual.map(|outcome| (outcome.allowed, outcome.plain));
+        assert_eq!(actual, expected, "{expression}");
+    }
+}
+
+/// Members beside `allowed`; `""` for none wrong.
+#[test]
+fn members_of_the_wrong_type() {
+    let headers = "failed to get response headers: ";
+    let remove = "failed to get request headers to remove: type assertion error, expected request_headers_to_remove ";
+    let query = "failed to get request query parameters to remove: type assertion error, expected query_parameters_to_remove ";
+    let set = "failed to get request query parameters to set: ";
+    let status = "failed to get response http status: ";
+    let number = format!(
+        "{status}type assertion error, expected http_status to be of type 'number' but got "
+    );
+    let body = "failed to get response body: type assertion error, expected body to be of type 'string' but got ";
+    let metadata = "failed to get dynamic metadata: type assertion error, expected dynamic_metadata to be of type 'object' but got ";
+    let object =
+        format!("{headers}type assertion error, expected headers to be of type 'object' but got ");
+    let rows = [
+        (
+            true,
+            "\"headers\": {\"a\": 1}",
+            format!("{headers}type assertion error for header 'a'"),
+        ),
+        (
+            false,
+            "\"headers\": {\"a\": [1]}",
+            format!("{headers}invalid value type json.Number for header 'a'"),
+        ),
+        (true, "\"headers\": \"x\"", format!("{object}'string'")),
+        (false, "\"headers\": null", format!("{object}'<nil>'")),
+        (true, "\"headers\": [7]", format!("{object}'json.Number'")),
+        (
+            true,
+            "\"request_headers_to_remove\": \"x\"",
+            format!("{remove}to be of type '[]string' but got 'string'"),
+        ),
+        (
+            true,
+            "\"request_headers_to_remove\": [1]",
+            format!("{remove}value to be of type 'string' but got 'json.Number'"),
+        ),
+        (
+            true,
+            "\"query_parameters_to_remove\": {}",
+            format!("{query}to be of type '[]string' but got 'map[string]interface {{}}'"),
+        ),
+        (
+            true,
+            "\"query_parameters_to_set\": []",
+            format!(
+                "{set}type assertion error, expected query_parameters_to_set to be a map but got '[]interface {{}}'"
+            ),
+        ),
+        (
+            true,
+            "\"response_headers_to_add\": {\"a\": null}",
+            "failed to get response headers to send to client: type assertion error for header 'a'"
+                .to_owned(),
+        ),
+        (
+            true,
+            "\"dynamic_metadata\": null",
+            format!("{metadata}'<nil>'"),
+        ),
+        (
+            false,
+            "\"dynamic_metadata\": [1]",
+            format!("{metadata}'[]interface {{}}'"),
+        ),
+        (false, "\"body\": 5", format!("{body}'json.Number'")),
+        (
+            false,
+            "\"body\": {}",
+            format!("{body}'map[string]interface {{}}'"),
+        ),
+        (
+            false,
+            "\"http_status\": \"401\"",
+            format!("{number}'string'"),
+        ),
+        (false, "\"http_status\": null", format!("{number}'<nil>'")),
+        (
+            false,
+            "\"http_status\": 418",
+            format!("{status}invalid HTTP status code 418"),
+        ),
+        (
+            false,
+            "\"http_status\": 425",
+            format!("{status}invalid HTTP status code 425"),
+        ),
+        (
+            false,
+            "\"http_status\": 451",
+            format!("{status}invalid HTTP status code 451"),
+        ),
+        (
+            false,
+            "\"http_status\": 101",
+            format!("{status}invalid HTTP status code 101"),
+        ),
+        (
+            false,
+            "\"http_status\": 0",
+            format!("{status}invalid HTTP status code 0"),
+        ),
+        (
+            false,
+            "\"http_status\": 999",
+            format!("{status}invalid HTTP status code 999"),
+        ),
+        (
+            false,
+            "\"http_status\": -1",
+            format!("{status}invalid HTTP status code -1"),
+        ),
+        (
+            false,
+            "\"http_status\": 401.5",
+            format!("{status}invalid HTTP status code 401.5"),
+        ),
+        // Of the other side nothing is looked at.
+        (true, "\"body\": 5, \"http_status\": 700", String::new()),
+        (
+            false,
+            "\"response_headers_to_add\": 5, \"request_headers_to_remove\": 5",
+            String::new(),
+        ),
+        (
+            false,
+            "\"query_parameters_to_set\": 5, \"query_parameters_to_remove\": 5",
+            String::new(),
+        ),
+    ];
+    for (allowed, members, expected) in rows {
+        let expression = format!("{{\"allowed\": {allowed}, {members}}}");
+        let actual = ask(&answering(&expression), &Attributes::default());
+        match expected.as_str() {
+            "" => assert_eq!(
+                actual.map(|outcome| outcome.allowed),
+                Ok(allowed),
+                "{expression}"
+            ),
+            _ => assert_eq!(actual, Err(expected), "{expression}"),
+        }
+    }
+}
+
+#[test]
+fn members_that_are_read() {
+    let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    };
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let allowed = "{\"allowed\": true,
+        \"headers\": [{\"b\": \"1\"}, {\"a\": [\"2\", \"3\"]}],
+        \"request_headers_to_remove\": {\"y\", \"x\"},
+        \"response_headers_to_add\": {\"set-cookie\": [\"s\", \"t\"]},
+        \"query_parameters_to_remove\": [\"p\"],
+        \"query_parameters_to_set\": {\"q\": [\"1\", \"2\"], \"r\": \"\"},
+        \"dynamic_metadata\": {\"n\": 1, \"o\": {\"l\": [null, true]}}}";
+    let expected = Outcome {
+        allowed: true,
+        headers: pairs(&[("b", "1"), ("a", "2"), ("a", "3")]),
+        request_headers_to_remove: names(&["x", "y"]),
+        response_headers_to_add: pairs(&[("set-cookie", "s"), ("set-cookie", "t")]),
+        query_parameters_to_remove: names(&["p"]),
+        query_parameters_to_set: pairs(&[("q", "1"), ("q", "2"), ("r", "")]),
+        dynamic_metadata: json!({"n": 1, "o": {"l": [null, true]}})
+            .as_object()
+            .cloned(),
+        ..Outcome::default()
+    };
+    assert_eq!(
+        ask(&answering(allowed), &Attributes::default()),
+        Ok(expected)
+    );
+    let denied = "{\"allowed\": false, \"headers\": {\"location\": \"/login\"}, \"body\": \"no\", \"http_status\": 302}";
+    let expected = Outcome {
+        headers: pairs(&[("location", "/login")]),
+        body: Some("no".to_owned()),
+        http_status: Some(302),
+        ..Outcome::default()
+    };
+    assert_eq!(
+        ask(&answering(denied), &Attributes::default()),
+        Ok(expected)
+    );
+}
+
+#[test]
+fn questions_without_a_value() {
+    let undefined = Err("undefined decision".to_owned());
+    for text in [
+        "package envoy.authz\nallow if false",
+        "package envoy.authz\nallow if input.missing",
+        "package envoy.authz\nallow := to_number(\"x\")",
+        "package envoy.authz\nother := true",
+        "package other\nallow := true",
+    ] {
+        assert_eq!(
+            ask(&compile(text), &Attributes::default()),
+            undefined,
+            "{text}"
+        );
+    }
+    let nothing = RegoPolicies::compile(&[], Data::default(), &settings()).unwrap();
+    assert_eq!(ask(&nothing, &Attributes::default()), undefined);
+    let conflict = compile("package envoy.authz\nallow := true if true\nallow := false if true");
+    let error = conflict.ask(&Attributes::default(), NOW_NS).unwrap_err();
+    assert!(
+        matches!(error, AskError::Evaluation(EvaluationError::Failed(_))),
+        "{error:?}"
+    );
+    // A failed evaluation leaves nothing behind for the next one.
+    let either = compile(
+        "package envoy.authz\nallow := true if true\n\
+         allow := false if input.attributes.request.http.path == \"/bad\"",
+    );
+    for path in ["/good", "/bad", "/good", "/bad", "/good"] {
+        let request = http(HttpRequest {
+            path: path.to_owned(),
+            ..HttpRequest::default()
+        });
+        assert_eq!(ask(&either, &request).is_ok(), path == "/good", "{path}");
+    }
+}
+
+#[test]
+fn entrypoints() {
+    let text = "package a.b\nallow := true\nobject := {\"c\": {\"allowed\": true}}\nlist := [false, true]\n\
+        f(x) := x\ndoc[\"k-1\"] := true\n";
+    let rows = [
+        ("a/b/allow", Ok(true)),
+        ("/a//b/allow/", Ok(true)),
+        ("a/b/object/c", Ok(true)),
+        ("a/b/list/1", Ok(true)),
+        ("a/b/list/0", Ok(false)),
+        ("a/b/doc/k-1", Ok(true)),
+        ("data/a/b/allow", Err("undefined decision".to_owned())),
+        ("a/b/none", Err("undefined decision".to_owned())),
+        ("a.b/allow", Err("undefined decision".to_owned())),
+        ("flag", Ok(true)),
+    ];
+    for (entrypoint, expected) in rows {
+        let settings = RegoSettings {
+            entrypoint: entrypoint.to_owned(),
+            ..settings()
+        };
+        let data = Data::parse("{\"flag\": true}").unwrap();
+        let policies = RegoPolicies::compile(&[module("p.rego", text)], data, &settings).unwrap();
+        let actual = ask(&policies, &Attributes::default()).map(|outcome| outcome.allowed);
+        assert_eq!(actual, expected, "{entrypoint}");
+        assert_eq!(policies.entrypoint(), entrypoint);
+    }
+}
