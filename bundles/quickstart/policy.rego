@@ -38,7 +38,8 @@ closed if segment in data.quickstart.closed
 # Not merely `not closed`: with `every`, a missing list leaves `open` undefined. A plain negation would
 # turn lost data into an open door.
 open if {
-	input.attributes.request.http
+	# A TCP connection has no method.
+	input.attributes.request.http.method
 	every name in data.quickstart.closed {
 		segment != name
 	}

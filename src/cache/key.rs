@@ -5,8 +5,17 @@
 
 use aws_lc_rs::digest;
 
-use crate::attributes::{Address, Attributes, JsonObject, Metadata, Pairs, Peer, Port, TypedValue};
+use crate::attributes::{
+    Address, Attributes, HttpRequest, JsonObject, Metadata, Pairs, Peer, Port, TypedValue,
+};
 use crate::policy::reads::{Field, Reads};
+
+/// Headers that say how a body is to be read.
+const BODY_HEADERS: [&str; 3] = [
+    "content-type",
+    "content-length",
+    "x-envoy-auth-partial-body",
+];
 
 /// Digest of what a decision depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,13 +84,13 @@ impl Encoder {
         match field {
             Field::Protocol => self.0.push(u8::from(http.is_some())),
             Field::Principal => self.text(attributes.source_principal()),
-            Field::SourceIp => self.optional(attributes.source.as_ref(), Self::peer_address),
+            Field::SourceAddress => self.optional(attributes.source.as_ref(), Self::peer_address),
             // Which entry counts is a setting of the snapshot; all of them are in the key.
             Field::RemoteIp => {
                 self.optional(attributes.source.as_ref(), Self::peer_address);
                 self.header("x-forwarded-for", attributes);
             }
-            Field::DestinationIp | Field::DestinationPort => {
+            Field::DestinationAddress => {
                 self.optional(attributes.destination.as_ref(), Self::peer_address);
             }
             Field::ServerName => self.optional(attributes.server_name(), Self::text),
@@ -92,20 +101,62 @@ impl Encoder {
             }),
             Field::Target => self.optional(http, |encoder, http| encoder.text(&http.path)),
             Field::Scheme => self.optional(http, |encoder, http| encoder.text(&http.scheme)),
+            Field::HttpVersion => self.optional(http, |encoder, http| encoder.text(&http.protocol)),
+            Field::Headers => self.optional(http, Self::headers),
+            Field::Body => {
+                self.optional(http, |encoder, http| {
+                    encoder.text(&http.body);
+                    encoder.bytes(&http.raw_body);
+                    encoder.number(http.size.cast_unsigned());
+                });
+                for name in BODY_HEADERS {
+                    self.header(name, attributes);
+                }
+            }
+            Field::ContextExtensions => self.pairs(&attributes.context_extensions),
+            Field::TlsSession => self.optional(attributes.sni.as_deref(), Self::text),
             Field::Metadata => self.optional(attributes.metadata.as_ref(), Self::metadata),
         }
     }
 
+    /// Every line of a header in both forms a proxy can send, names as they are: native policies
+    /// compare them without regard to case, Rego with.
     fn header(&mut self, name: &str, attributes: &Attributes) {
         self.text(name);
-        let values: Vec<_> = attributes
-            .http()
-            .map(|http| http.headers.values(name).collect())
-            .unwrap_or_default();
-        self.number(values.len() as u64);
-        for value in values {
+        let Some(http) = attributes.http() else {
+            return self.0.push(0);
+        };
+        self.0.push(1);
+        let is_named = |key: &str| key.eq_ignore_ascii_case(name);
+        for (key, value) in http
+            .headers
+            .merged()
+            .iter()
+            .filter(|(key, _)| is_named(key))
+        {
+            self.0.push(1);
+            self.text(key);
+            self.text(value);
+        }
+        let raw = http.headers.raw();
+        self.0.push(if raw.is_some() { 3 } else { 2 });
+        for (key, value) in raw.into_iter().flatten().filter(|(key, _)| is_named(key)) {
+            self.0.push(1);
+            self.text(key);
             self.bytes(value);
         }
+        self.0.push(0);
+    }
+
+    fn headers(&mut self, http: &HttpRequest) {
+        self.pairs(http.headers.merged());
+        self.optional(http.headers.raw(), |encoder, lines| {
+            encoder.number(lines.len() as u64);
+            for (name, value) in lines {
+                encoder.text(name);
+                encoder.bytes(value);
+            }
+        });
     }
 
     fn everything(&mut self, attributes: &Attributes) {
@@ -133,7 +184,7 @@ impl Encoder {
         self.optional(sni.as_deref(), Self::text);
     }
 
-    fn http(&mut self, http: &crate::attributes::HttpRequest) {
+    fn http(&mut self, http: &HttpRequest) {
         for text in [
             &http.id,
             &http.method,
@@ -149,14 +200,7 @@ impl Encoder {
         }
         self.bytes(&http.raw_body);
         self.number(http.size.cast_unsigned());
-        self.pairs(http.headers.merged());
-        self.optional(http.headers.raw(), |encoder, lines| {
-            encoder.number(lines.len() as u64);
-            for (name, value) in lines {
-                encoder.text(name);
-                encoder.bytes(value);
-            }
-        });
+        self.headers(http);
     }
 
     fn peer(&mut self, peer: &Peer) {

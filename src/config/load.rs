@@ -40,15 +40,14 @@ pub(super) fn load(
             (None, None) => format!("{shown}: {problem}"),
         }
     };
-    let (config, problems) = read_all::<Config>(document.clone());
-    let mut messages: Vec<_> = problems.into_iter().map(describe).collect();
-    if let Some(config) = &config {
-        let more = config.problems();
-        messages.extend(
-            more.into_iter()
-                .map(|(path, why)| describe(document.problem(path, why))),
-        );
-    }
+    let (config, mut problems) = read_all::<Config>(document.clone());
+    let more = config.as_ref().map(Config::problems).unwrap_or_default();
+    problems.extend(
+        more.into_iter()
+            .map(|(path, why)| document.problem(path, why)),
+    );
+    problems.sort_by_key(|problem| problem.mark.map(|mark| (mark.row, mark.col)));
+    let messages: Vec<_> = problems.into_iter().map(describe).collect();
     match config {
         Some(config) if messages.is_empty() => Ok(config),
         _ => Err(ConfigError(messages)),

@@ -16,6 +16,7 @@ use crate::policy::{DefaultAction, PolicySet, PolicySettings, PolicySources};
 
 mod caching;
 mod form;
+mod generated;
 
 const NOW: u64 = 1_700_000_000;
 const NOW_NS: i64 = 1_700_000_000_000_000_000;

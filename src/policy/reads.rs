@@ -3,15 +3,18 @@
 
 use std::collections::BTreeSet;
 
-/// Attributes besides headers and metadata.
+/// Attributes besides single headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Field {
     Principal,
-    SourceIp,
+    /// Where the peer connects from.
+    SourceAddress,
     RemoteIp,
-    DestinationIp,
-    DestinationPort,
+    /// Where the peer connected to.
+    DestinationAddress,
     ServerName,
+    /// The TLS session as the proxy reports it.
+    TlsSession,
     Host,
     Method,
     /// Without query string and fragment.
@@ -19,6 +22,12 @@ pub enum Field {
     /// With them.
     Target,
     Scheme,
+    HttpVersion,
+    /// Every header.
+    Headers,
+    /// The body and the headers that say how to read it.
+    Body,
+    ContextExtensions,
     /// Filter metadata as a whole.
     Metadata,
     /// Whether the request is HTTP at all.
@@ -31,9 +40,7 @@ pub struct Reads {
     pub fields: BTreeSet<Field>,
     /// Lower-case header names.
     pub headers: BTreeSet<String>,
-    /// Claims of the verified token; stand for the token.
-    pub token: bool,
-    /// Everything: for evaluations whose reads are not known.
+    /// Everything: for evaluations whose reads are not known any closer.
     pub whole_input: bool,
     /// What was read is no part of the request (time, random numbers): not to be cached at all.
     pub volatile: Option<String>,
@@ -52,10 +59,56 @@ impl Reads {
     pub fn merge(&mut self, other: &Self) {
         self.fields.extend(&other.fields);
         self.headers.extend(other.headers.iter().cloned());
-        self.token |= other.token;
         self.whole_input |= other.whole_input;
         if self.volatile.is_none() {
             self.volatile.clone_from(&other.volatile);
+        }
+    }
+
+    /// What Rego reads, from the constant beginnings of its references into `input`.
+    pub fn of_input<'a>(paths: impl IntoIterator<Item = &'a Vec<String>>) -> Self {
+        let mut reads = Self::default();
+        // Whatever a policy reads, the document itself can only be made of a path, a query and a
+        // body that parse.
+        for field in [Field::Protocol, Field::Target, Field::Body] {
+            reads.field(field);
+        }
+        for path in paths {
+            let path: Vec<_> = path.iter().map(String::as_str).collect();
+            reads.input_path(&path);
+        }
+        reads
+    }
+
+    fn input_path(&mut self, path: &[&str]) {
+        match path {
+            [
+                "version" | "parsed_path" | "parsed_query" | "parsed_body" | "truncated_body",
+                ..,
+            ] => {}
+            ["source_principal", ..] => self.field(Field::Principal),
+            ["attributes", "request", "http", member, rest @ ..] => self.http_member(member, rest),
+            ["attributes", "source", "principal", ..] => self.field(Field::Principal),
+            ["attributes", "source", "address", ..] => self.field(Field::SourceAddress),
+            ["attributes", "destination", "address", ..] => self.field(Field::DestinationAddress),
+            ["attributes", "contextExtensions", ..] => self.field(Field::ContextExtensions),
+            ["attributes", "metadataContext", ..] => self.field(Field::Metadata),
+            ["attributes", "tlsSession", ..] => self.field(Field::TlsSession),
+            _ => self.whole_input = true,
+        }
+    }
+
+    fn http_member(&mut self, member: &str, rest: &[&str]) {
+        match (member, rest) {
+            ("method", _) => self.field(Field::Method),
+            ("path", _) => self.field(Field::Target),
+            ("host", _) => self.field(Field::Host),
+            ("scheme", _) => self.field(Field::Scheme),
+            ("protocol", _) => self.field(Field::HttpVersion),
+            ("body" | "rawBody" | "size", _) => self.field(Field::Body),
+            ("headers", [name, ..]) => self.header(name),
+            ("headers" | "headerMap", _) => self.field(Field::Headers),
+            _ => self.whole_input = true,
         }
     }
 }

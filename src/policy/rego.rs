@@ -54,7 +54,6 @@ pub struct Data(Value);
 pub struct RegoPolicies {
     engine: Engine,
     entrypoint: String,
-    reads: Reads,
 }
 
 /// What is wrong with a module or data, in the words and codes of OPA.
@@ -104,16 +103,9 @@ impl RegoPolicies {
         settings: &RegoSettings,
     ) -> Result<Self, Vec<RegoError>> {
         let engine = Engine::compile(modules, data.0, settings)?;
-        let reads = Reads {
-            // Which parts of the input the entrypoint reads is not known.
-            whole_input: true,
-            volatile: engine.volatile().map(str::to_owned),
-            ..Reads::default()
-        };
         Ok(Self {
             engine,
             entrypoint: settings.entrypoint.clone(),
-            reads,
         })
     }
 
@@ -131,7 +123,7 @@ impl RegoPolicies {
     }
 
     pub fn reads(&self) -> &Reads {
-        &self.reads
+        self.engine.reads()
     }
 }
 

@@ -243,11 +243,13 @@ impl Matcher {
             | Self::TrustDomain(_) => {
                 reads.field(Field::Principal);
             }
-            Self::RequestPrincipal(_) | Self::Claim { .. } => reads.token = true,
-            Self::SourceIp(_) => reads.field(Field::SourceIp),
+            // Where tokens are looked for is what RequestAuthentication reads.
+            Self::RequestPrincipal(_) | Self::Claim { .. } => {}
+            Self::SourceIp(_) => reads.field(Field::SourceAddress),
             Self::RemoteIp(_) => reads.field(Field::RemoteIp),
-            Self::DestinationIp(_) => reads.field(Field::DestinationIp),
-            Self::DestinationPort(_) => reads.field(Field::DestinationPort),
+            Self::DestinationIp(_) | Self::DestinationPort(_) => {
+                reads.field(Field::DestinationAddress);
+            }
             Self::ServerName(_) => reads.field(Field::ServerName),
             Self::Host(_) => reads.field(Field::Host),
             Self::Method(_) => reads.field(Field::Method),

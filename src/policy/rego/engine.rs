@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::builtins::{self, Clock};
 use super::module::{self, Analysis};
 use super::{RegoError, RegoModule, RegoSettings};
+use crate::policy::reads::Reads;
 
 /// Work units between two looks at the clock.
 const CHECK_INTERVAL: NonZeroU32 = NonZeroU32::new(64).unwrap();
@@ -27,7 +28,7 @@ const MAX_COLUMNS: NonZeroU32 = NonZeroU32::new(1 << 20).unwrap();
 pub(super) struct Engine {
     prepared: regorus::Engine,
     target: Target,
-    volatile: Option<String>,
+    reads: Reads,
     idle: Mutex<Vec<regorus::Engine>>,
 }
 
@@ -100,14 +101,17 @@ impl Engine {
         Ok(Self {
             prepared: engine,
             target: Target::of(&settings.entrypoint, &analysis),
-            volatile: analysis.volatile,
+            reads: Reads {
+                volatile: analysis.volatile,
+                ..Reads::of_input(&analysis.input)
+            },
             idle: Mutex::new(Vec::new()),
         })
     }
 
-    /// What makes the entrypoint's value change without its input changing.
-    pub(super) fn volatile(&self) -> Option<&str> {
-        self.volatile.as_deref()
+    /// What any module can read of the input.
+    pub(super) fn reads(&self) -> &Reads {
+        &self.reads
     }
 
     /// Evaluates the entrypoint for an input.

@@ -1,7 +1,7 @@
 //! What can be told of modules by looking at their syntax trees: which rules there are, that every
 //! function called exists, and whether anything called depends on more than its arguments.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use regorus::unstable::{Expr, Literal, Module, Query, Ref, Rule, RuleAssign, RuleHead, Span};
 
@@ -13,6 +13,8 @@ use super::builtins::{Purity, purity};
 pub(super) struct Analysis {
     /// `data.PACKAGE.RULE` of every rule.
     pub(super) rules: HashSet<String>,
+    /// Constant beginnings of all references into `input`, after `input` itself.
+    pub(super) input: BTreeSet<Vec<String>>,
     /// The first built-in found that makes values change on their own.
     pub(super) volatile: Option<String>,
 }
@@ -95,6 +97,31 @@ fn begin_of(expression: &Expr) -> &Span {
     match expression {
         Expr::RefDot { refr, .. } | Expr::RefBrack { refr, .. } => begin_of(refr),
         _ => expression.span(),
+    }
+}
+
+/// The parts of a reference before the first that is not constant, and whether that is all of it.
+fn constant_beginning(expression: &Expr) -> Option<(Vec<String>, bool)> {
+    match expression {
+        Expr::Var { span, .. } => Some((vec![span.text().to_owned()], true)),
+        Expr::RefDot { refr, field, .. } => {
+            let (mut path, whole) = constant_beginning(refr)?;
+            if whole {
+                path.push(field.0.text().to_owned());
+            }
+            Some((path, whole))
+        }
+        Expr::RefBrack { refr, index, .. } => {
+            let (mut path, whole) = constant_beginning(refr)?;
+            match index.as_ref() {
+                Expr::String { value, .. } | Expr::RawString { value, .. } if whole => {
+                    path.push(value.as_string().ok()?.to_string());
+                    Some((path, true))
+                }
+                _ => Some((path, false)),
+            }
+        }
+        _ => None,
     }
 }
 
@@ -219,8 +246,11 @@ impl<'a> Walk<'a> {
             | Expr::RawString { .. }
             | Expr::Number { .. }
             | Expr::Bool { .. }
-            | Expr::Null { .. }
-            | Expr::Var { .. } => {}
+            | Expr::Null { .. } => {}
+            Expr::Var { .. } | Expr::RefDot { .. } | Expr::RefBrack { .. } => {
+                self.note_read(expression);
+                self.indices(expression);
+            }
             Expr::Array { items, .. } | Expr::Set { items, .. } => self.all(items),
             Expr::Object { fields, .. } => {
                 for (_, key, value) in fields {
@@ -244,11 +274,6 @@ impl<'a> Walk<'a> {
                 self.all(params);
             }
             Expr::UnaryExpr { expr, .. } => self.expression(expr),
-            Expr::RefDot { refr, .. } => self.expression(refr),
-            Expr::RefBrack { refr, index, .. } => {
-                self.expression(refr);
-                self.expression(index);
-            }
             Expr::BinExpr { lhs, rhs, .. }
             | Expr::BoolExpr { lhs, rhs, .. }
             | Expr::ArithExpr { lhs, rhs, .. }
@@ -266,6 +291,37 @@ impl<'a> Walk<'a> {
                 self.expression(value);
                 self.expression(collection);
             }
+        }
+    }
+
+    /// Notes a reference into the input, by its own name or that of an import.
+    fn note_read(&mut self, reference: &Expr) {
+        let Some((path, _)) = constant_beginning(reference) else {
+            return;
+        };
+        let Some((root, rest)) = path.split_first() else {
+            return;
+        };
+        // A variable of the same name as an import is taken for it: that reads more, not less.
+        let imported = self.imports.get(root).map_or(&[][..], Vec::as_slice);
+        let read = match imported.split_first() {
+            _ if root == "input" => rest.to_vec(),
+            Some((first, more)) if first == "input" => [more, rest].concat(),
+            _ => return,
+        };
+        self.analysis.input.insert(read);
+    }
+
+    /// What stands in the brackets of a reference.
+    fn indices(&mut self, reference: &Expr) {
+        match reference {
+            Expr::Var { .. } => {}
+            Expr::RefDot { refr, .. } => self.indices(refr),
+            Expr::RefBrack { refr, index, .. } => {
+                self.indices(refr);
+                self.expression(index);
+            }
+            other => self.expression(other),
         }
     }
 

@@ -5,6 +5,7 @@ use crate::attributes::{Headers, HttpRequest, Request};
 
 mod documents;
 mod modules;
+mod reads;
 mod results;
 
 const NOW_NS: i64 = 1_700_000_000_123_456_789;
