@@ -283,6 +283,7 @@ fn pages_have_neither_gaps_nor_repeats() {
             seen.extend(found(&store, &next));
             cursor = store.query(&next).unwrap().next_cursor;
             pages += 1;
+            assert!(pages < 200, "no end with {limit}");
             // What comes in meanwhile is on no later page.
             store
                 .append(&[
