@@ -52,35 +52,55 @@ impl Mask {
 
     /// A header value as it may be shown.
     pub fn header<'a>(&self, name: &str, value: &'a str) -> Cow<'a, str> {
-        // Names of the request line hold what the path holds.
-        if name == ":path" {
-            return self.target(value);
-        }
-        if self.hides(name, &HEADERS) || looks_like_token(value) {
+        if name != ":path" && (self.hides(name, &HEADERS) || looks_like_token(value)) {
             return Cow::Borrowed(MASKED);
         }
-        Cow::Borrowed(value)
+        // Any header may hold a URL: `referer`, `x-envoy-original-path`.
+        self.target(value)
     }
 
-    /// A path with its query string as it may be shown.
+    /// A path or URL with its query string and fragment as it may be shown.
     pub fn target<'a>(&self, target: &'a str) -> Cow<'a, str> {
-        let Some((path, query)) = target.split_once('?') else {
-            return Cow::Borrowed(target);
+        let Some(end) = target.find(['?', '#']) else {
+            return path(target);
         };
-        let parts: Vec<_> = query
-            .split('&')
-            .map(|pair| match pair.split_once('=') {
+        let (start, rest) = target.split_at(end);
+        let parts: Vec<_> = rest.split('&').map(|pair| self.pair(pair)).collect();
+        Cow::Owned(format!("{}{}", path(start), parts.join("&")))
+    }
+
+    /// What stands between two `&`. A value may hold a URL of its own, or end in a fragment.
+    fn pair(&self, pair: &str) -> String {
+        let mut shown = String::with_capacity(pair.len());
+        for part in pair.split_inclusive(['?', '#']) {
+            match part.split_once('=') {
                 Some((name, value))
                     if self.hides(&decoded(name), &PARAMETERS) || looks_like_token(value) =>
                 {
-                    Cow::Owned(format!("{name}={MASKED}"))
+                    // All that follows may belong to the value.
+                    return format!("{shown}{name}={MASKED}");
                 }
-                None if looks_like_token(pair) => Cow::Borrowed(MASKED),
-                _ => Cow::Borrowed(pair),
-            })
-            .collect();
-        Cow::Owned(format!("{path}?{}", parts.join("&")))
+                None if looks_like_token(part) => return format!("{shown}{MASKED}"),
+                _ => shown.push_str(part),
+            }
+        }
+        shown
     }
+}
+
+/// A path may hold a token as one of its segments.
+fn path(path: &str) -> Cow<'_, str> {
+    if !looks_like_token(path) {
+        return Cow::Borrowed(path);
+    }
+    let segments = path.split('/').map(|segment| {
+        if looks_like_token(segment) {
+            MASKED
+        } else {
+            segment
+        }
+    });
+    Cow::Owned(segments.collect::<Vec<_>>().join("/"))
 }
 
 fn decoded(name: &str) -> Cow<'_, str> {

@@ -108,7 +108,8 @@ impl Record {
         members.some("request", http.map(|http| request(http, mask)));
         members.some(
             "request_id",
-            http.and_then(|http| header(http, "x-request-id")),
+            http.and_then(|http| header(http, "x-request-id"))
+                .map(|id| mask.header("x-request-id", &id).into_owned()),
         );
         members.some("trace_id", trace_id.clone());
         Entry {
@@ -119,7 +120,10 @@ impl Record {
             principal,
             request_principal,
             host: http.map(|http| clip(&http.host)),
-            path: http.map(|http| clip(http.path.split('?').next().unwrap_or_default())),
+            path: http.map(|http| {
+                let target = mask.target(&http.path);
+                clip(target.split(['?', '#']).next().unwrap_or_default())
+            }),
             policy,
             trace_id,
             shown,

@@ -129,7 +129,11 @@ impl LogStore {
                     [PRUNE_SHARE],
                 )?;
             }
-            connection.execute_batch("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
+            // Each step gives back one page.
+            let mut vacuum = connection.prepare_cached("PRAGMA incremental_vacuum")?;
+            let mut steps = vacuum.query([])?;
+            while steps.next()?.is_some() {}
+            connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
         })
     }
 

@@ -1,1 +1,235 @@
+//! Builders of records, and the log as a whole; masks, queries and the store have tables of
+//! their own.
 
+use bytes::Bytes;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::*;
+use crate::attributes::{
+    Address, Attributes, Headers, HttpRequest, Metadata, Pairs, Peer, Port, Request, SocketAddress,
+};
+use crate::decision::{Decision, Reason, ReasonKind};
+use crate::policy::native::Workload;
+
+mod masking;
+mod queries;
+mod storing;
+
+const NOW_NS: i64 = 1_700_000_000_123_456_789;
+
+fn pairs(pairs: &[(&str, &str)]) -> Pairs {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    pairs.iter().map(owned).collect()
+}
+
+fn http(path: &str, headers: &[(&str, &str)]) -> HttpRequest {
+    HttpRequest {
+        method: "GET".to_owned(),
+        host: "shop.example".to_owned(),
+        path: path.to_owned(),
+        headers: Headers::new(pairs(headers), None),
+        ..HttpRequest::default()
+    }
+}
+
+/// A denial, recorded at `NOW_NS`.
+fn record(http: HttpRequest) -> Record {
+    let attributes = Attributes {
+        request: Some(Request {
+            time: None,
+            http: Some(http),
+        }),
+        ..Attributes::default()
+    };
+    Record {
+        id: Uuid::new_v4(),
+        time_ns: NOW_NS,
+        revision: 7,
+        cached: false,
+        decision: Arc::new(Decision::deny(
+            403,
+            Reason::new(ReasonKind::NoPolicy, "why"),
+        )),
+        workload: Workload::default(),
+        attributes,
+    }
+}
+
+/// What is shown of a record by default.
+fn shown(mut record: Record) -> Value {
+    record.shed_bodies();
+    record.into_entry(&Mask::default()).shown
+}
+
+#[test]
+fn a_record_tells_who_asked_what_and_why() {
+    let mut request = http(
+        "/a?x=1",
+        &[
+            (
+                "traceparent",
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            ),
+            ("x-request-id", "r-1"),
+        ],
+    );
+    request.scheme = "https".to_owned();
+    request.protocol = "HTTP/2".to_owned();
+    request.body = "body".to_owned();
+    request.raw_body = Bytes::from_static(b"raw");
+    let mut record = record(request);
+    let socket = |address: &str, port| {
+        let socket = SocketAddress {
+            address: address.to_owned(),
+            port,
+            ..SocketAddress::default()
+        };
+        Some(Peer {
+            address: Some(Address::Socket(socket)),
+            certificate: "CERTIFICATE".to_owned(),
+            ..Peer::default()
+        })
+    };
+    record.attributes.source = socket("::1", Some(Port::Value(5)));
+    record.attributes.destination = socket("10.0.0.1", Some(Port::Value(80)));
+    record.attributes.metadata = Some(Metadata {
+        filter: vec![(
+            "f".to_owned(),
+            json!({"k": "METADATA"}).as_object().unwrap().clone(),
+        )],
+        typed: vec![],
+    });
+    record.workload.namespace = Some("shop".to_owned());
+    record.workload.labels = Some(pairs(&[("app", "cart")]));
+    let reason = Reason {
+        policy: Some("shop/deny".to_owned()),
+        rule: Some(2),
+        ..Reason::new(ReasonKind::AuthorizationPolicy, "DENY rule matched")
+    };
+    let mut decision = Decision::deny(403, reason);
+    decision.peer_principal = Some("spiffe://td/a".to_owned());
+    decision.request_principal = Some("i/s".to_owned());
+    record.decision = Arc::new(decision);
+    let id = record.id;
+    let expected = json!({
+        "decision_id": id, "time": "2023-11-14T22:13:20.123456789Z", "effect": "deny", "status": 403,
+        "reason": {"kind": "authorization_policy", "policy": "shop/deny", "rule": 2, "message": "DENY rule matched"},
+        "revision": 7, "cached": false,
+        "peer_principal": "spiffe://td/a", "request_principal": "i/s",
+        "workload": {"namespace": "shop", "labels": {"app": "cart"}},
+        "source": "[::1]:5", "destination": "10.0.0.1:80",
+        "request": {
+            "method": "GET", "host": "shop.example", "path": "/a?x=1", "scheme": "https", "protocol": "HTTP/2",
+            "headers": {
+                "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "x-request-id": "r-1",
+            },
+        },
+        "request_id": "r-1", "trace_id": "0af7651916cd43dd8448eb211c80319c",
+    });
+    assert_eq!(shown(record), expected);
+}
+
+#[test]
+fn a_connection_has_a_record_too() {
+    let mut record = record(HttpRequest::default());
+    record.attributes.request = None;
+    let shown = shown(record);
+    for absent in [
+        "request",
+        "request_id",
+        "trace_id",
+        "peer_principal",
+        "workload",
+        "source",
+    ] {
+        assert_eq!(shown.get(absent), None, "{absent}");
+    }
+}
+
+#[test]
+fn what_is_kept_is_bounded() {
+    let long = "ü".repeat(10_000);
+    let many: Vec<_> = (0..200)
+        .map(|index| (format!("h{index}"), "v".to_owned()))
+        .collect();
+    let mut request = http(&long, &[]);
+    request.host.clone_from(&long);
+    request.headers = Headers::new(many, None);
+    let shown = shown(record(request));
+    assert_eq!(shown["request"]["headers"].as_object().unwrap().len(), 100);
+    let cut = format!("{}…", "ü".repeat(4096));
+    assert_eq!(shown["request"]["path"], cut.as_str());
+    assert_eq!(shown["request"]["host"], cut.as_str());
+}
+
+#[test]
+fn traces_come_from_a_well_formed_header_only() {
+    let id = "0af7651916cd43dd8448eb211c80319c";
+    for (header, expected) in [
+        (format!("00-{id}-b7ad6b7169203331-01"), Some(id)),
+        (format!("00-{id}"), Some(id)),
+        (format!("00-{}-b7ad6b7169203331-01", &id[1..]), None),
+        (format!("00-{id}0-b7ad6b7169203331-01"), None),
+        (
+            "00-zzf7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
+            None,
+        ),
+        (id.to_owned(), None),
+        (String::new(), None),
+    ] {
+        let entry = record(http("/", &[("traceparent", &header)])).into_entry(&Mask::default());
+        assert_eq!(entry.trace_id.as_deref(), expected, "{header}");
+    }
+}
+
+#[test]
+fn what_is_handed_over_is_stored_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let metrics = Arc::new(Metrics::default());
+    let settings = LogSettings {
+        retention: Duration::from_secs(3600),
+        max_bytes: 1 << 30,
+        mask: Mask::default(),
+    };
+    let path = folder.path().join("decisions.db");
+    let mut log = DecisionLog::start(&path, settings.clone(), Arc::clone(&metrics)).unwrap();
+    let recorder = log.recorder();
+    for index in 0..5_000 {
+        recorder.record(record(http(&format!("/{index}"), &[])));
+    }
+    assert!(recorder.flush(Duration::from_secs(60)));
+    assert_eq!(metrics.log_written.get(), 5_000);
+    let newest = log
+        .reader()
+        .query(&Filter {
+            limit: Some(1),
+            ..Filter::default()
+        })
+        .unwrap();
+    assert_eq!(newest.decisions[0]["request"]["path"], "/4999");
+
+    // What was handed over before the end is stored; what comes later is counted as lost.
+    recorder.record(record(http("/last", &[])));
+    log.stop();
+    assert_eq!(metrics.log_written.get(), 5_001);
+    recorder.record(record(http("/late", &[])));
+    assert!(!recorder.flush(Duration::from_secs(60)));
+    let text = metrics.encode();
+    assert!(text.contains("reason=\"buffer_full\"} 1"), "{text}");
+
+    // The file is found again.
+    let log = DecisionLog::start(&path, settings, metrics).unwrap();
+    let last = log.reader().query(&Filter {
+        path: Some("/last".to_owned()),
+        ..Filter::default()
+    });
+    assert_eq!(last.unwrap().decisions.len(), 1);
+}
+
+#[test]
+fn without_a_log_nothing_is_kept() {
+    let recorder = Recorder::default();
+    recorder.record(record(HttpRequest::default()));
+    assert!(recorder.flush(Duration::ZERO));
+}

@@ -95,13 +95,13 @@ impl Asked {
         self
     }
 
-    fn from_peer(mut self, principal: &str) -> Self {
+    fn by_peer(mut self, principal: &str) -> Self {
         let source = self.attributes.source.get_or_insert_default();
         source.principal = principal.to_owned();
         self
     }
 
-    fn from_ip(mut self, ip: &str) -> Self {
+    fn by_ip(mut self, ip: &str) -> Self {
         let source = self.attributes.source.get_or_insert_default();
         source.address = Some(socket(ip, None));
         self

@@ -5,10 +5,10 @@ use super::*;
 /// `(value, peer, matches)` for a field and the key that means the same.
 fn check_peers(field: &'static str, key: &'static str, rows: &[(&str, &str, bool)]) {
     for (value, peer, expected) in rows {
-        let asked = Asked::get("/").from_peer(peer);
+        let asked = Asked::get("/").by_peer(peer);
         check(&Field::Source(field), value, &asked, *expected, peer);
         check(&Field::When(key), value, &asked, *expected, peer);
-        let connection = Asked::default().from_peer(peer);
+        let connection = Asked::default().by_peer(peer);
         check(&Field::Source(field), value, &connection, *expected, peer);
     }
 }
@@ -83,7 +83,7 @@ fn principals_of_all_trust_domains_of_the_mesh() {
         ("td1/ns/a/sa/b/c", "td2/ns/a/sa/b/c", false),
     ];
     for (value, peer, expected) in rows {
-        let asked = Asked::get("/").from_peer(&format!("spiffe://{peer}"));
+        let asked = Asked::get("/").by_peer(&format!("spiffe://{peer}"));
         let rule = Field::Source("principals").rule(value, false);
         let actual = matches_in(&mesh, "ALLOW", &rule, &asked);
         assert_eq!(actual, expected, "{value} {peer}");
@@ -93,7 +93,7 @@ fn principals_of_all_trust_domains_of_the_mesh() {
         ("td3", "td1", false),
         ("td*", "td3", true),
     ] {
-        let asked = Asked::get("/").from_peer(&format!("spiffe://{peer}/x"));
+        let asked = Asked::get("/").by_peer(&format!("spiffe://{peer}/x"));
         let rule = Field::Source("trustDomains").rule(value, false);
         let actual = matches_in(&mesh, "ALLOW", &rule, &asked);
         assert_eq!(actual, expected, "{value} {peer}");

@@ -97,7 +97,7 @@ fn ports_and_addresses() {
         ("0.0.0.0/0", "", false),
     ];
     for (value, ip, expected) in rows {
-        let source = Asked::get("/").from_ip(ip);
+        let source = Asked::get("/").by_ip(ip);
         check(&Field::Source("ipBlocks"), value, &source, expected, ip);
         check(&Field::When("source.ip"), value, &source, expected, ip);
         let destination = Asked::default().to(ip, 80);

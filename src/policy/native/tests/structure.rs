@@ -15,7 +15,7 @@ fn check_rules(rows: &[(Value, Asked, bool)]) {
 #[test]
 fn rules_are_and_of_or() {
     let a = "spiffe://td/ns/a/sa/x";
-    let get = |path: &str| Asked::get(path).from_peer(a).to("10.0.0.1", 80);
+    let get = |path: &str| Asked::get(path).by_peer(a).to("10.0.0.1", 80);
     let from_a = json!({"source": {"namespaces": ["a"]}});
     let from_b = json!({"source": {"namespaces": ["b"]}});
     let to_x = json!({"operation": {"paths": ["/x"]}});
@@ -66,8 +66,8 @@ fn values_and_their_negation_stand_together() {
     ]);
     let rule = json!({"when": [{"key": "source.ip", "values": ["10.0.0.0/8"], "notValues": ["10.1.0.0/16"]}]});
     check_rules(&[
-        (rule.clone(), Asked::get("/").from_ip("10.2.0.1"), true),
-        (rule.clone(), Asked::get("/").from_ip("10.1.0.1"), false),
+        (rule.clone(), Asked::get("/").by_ip("10.2.0.1"), true),
+        (rule.clone(), Asked::get("/").by_ip("10.1.0.1"), false),
         (rule, Asked::get("/"), false),
     ]);
     // Of repeated headers any line counts, for and against.
@@ -133,7 +133,7 @@ fn what_is_missing_matches_only_negations() {
 fn on_a_connection_rules_lose_what_only_http_has() {
     let connection = || {
         Asked::default()
-            .from_peer("spiffe://td/ns/a/sa/x")
+            .by_peer("spiffe://td/ns/a/sa/x")
             .to("10.0.0.1", 80)
     };
     let port = |port: &str| json!({"operation": {"ports": [port]}});

@@ -1,0 +1,115 @@
+//! Nothing secret is shown.
+
+use super::*;
+
+const TOKEN: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJpIn0.c2lnbmF0dXJl";
+
+#[test]
+fn headers() {
+    let own = Mask::new(&["X-Session".to_owned()]);
+    let rows = [
+        ("authorization", "Bearer a", "**"),
+        ("Authorization", "Basic dTpw", "**"),
+        ("proxy-authorization", "Basic dTpw", "**"),
+        ("cookie", "a=b", "**"),
+        ("set-cookie", "a=b", "**"),
+        ("x-api-key", "k", "**"),
+        ("x-my-token", "t", "**"),
+        ("X-Amz-Security-Token", "t", "**"),
+        ("x-hub-signature-256", "sha256=a", "**"),
+        ("x-client-secret", "s", "**"),
+        ("x-forwarded-client-cert", "By=spiffe://td/a", "**"),
+        ("x-session", "s", "**"),
+        ("x-other", TOKEN, "**"),
+        ("x-other", &format!("prefix {TOKEN} suffix"), "**"),
+        ("x-other", "plain", "plain"),
+        ("x-sessions", "s", "s"),
+        (":authority", "shop.example", "shop.example"),
+        // A URL holds parameters wherever it stands.
+        (":path", "/a?access_token=s&b=c", "/a?access_token=**&b=c"),
+        (
+            "referer",
+            "https://a/b?access_token=s&b=c",
+            "https://a/b?access_token=**&b=c",
+        ),
+        ("x-envoy-original-path", "/b?code=s", "/b?code=**"),
+        ("referer", "https://a/b?c=d", "https://a/b?c=d"),
+    ];
+    for (name, value, expected) in rows {
+        assert_eq!(own.header(name, value), expected, "{name}: {value}");
+    }
+}
+
+#[test]
+fn targets() {
+    let own = Mask::new(&["Session".to_owned()]);
+    let in_path = format!("/reset/{TOKEN}/x");
+    let rows = [
+        ("/a", "/a".to_owned()),
+        ("/a?", "/a?".to_owned()),
+        ("/a?b=c&d", "/a?b=c&d".to_owned()),
+        ("/a?access_token=s", "/a?access_token=**".to_owned()),
+        (
+            "/a?x=1&access_token=s&y=2",
+            "/a?x=1&access_token=**&y=2".to_owned(),
+        ),
+        ("/a?ACCESS_TOKEN=s", "/a?ACCESS_TOKEN=**".to_owned()),
+        ("/a?access%5ftoken=s", "/a?access%5ftoken=**".to_owned()),
+        (
+            "/a?access_token=s&access_token=t",
+            "/a?access_token=**&access_token=**".to_owned(),
+        ),
+        ("/a?access_token=s=t", "/a?access_token=**".to_owned()),
+        ("/a?access_token=", "/a?access_token=**".to_owned()),
+        (
+            "/a?code=s&sig=s&key=s&auth=s&jwt=s",
+            "/a?code=**&sig=**&key=**&auth=**&jwt=**".to_owned(),
+        ),
+        ("/a?X-Amz-Signature=s", "/a?X-Amz-Signature=**".to_owned()),
+        (
+            "/a?password=s&passwd=s&api_key=s",
+            "/a?password=**&passwd=**&api_key=**".to_owned(),
+        ),
+        ("/a?session=s", "/a?session=**".to_owned()),
+        (
+            "/a?zip_code=1&keyword=2",
+            "/a?zip_code=1&keyword=2".to_owned(),
+        ),
+        (&format!("/a?b={TOKEN}"), "/a?b=**".to_owned()),
+        (&format!("/a?{TOKEN}"), "/a?**".to_owned()),
+        // What stands behind the second question mark, or the fragment, is no less secret.
+        ("/a?b=c?access_token=s", "/a?b=c?access_token=**".to_owned()),
+        ("/a?b=c#access_token=s", "/a?b=c#access_token=**".to_owned()),
+        ("/a#access_token=s", "/a#access_token=**".to_owned()),
+        (&in_path, "/reset/**/x".to_owned()),
+    ];
+    for (target, expected) in rows {
+        assert_eq!(own.target(target), expected, "{target}");
+    }
+}
+
+/// A token is not to be found anywhere in an entry, wherever a request carries it.
+#[test]
+fn a_token_is_nowhere_in_a_record() {
+    let path = format!("/{TOKEN}?a={TOKEN}&access_token=opaque-s3cret");
+    let headers = [
+        ("authorization", "Bearer opaque-s3cret"),
+        ("cookie", "session=opaque-s3cret"),
+        ("referer", "https://a/?access_token=opaque-s3cret"),
+        ("traceparent", TOKEN),
+        ("x-any", TOKEN),
+        ("x-request-id", TOKEN),
+        (":path", &path),
+    ];
+    let entry = record(http(&path, &headers)).into_entry(&Mask::default());
+    let text = format!("{entry:?}");
+    assert!(!text.contains("eyJ"), "{text}");
+    assert!(!text.contains("s3cret"), "{text}");
+    // Line by line as well.
+    let raw = headers.map(|(name, value)| (name.to_owned(), Bytes::from(value.to_owned())));
+    let mut request = http("/", &[]);
+    request.headers = Headers::new(Pairs::new(), Some(raw.to_vec()));
+    let text = format!("{:?}", record(request).into_entry(&Mask::default()));
+    assert!(!text.contains("eyJ"), "{text}");
+    assert!(!text.contains("s3cret"), "{text}");
+}
