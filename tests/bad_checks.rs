@@ -52,14 +52,14 @@ async fn bad_utf8_in_any_string_is_denied() {
                 http_of(check)
                     .headers
                     .insert("x".to_owned(), "MARK".to_owned()),
-            )
+            );
         },
         |check| {
             drop(
                 http_of(check)
                     .headers
                     .insert("MARK".to_owned(), "x".to_owned()),
-            )
+            );
         },
         |check| {
             check
@@ -69,7 +69,7 @@ async fn bad_utf8_in_any_string_is_denied() {
                 .source
                 .as_mut()
                 .unwrap()
-                .principal = "MARK".to_owned()
+                .principal = "MARK".to_owned();
         },
         |check| {
             check
@@ -79,7 +79,7 @@ async fn bad_utf8_in_any_string_is_denied() {
                 .source
                 .as_mut()
                 .unwrap()
-                .service = "MARK".to_owned()
+                .service = "MARK".to_owned();
         },
         |check| {
             let extensions = &mut check.attributes.as_mut().unwrap().context_extensions;

@@ -53,6 +53,7 @@ struct RawSet {
 /// Members that matter; others are ignored as RFC 7517 section 4 asks.
 #[derive(Deserialize)]
 struct RawKey {
+    #[serde(default)]
     kty: String,
     kid: Option<String>,
     alg: Option<String>,
@@ -67,6 +68,10 @@ struct RawKey {
     d: Option<serde_json::Value>,
     p: Option<serde_json::Value>,
     q: Option<serde_json::Value>,
+    dp: Option<serde_json::Value>,
+    dq: Option<serde_json::Value>,
+    qi: Option<serde_json::Value>,
+    oth: Option<serde_json::Value>,
 }
 
 // === impl KeySet ===
@@ -83,7 +88,7 @@ impl KeySet {
         let mut refused = Vec::new();
         for (index, key) in raw.keys.into_iter().enumerate() {
             let name = key.kid.clone().unwrap_or_else(|| format!("#{index}"));
-            if key.d.is_some() || key.p.is_some() || key.q.is_some() {
+            if key.is_private() {
                 return Err(KeySetError::Private(name));
             }
             match VerificationKey::new(key) {
@@ -127,6 +132,18 @@ impl KeySet {
             .iter()
             .filter_map(|key| key.kid.as_deref())
             .collect()
+    }
+}
+
+// === impl RawKey ===
+
+impl RawKey {
+    /// Members of RFC 7518 sections 6.2.2 and 6.3.2.
+    fn is_private(&self) -> bool {
+        let members = [
+            &self.d, &self.p, &self.q, &self.dp, &self.dq, &self.qi, &self.oth,
+        ];
+        members.into_iter().any(Option::is_some)
     }
 }
 

@@ -86,9 +86,10 @@ impl Reads {
                 "version" | "parsed_path" | "parsed_query" | "parsed_body" | "truncated_body",
                 ..,
             ] => {}
-            ["source_principal", ..] => self.field(Field::Principal),
             ["attributes", "request", "http", member, rest @ ..] => self.http_member(member, rest),
-            ["attributes", "source", "principal", ..] => self.field(Field::Principal),
+            ["source_principal", ..] | ["attributes", "source", "principal", ..] => {
+                self.field(Field::Principal);
+            }
             ["attributes", "source", "address", ..] => self.field(Field::SourceAddress),
             ["attributes", "destination", "address", ..] => self.field(Field::DestinationAddress),
             ["attributes", "contextExtensions", ..] => self.field(Field::ContextExtensions),

@@ -101,22 +101,6 @@ impl Reply {
         }
     }
 
-    pub fn body(&self) -> &str {
-        self.denial().map_or("", |denial| &denial.body)
-    }
-
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let headers = match self.response.http_response.as_ref()? {
-            HttpResponse::DeniedResponse(denial) => &denial.headers,
-            HttpResponse::OkResponse(ok) => &ok.headers,
-            HttpResponse::ErrorResponse(error) => &error.headers,
-        };
-        let mut headers = headers.iter().filter_map(|option| option.header.as_ref());
-        headers
-            .find(|header| header.key == name)
-            .map(|header| header.value.as_str())
-    }
-
     /// A member of the dynamic metadata, or of its `doorward` part.
     pub fn metadata(&self, name: &str) -> Option<prost_types::value::Kind> {
         let fields = &self.response.dynamic_metadata.as_ref()?.fields;

@@ -9,7 +9,7 @@ use ureq::{Agent, SendBody};
 pub struct Answer {
     pub status: u16,
     pub body: String,
-    pub headers: ureq::http::HeaderMap,
+    pub headers: http::HeaderMap,
 }
 
 impl Answer {

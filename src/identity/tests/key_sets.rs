@@ -17,6 +17,7 @@ fn rsa_with(changes: Value) -> Value {
     with(&RS256.jwk, changes)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "rows are built in place")]
 fn with(key: &Value, changes: Value) -> Value {
     let mut key = key.clone();
     for (name, value) in changes.as_object().unwrap() {
