@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::bundle::{Bundle, BundleError, Limits, LooseFiles};
 use crate::cache::CacheSettings;
@@ -44,9 +45,9 @@ pub struct Activation {
     store: Arc<dyn PolicyStore>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     metrics: Arc<Metrics>,
-    loaded: tokio::sync::watch::Sender<bool>,
+    loaded: watch::Sender<bool>,
     /// Held from reading a change to swapping it in: one writer at a time.
-    state: tokio::sync::Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 /// A change, and what the caller believes it applies to.
@@ -121,7 +122,7 @@ impl Activation {
             };
             state.revision = store.commit(change).await?;
         }
-        let loaded = tokio::sync::watch::Sender::new(!policies.is_empty());
+        let loaded = watch::Sender::new(!policies.is_empty());
         let snapshot = Snapshot::new(state.revision, policies, settings.cache);
         metrics
             .revision
@@ -132,7 +133,7 @@ impl Activation {
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             metrics,
             loaded,
-            state: tokio::sync::Mutex::new(state),
+            state: Arc::new(Mutex::new(state)),
         })
     }
 
@@ -142,13 +143,13 @@ impl Activation {
     }
 
     /// Follows whether any policy is loaded.
-    pub fn loaded(&self) -> tokio::sync::watch::Receiver<bool> {
+    pub fn loaded(&self) -> watch::Receiver<bool> {
         self.loaded.subscribe()
     }
 
     /// Puts a bundle and returns its manifest's revision and the new snapshot's.
     pub async fn put_bundle(
-        &self,
+        self: &Arc<Self>,
         name: &str,
         archive: Vec<u8>,
         precondition: Precondition,
@@ -159,7 +160,7 @@ impl Activation {
     }
 
     async fn try_put_bundle(
-        &self,
+        self: &Arc<Self>,
         name: &str,
         archive: Vec<u8>,
         precondition: Precondition,
@@ -171,7 +172,7 @@ impl Activation {
             Ok((bundle, archive))
         })
         .await?;
-        let mut state = self.writable(precondition).await?;
+        let state = self.writable(precondition).await?;
         state.require_api_bundle(name)?;
         let manifest_revision = bundle.manifest.revision.clone();
         let mut candidate = state.clone();
@@ -184,17 +185,17 @@ impl Activation {
             }],
             ..Change::default()
         };
-        self.activate(&mut state, candidate, change).await?;
-        Ok((manifest_revision, state.revision))
+        let revision = self.activate(state, candidate, change).await?;
+        Ok((manifest_revision, revision))
     }
 
     /// Removes a bundle.
     pub async fn delete_bundle(
-        &self,
+        self: &Arc<Self>,
         name: &str,
         precondition: Precondition,
     ) -> Result<u64, ActivationError> {
-        let mut state = self.writable(precondition).await?;
+        let state = self.writable(precondition).await?;
         state.require_api_bundle(name)?;
         let mut candidate = state.clone();
         if !candidate.delete_bundle(name) {
@@ -205,13 +206,12 @@ impl Activation {
             delete_bundles: vec![name.to_owned()],
             ..Change::default()
         };
-        self.activate(&mut state, candidate, change).await?;
-        Ok(state.revision)
+        self.activate(state, candidate, change).await
     }
 
     /// Puts native objects, all or none. With `prune` the API's other objects are removed.
     pub async fn put_resources(
-        &self,
+        self: &Arc<Self>,
         resources: Vec<Resource>,
         prune: bool,
         precondition: Precondition,
@@ -222,12 +222,12 @@ impl Activation {
     }
 
     async fn try_put_resources(
-        &self,
+        self: &Arc<Self>,
         resources: Vec<Resource>,
         prune: bool,
         precondition: Precondition,
     ) -> Result<(Vec<(ResourceId, ObjectChange)>, u64), ActivationError> {
-        let mut state = self.writable(precondition).await?;
+        let state = self.writable(precondition).await?;
         let mut candidate = state.clone();
         let mut change = Change {
             base: state.revision,
@@ -243,17 +243,17 @@ impl Activation {
         if change.put_resources.is_empty() && change.delete_resources.is_empty() {
             return Ok((results, state.revision));
         }
-        self.activate(&mut state, candidate, change).await?;
-        Ok((results, state.revision))
+        let revision = self.activate(state, candidate, change).await?;
+        Ok((results, revision))
     }
 
     /// Removes a native object.
     pub async fn delete_resource(
-        &self,
+        self: &Arc<Self>,
         id: &ResourceId,
         precondition: Precondition,
     ) -> Result<u64, ActivationError> {
-        let mut state = self.writable(precondition).await?;
+        let state = self.writable(precondition).await?;
         let mut candidate = state.clone();
         candidate.delete_resource(id)?;
         let change = Change {
@@ -261,8 +261,7 @@ impl Activation {
             delete_resources: vec![id.clone()],
             ..Change::default()
         };
-        self.activate(&mut state, candidate, change).await?;
-        Ok(state.revision)
+        self.activate(state, candidate, change).await
     }
 
     /// Native objects as they were written, with their owners.
@@ -278,8 +277,8 @@ impl Activation {
     async fn writable(
         &self,
         precondition: Precondition,
-    ) -> Result<tokio::sync::MutexGuard<'_, State>, ActivationError> {
-        let state = self.state.lock().await;
+    ) -> Result<OwnedMutexGuard<State>, ActivationError> {
+        let state = Arc::clone(&self.state).lock_owned().await;
         match precondition.if_match {
             Some(expected) if expected != state.revision => Err(ActivationError::Stale {
                 expected,
@@ -289,13 +288,26 @@ impl Activation {
         }
     }
 
-    /// Compiles, stores, swaps.
+    /// Compiles, stores, swaps. Goes on to its end even if the caller gives up in between: what is
+    /// stored must also be active.
     async fn activate(
-        &self,
-        state: &mut State,
+        self: &Arc<Self>,
+        state: OwnedMutexGuard<State>,
         candidate: State,
         change: Change,
-    ) -> Result<(), ActivationError> {
+    ) -> Result<u64, ActivationError> {
+        let activation = Arc::clone(self);
+        let task = tokio::spawn(async move { activation.finish(state, candidate, change).await });
+        task.await
+            .unwrap_or_else(|error| Err(ActivationError::Internal(error.to_string())))
+    }
+
+    async fn finish(
+        &self,
+        mut state: OwnedMutexGuard<State>,
+        candidate: State,
+        change: Change,
+    ) -> Result<u64, ActivationError> {
         let settings = self.settings.clone();
         let (mut candidate, policies) = blocking(move || {
             let policies = compile(&candidate, &settings)?;
@@ -303,22 +315,22 @@ impl Activation {
         })
         .await?;
         candidate.revision = self.store.commit(change).await?;
-        let is_loaded = !policies.is_empty();
-        let snapshot = Arc::new(Snapshot::new(
-            candidate.revision,
-            policies,
-            self.settings.cache,
-        ));
-        let old = self.snapshot.swap(snapshot);
+        let revision = candidate.revision;
+        *state = candidate;
+        self.swap(revision, policies);
+        Ok(revision)
+    }
+
+    fn swap(&self, revision: u64, policies: PolicySet) {
+        self.loaded.send_replace(!policies.is_empty());
+        let snapshot = Snapshot::new(revision, policies, self.settings.cache);
+        let old = self.snapshot.swap(Arc::new(snapshot));
         // Checks that still hold the old one let go of it soon; freeing it is not their work.
         drop(tokio::task::spawn_blocking(move || drop(old)));
         self.metrics
             .revision
-            .set(i64::try_from(candidate.revision).unwrap_or(i64::MAX));
-        self.loaded.send_replace(is_loaded);
-        tracing::info!(revision = candidate.revision, "policy activated");
-        *state = candidate;
-        Ok(())
+            .set(i64::try_from(revision).unwrap_or(i64::MAX));
+        tracing::info!(revision, "policy activated");
     }
 
     fn count<T>(&self, result: &Result<T, ActivationError>) {

@@ -202,3 +202,38 @@ async fn what_a_file_owns_is_not_changed_over_the_api() {
     http::delete(&server.url("/v1/resources/AuthorizationPolicy/default/a")).expect(409);
     http::delete(&server.url("/v1/bundles/local")).expect(409);
 }
+
+/// A caller that hangs up in the middle of a push leaves nothing half done: what is stored is
+/// active, and the next push goes on from there.
+#[tokio::test]
+async fn a_push_whose_caller_hangs_up_is_whole() {
+    use std::io::Write as _;
+
+    let server = Server::start();
+    let rules = (0..3_000).map(|index| format!("allow if input.parsed_path[0] == \"p{index}\"\n"));
+    let rego = format!(
+        "package envoy.authz\n\ndefault allow := false\n\n{}",
+        rules.collect::<String>()
+    );
+    let bundle = crate::support::bundle::archive(&[("p.rego", &rego)]);
+    for delay in [0, 5, 20, 60, 150, 400] {
+        let mut stream = std::net::TcpStream::connect(&server.management).unwrap();
+        let head = format!(
+            "PUT /v1/bundles/b HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
+            bundle.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(&bundle).unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(delay)).await;
+        drop(stream);
+    }
+    // Whatever came of them, this one is next.
+    let pushed = http::put(&server.url("/v1/bundles/b"), &constant("last", "true"))
+        .expect(200)
+        .json();
+    let reply = server.checks().await.get("/").await;
+    assert_eq!(
+        (Some(reply.revision()), reply.allows()),
+        (pushed["snapshot"].as_u64(), true)
+    );
+}
