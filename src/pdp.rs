@@ -83,7 +83,7 @@ impl Pdp {
     pub fn refuse(&self, attributes: Attributes, why: impl Into<String>, now_ns: i64) -> Answer {
         let snapshot = self.snapshot.load();
         let decision = Decision::fail(400, Reason::new(ReasonKind::InvalidRequest, why));
-        let workload = Workload::default();
+        let workload = Arc::default();
         self.answer(
             attributes,
             workload,
@@ -97,7 +97,7 @@ impl Pdp {
     fn answer(
         &self,
         attributes: Attributes,
-        workload: Workload,
+        workload: Arc<Workload>,
         decision: Arc<Decision>,
         revision: u64,
         cached: bool,
@@ -130,7 +130,7 @@ impl Pdp {
 /// Answers from memory, or decides and remembers.
 fn decide(
     snapshot: &Snapshot,
-    workload: &Workload,
+    workload: &Arc<Workload>,
     attributes: &Attributes,
     now_ns: i64,
 ) -> (Arc<Decision>, bool) {

@@ -1,15 +1,17 @@
 //! A decision as it is handed over, and as it is stored and shown.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::mask::Mask;
 use crate::attributes::{Address, Attributes, HttpRequest, Peer, Port};
-use crate::decision::{Decision, Effect};
+use crate::decision::{Decision, Effect, Reason};
 use crate::policy::native::Workload;
 
 /// Longest text of a request that is kept, in bytes.
@@ -26,7 +28,7 @@ pub struct Record {
     pub revision: u64,
     pub cached: bool,
     pub decision: Arc<Decision>,
-    pub workload: Workload,
+    pub workload: Arc<Workload>,
     pub attributes: Attributes,
 }
 
@@ -45,7 +47,61 @@ pub struct Entry {
     /// `namespace/name`, or the Rego entrypoint.
     pub policy: Option<String>,
     pub trace_id: Option<String>,
-    pub shown: Value,
+    /// JSON text of [`Shown`].
+    pub shown: String,
+}
+
+/// A record as the API shows it. What is not known is left out.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    decision_id: Uuid,
+    /// RFC 3339, nanoseconds.
+    time: String,
+    effect: Effect,
+    /// HTTP status of the reply; 200 for an allow.
+    status: u16,
+    reason: &'a Reason,
+    revision: u64,
+    cached: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer_principal: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_principal: Option<&'a str>,
+    #[serde(skip_serializing_if = "ShownWorkload::is_unknown")]
+    workload: ShownWorkload<'a>,
+    /// `IP:PORT` or a path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    destination: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<ShownRequest<'a>>,
+    /// Header `x-request-id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownWorkload<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_account: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<BTreeMap<&'a str, &'a str>>,
+}
+
+/// The HTTP request, secrets masked.
+#[derive(Debug, Serialize)]
+struct ShownRequest<'a> {
+    method: Cow<'a, str>,
+    host: Cow<'a, str>,
+    path: Cow<'a, str>,
+    scheme: Cow<'a, str>,
+    protocol: Cow<'a, str>,
+    headers: BTreeMap<Cow<'a, str>, String>,
 }
 
 impl Record {
@@ -80,109 +136,98 @@ impl Record {
         let decision = &self.decision;
         let http = self.attributes.http();
         let trace_id = http.and_then(trace_id);
-        let policy = decision
-            .reason
-            .policy
-            .clone()
-            .or_else(|| decision.reason.entrypoint.clone());
         let principal = decision.peer_principal.as_deref().map(clip);
         let request_principal = decision.request_principal.as_deref().map(clip);
-        let mut shown = json!({
-            "decision_id": self.id,
-            "time": rfc3339(self.time_ns),
-            "effect": decision.effect(),
-            "status": decision.status(),
-            "reason": decision.reason,
-            "revision": self.revision,
-            "cached": self.cached,
-        });
-        let mut members = Members(&mut shown);
-        members.some("peer_principal", principal.clone());
-        members.some("request_principal", request_principal.clone());
-        members.some("workload", workload(&self.workload));
-        members.some("source", self.attributes.source.as_ref().and_then(address));
-        members.some(
-            "destination",
-            self.attributes.destination.as_ref().and_then(address),
-        );
-        members.some("request", http.map(|http| request(http, mask)));
-        members.some(
-            "request_id",
-            http.and_then(|http| header(http, "x-request-id"))
+        let peer = |peer: &Option<Peer>| peer.as_ref().and_then(address);
+        let shown = Shown {
+            decision_id: self.id,
+            time: rfc3339(self.time_ns),
+            effect: decision.effect(),
+            status: decision.status(),
+            reason: &decision.reason,
+            revision: self.revision,
+            cached: self.cached,
+            peer_principal: principal.as_deref(),
+            request_principal: request_principal.as_deref(),
+            workload: ShownWorkload::of(&self.workload),
+            source: peer(&self.attributes.source),
+            destination: peer(&self.attributes.destination),
+            request: http.map(|http| ShownRequest::of(http, mask)),
+            request_id: http
+                .and_then(|http| header(http, "x-request-id"))
                 .map(|id| mask.header("x-request-id", &id).into_owned()),
-        );
-        members.some("trace_id", trace_id.clone());
+            trace_id: trace_id.as_deref(),
+        };
+        let reason = &decision.reason;
         Entry {
             id: self.id,
             time_ns: self.time_ns,
             revision: self.revision,
             effect: decision.effect(),
-            principal,
-            request_principal,
-            host: http.map(|http| clip(&http.host)),
+            // Nothing in it can fail to be written.
+            shown: serde_json::to_string(&shown).unwrap_or_default(),
+            principal: principal.map(Cow::into_owned),
+            request_principal: request_principal.map(Cow::into_owned),
+            host: http.map(|http| clip(&http.host).into_owned()),
             path: http.map(|http| {
                 let target = mask.target(&http.path);
-                clip(target.split(['?', '#']).next().unwrap_or_default())
+                clip(target.split(['?', '#']).next().unwrap_or_default()).into_owned()
             }),
-            policy,
+            policy: reason
+                .policy
+                .as_ref()
+                .or(reason.entrypoint.as_ref())
+                .cloned(),
             trace_id,
-            shown,
         }
     }
 }
 
-/// Sets members of an object, those without a value not at all.
-struct Members<'a>(&'a mut Value);
-
-impl Members<'_> {
-    fn some(&mut self, name: &str, value: Option<impl Into<Value>>) {
-        if let (Some(object), Some(value)) = (self.0.as_object_mut(), value) {
-            object.insert(name.to_owned(), value.into());
-        }
-    }
-}
-
-fn request(http: &HttpRequest, mask: &Mask) -> Value {
-    let mut headers = Map::new();
-    for (name, value) in http.headers.iter().take(MAX_HEADERS) {
-        let value = String::from_utf8_lossy(value);
-        let value = clip(&mask.header(name, &value));
-        match headers.get_mut(name) {
-            Some(Value::String(existing)) => {
-                existing.push(',');
-                existing.push_str(&value);
-            }
-            _ => drop(headers.insert(clip(name), Value::from(value))),
-        }
-    }
-    json!({
-        "method": clip(&http.method),
-        "host": clip(&http.host),
-        "path": clip(&mask.target(&http.path)),
-        "scheme": clip(&http.scheme),
-        "protocol": clip(&http.protocol),
-        "headers": headers,
-    })
-}
-
-fn workload(workload: &Workload) -> Option<Value> {
-    let mut shown = json!({});
-    let mut members = Members(&mut shown);
-    members.some("namespace", workload.namespace.clone());
-    members.some("service_account", workload.service_account.clone());
-    members.some(
-        "labels",
-        workload.labels.as_ref().map(|labels| {
+impl<'a> ShownWorkload<'a> {
+    fn of(workload: &'a Workload) -> Self {
+        let labels = workload.labels.as_ref().map(|labels| {
+            let labels = labels.iter();
             labels
-                .iter()
-                .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
-                .collect::<Value>()
-        }),
-    );
-    shown
-        .as_object()
-        .is_some_and(|shown| !shown.is_empty())
-        .then_some(shown)
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect()
+        });
+        Self {
+            namespace: workload.namespace.as_deref(),
+            service_account: workload.service_account.as_deref(),
+            labels,
+        }
+    }
+
+    fn is_unknown(&self) -> bool {
+        self.namespace.is_none() && self.service_account.is_none() && self.labels.is_none()
+    }
+}
+
+impl<'a> ShownRequest<'a> {
+    fn of(http: &'a HttpRequest, mask: &Mask) -> Self {
+        let mut headers: BTreeMap<Cow<'a, str>, String> = BTreeMap::new();
+        for (name, value) in http.headers.iter().take(MAX_HEADERS) {
+            let value = String::from_utf8_lossy(value);
+            let value = mask.header(name, &value);
+            let shown = headers.entry(clip(name)).or_default();
+            if !shown.is_empty() {
+                shown.push(',');
+            }
+            shown.push_str(&clip(&value));
+        }
+        let path = match mask.target(&http.path) {
+            Cow::Borrowed(path) => clip(path),
+            Cow::Owned(path) => Cow::Owned(clip(&path).into_owned()),
+        };
+        Self {
+            method: clip(&http.method),
+            host: clip(&http.host),
+            path,
+            scheme: clip(&http.scheme),
+            protocol: clip(&http.protocol),
+            headers,
+        }
+    }
 }
 
 fn address(peer: &Peer) -> Option<String> {
@@ -193,15 +238,17 @@ fn address(peer: &Peer) -> Option<String> {
             }
             Some(Port::Value(port)) => format!("{}:{port}", clip(&socket.address)),
             Some(Port::Named(name)) => format!("{}:{}", clip(&socket.address), clip(name)),
-            None => clip(&socket.address),
+            None => clip(&socket.address).into_owned(),
         }),
-        Address::Pipe { path, .. } => Some(clip(path)),
+        Address::Pipe { path, .. } => Some(clip(path).into_owned()),
         Address::EnvoyInternal { .. } | Address::Empty => None,
     }
 }
 
 fn header(http: &HttpRequest, name: &str) -> Option<String> {
-    http.headers.joined(name).map(|value| clip(&value))
+    http.headers
+        .joined(name)
+        .map(|value| clip(&value).into_owned())
 }
 
 /// The trace a request belongs to, by W3C Trace Context.
@@ -219,10 +266,9 @@ fn rfc3339(time_ns: i64) -> String {
 }
 
 /// Cuts a text at a character boundary.
-fn clip(text: &str) -> String {
-    let end = text.floor_char_boundary(MAX_TEXT);
-    match text.get(..end) {
-        Some(start) if start.len() < text.len() => format!("{start}…"),
-        _ => text.to_owned(),
+fn clip(text: &str) -> Cow<'_, str> {
+    match text.get(..text.floor_char_boundary(MAX_TEXT)) {
+        Some(start) if start.len() < text.len() => Cow::Owned(format!("{start}…")),
+        _ => Cow::Borrowed(text),
     }
 }

@@ -109,7 +109,7 @@ impl LogStore {
                         entry.path,
                         entry.policy,
                         entry.trace_id,
-                        entry.shown.to_string(),
+                        entry.shown,
                     ])?;
                 }
             }

@@ -41,11 +41,11 @@ impl Default for Setup {
                 trust_domains: vec!["cluster.local".to_owned()],
             },
             workloads: WorkloadSources {
-                default: Workload {
+                default: Arc::new(Workload {
                     namespace: Some("shop".to_owned()),
                     labels: Some(Pairs::new()),
                     service_account: None,
-                },
+                }),
                 ..WorkloadSources::default()
             },
             default_action: DefaultAction::Deny,
@@ -390,7 +390,7 @@ fn a_workload_not_known_is_denied_or_gets_the_mesh_policies() {
     let objects = [mesh_wide, on_header("DENY", "x-deny")];
     let setup = |unknown| {
         Setup::native(&objects).with(|settings| {
-            settings.workloads.default = Workload::default();
+            settings.workloads.default = Arc::default();
             settings.unknown_workload = unknown;
             settings.default_action = DefaultAction::Allow;
         })

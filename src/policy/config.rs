@@ -1,6 +1,7 @@
 //! Sections `mesh`, `rego` and `workloads` of the configuration, and the settings they become.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -106,6 +107,7 @@ pub fn settings(
     workloads: &[WorkloadEntry],
     deadline: Duration,
 ) -> PolicySettings {
+    let default = mesh.default_workload.clone();
     let trust_domains = std::iter::once(&mesh.trust_domain).chain(&mesh.trust_domain_aliases);
     PolicySettings {
         mesh: MeshSettings {
@@ -114,11 +116,7 @@ pub fn settings(
         },
         workloads: WorkloadSources {
             known: workloads.iter().cloned().map(Workload::from).collect(),
-            default: mesh
-                .default_workload
-                .clone()
-                .map(Workload::from)
-                .unwrap_or_default(),
+            default: Arc::new(default.map(Workload::from).unwrap_or_default()),
         },
         default_action: mesh.default_action,
         unknown_workload: mesh.unknown_workload,

@@ -12,7 +12,7 @@ mod selector;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use authorization::{CompiledRule, Facts, RuleAction};
 pub use request_authentication::{Authenticated, CompiledJwtRule, Refused, authenticate};
@@ -45,7 +45,9 @@ pub struct NativePolicies {
     by_namespace: HashMap<String, Scope>,
     /// Whether any policy depends on which workload a request is for.
     needs_workload: bool,
-    remembered: moka::sync::Cache<(String, Pairs), Arc<Attached>>,
+    remembered: moka::sync::Cache<Arc<Workload>, Arc<Attached>>,
+    /// Policies of the root namespace without selector: those of every workload.
+    mesh_wide: OnceLock<Arc<Attached>>,
 }
 
 type CompiledPolicyOf = (CompiledPolicy, Vec<Arc<CompiledRule>>);
@@ -87,6 +89,7 @@ impl NativePolicies {
             by_namespace: HashMap::new(),
             needs_workload: false,
             remembered: moka::sync::Cache::new(MAX_REMEMBERED_WORKLOADS),
+            mesh_wide: OnceLock::new(),
         };
         let mut problems = Vec::new();
         for resource in resources {
@@ -138,14 +141,16 @@ impl NativePolicies {
     }
 
     /// Policies of a workload; `None` if what is known of it is not enough to tell.
-    pub fn attached(&self, workload: &Workload) -> Option<Arc<Attached>> {
+    pub fn attached(&self, workload: &Arc<Workload>) -> Option<Arc<Attached>> {
         match (&workload.namespace, &workload.labels) {
             (Some(namespace), Some(labels)) => {
-                let key = (namespace.clone(), labels.clone());
-                Some(
+                let found = self.remembered.get(workload).unwrap_or_else(|| {
+                    let found = Arc::new(self.find(namespace, Some(labels)));
                     self.remembered
-                        .get_with(key, || Arc::new(self.find(namespace, Some(labels)))),
-                )
+                        .insert(Arc::clone(workload), Arc::clone(&found));
+                    found
+                });
+                Some(found)
             }
             _ if self.needs_workload => None,
             _ => Some(self.mesh_wide()),
@@ -154,9 +159,8 @@ impl NativePolicies {
 
     /// Policies of the root namespace without selector: those of every workload.
     pub fn mesh_wide(&self) -> Arc<Attached> {
-        let key = (String::new(), Pairs::new());
-        self.remembered
-            .get_with(key, || Arc::new(self.find("", None)))
+        let find = || Arc::new(self.find("", None));
+        Arc::clone(self.mesh_wide.get_or_init(find))
     }
 
     /// Rule: policies of the root namespace and of the workload's own, if they select its labels.

@@ -16,7 +16,7 @@ fn entry(seq: i64) -> Entry {
         path: None,
         policy: None,
         trace_id: None,
-        shown: json!({ "n": seq }),
+        shown: json!({ "n": seq }).to_string(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! fixed here; what policies then say is left to them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +38,8 @@ pub struct WorkloadConfig {
 pub struct WorkloadSources {
     /// By namespace and service account.
     pub known: Vec<Workload>,
-    pub default: Workload,
+    /// Shared by all requests that say nothing of their own.
+    pub default: Arc<Workload>,
 }
 
 /// Labels that a policy asks for.
@@ -50,36 +52,41 @@ pub(super) struct Selector {
 
 impl Workload {
     /// Finds out which workload a request is for: each part from the first source that has it.
-    pub fn of(attributes: &Attributes, sources: &WorkloadSources) -> Self {
+    pub fn of(attributes: &Attributes, sources: &WorkloadSources) -> Arc<Self> {
+        let told = Self::told_by(attributes);
+        if told == Self::default() {
+            return Arc::clone(&sources.default);
+        }
+        let account = told.service_account.as_ref();
+        let known = sources.known.iter().find(|known| {
+            account.is_some()
+                && known.service_account.as_ref() == account
+                && (known.namespace.is_none() || known.namespace == told.namespace)
+        });
+        Arc::new(told.or(known).or(Some(&sources.default)))
+    }
+
+    /// What the request itself says: context extensions of the proxy's route first, then what the
+    /// proxy knows of its own side of the connection.
+    fn told_by(attributes: &Attributes) -> Self {
         let extension = |name| attributes.context_extension(name).map(str::to_owned);
         let destination = attributes.destination.as_ref();
         let identity = destination
             .and_then(|peer| SpiffeId::parse(&peer.principal).ok())
             .and_then(|id| id.workload());
-        let namespace = extension(NAMESPACE_EXTENSION)
-            .or_else(|| identity.map(|(namespace, _)| namespace.to_owned()));
-        let service_account = extension(ACCOUNT_EXTENSION)
-            .or_else(|| identity.map(|(_, account)| account.to_owned()));
-        let labels = attributes
-            .context_extension(LABELS_EXTENSION)
-            .map(parse_labels)
-            .or_else(|| {
-                destination
-                    .map(|peer| peer.labels.clone())
-                    .filter(|labels| !labels.is_empty())
-            });
-        let known = sources.known.iter().find(|known| {
-            known.service_account == service_account
-                && known.service_account.is_some()
-                && (known.namespace.is_none() || known.namespace == namespace)
-        });
+        let labels = destination
+            .map(|peer| &peer.labels)
+            .filter(|labels| !labels.is_empty());
         Self {
-            namespace,
-            labels,
-            service_account,
+            namespace: extension(NAMESPACE_EXTENSION)
+                .or_else(|| identity.map(|(namespace, _)| namespace.to_owned())),
+            labels: attributes
+                .context_extension(LABELS_EXTENSION)
+                .map(parse_labels)
+                .or_else(|| labels.cloned()),
+            service_account: extension(ACCOUNT_EXTENSION)
+                .or_else(|| identity.map(|(_, account)| account.to_owned())),
         }
-        .or(known)
-        .or(Some(&sources.default))
     }
 
     fn or(self, other: Option<&Self>) -> Self {

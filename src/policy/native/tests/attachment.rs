@@ -65,7 +65,7 @@ fn namespaces_and_selectors() {
     ];
     let policies = policies();
     for (namespace, labels, expected) in rows {
-        let workload = workload(namespace, labels);
+        let workload = Arc::new(workload(namespace, labels));
         for _ in 0..2 {
             let attached = policies.attached(&workload).unwrap();
             assert_eq!(names(&attached), *expected, "{namespace} {labels:?}");
@@ -86,7 +86,9 @@ fn attached_sets_have_labels_of_their_own() {
         ("shop", vec![("a", "b\", \"c\": \"d")]),
         ("shopa", vec![("", "b")]),
     ] {
-        let attached = policies.attached(&workload(namespace, &own)).unwrap();
+        let attached = policies
+            .attached(&Arc::new(workload(namespace, &own)))
+            .unwrap();
         assert!(labels.insert(attached.label.clone()), "{}", attached.label);
     }
 }
@@ -116,7 +118,7 @@ fn a_workload_not_known_is_told_apart() {
     ];
     for (about, workload, expected) in &rows {
         assert_eq!(
-            policies().attached(workload).is_some(),
+            policies().attached(&Arc::new(workload.clone())).is_some(),
             *expected,
             "{about}"
         );
@@ -125,13 +127,13 @@ fn a_workload_not_known_is_told_apart() {
     let mesh_wide = compile_in(&mesh(), &[policy("istio-system", "mesh", &json!({}))]);
     for (about, workload, _) in &rows {
         assert_eq!(
-            names(&mesh_wide.attached(workload).unwrap()),
+            names(&mesh_wide.attached(&Arc::new(workload.clone())).unwrap()),
             ["mesh"],
             "{about}"
         );
     }
     let nothing = compile_in(&mesh(), &[]);
-    assert!(nothing.attached(&Workload::default()).is_some());
+    assert!(nothing.attached(&Arc::default()).is_some());
 }
 
 #[test]
@@ -163,11 +165,11 @@ fn sources_of_the_workload_in_order() {
             known(Some("web"), "cart", "web"),
             known(None, "cart", "any"),
         ],
-        default: Workload {
+        default: Arc::new(Workload {
             namespace: Some("default-ns".to_owned()),
             labels: Some(vec![("default".to_owned(), "yes".to_owned())]),
             service_account: None,
-        },
+        }),
     };
     let cart = "spiffe://td/ns/shop/sa/cart";
     let namespace = ("doorward.namespace", "ext");
@@ -225,13 +227,13 @@ fn sources_of_the_workload_in_order() {
     ];
     for (attributes, namespace, labels, account) in rows {
         let actual = Workload::of(&attributes, &sources);
-        let shown = actual.labels.unwrap();
+        let shown = actual.labels.clone().unwrap();
         let shown: Vec<_> = shown
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
         let actual = (
-            actual.namespace.unwrap(),
+            actual.namespace.clone().unwrap(),
             shown.join(","),
             actual.service_account,
         );

@@ -25,7 +25,7 @@ fn attached(rules: &[(&str, Value)]) -> Arc<Attached> {
         &json!({"jwtRules": rules}),
     );
     let policies = compile_in(&mesh(), &[object]);
-    policies.attached(&workload("shop", &[])).unwrap()
+    policies.attached(&Arc::new(workload("shop", &[]))).unwrap()
 }
 
 fn signed(claims: &Value) -> String {

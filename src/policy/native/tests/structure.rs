@@ -235,7 +235,7 @@ fn a_policy_without_rules_matches_nothing_and_is_there() {
         (json!({"action": "ALLOW", "rules": [{}]}), 1, true),
     ] {
         let policies = compile_in(&mesh(), &[authorization(&spec)]);
-        let attached = policies.attached(&workload("shop", &[])).unwrap();
+        let attached = policies.attached(&Arc::new(workload("shop", &[]))).unwrap();
         assert!(attached.has_allow, "{spec}");
         assert_eq!(attached.allow.len(), rules, "{spec}");
         assert_eq!(
@@ -250,7 +250,7 @@ fn a_policy_without_rules_matches_nothing_and_is_there() {
     }
     let deny = authorization(&json!({"action": "DENY", "rules": [{}]}));
     let attached = compile_in(&mesh(), &[deny])
-        .attached(&workload("shop", &[]))
+        .attached(&Arc::new(workload("shop", &[])))
         .unwrap();
     assert!(!attached.has_allow);
 }
@@ -273,7 +273,7 @@ fn the_first_in_byte_order_of_ids_is_reported() {
                 object("AuthorizationPolicy", "shop", "many", &many),
             ],
         );
-        let attached = policies.attached(&workload("shop", &[])).unwrap();
+        let attached = policies.attached(&Arc::new(workload("shop", &[]))).unwrap();
         // `ns[istio…` before `ns[shop…`, `a.b]` before `a]`, `rule[10]` before `rule[2]`.
         for (path, expected) in [
             ("/a", "ns[istio-system]-policy[z]-rule[0]"),
