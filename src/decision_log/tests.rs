@@ -51,7 +51,7 @@ fn record(http: HttpRequest) -> Record {
             403,
             Reason::new(ReasonKind::NoPolicy, "why"),
         )),
-        workload: Workload::default(),
+        workload: Arc::default(),
         attributes,
     }
 }
@@ -100,8 +100,10 @@ fn a_record_tells_who_asked_what_and_why() {
         )],
         typed: vec![],
     });
-    record.workload.namespace = Some("shop".to_owned());
-    record.workload.labels = Some(pairs(&[("app", "cart")]));
+    let mut workload = Workload::default();
+    workload.namespace = Some("shop".to_owned());
+    workload.labels = Some(pairs(&[("app", "cart")]));
+    record.workload = Arc::new(workload);
     let reason = Reason {
         policy: Some("shop/deny".to_owned()),
         rule: Some(2),

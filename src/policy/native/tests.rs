@@ -151,7 +151,7 @@ fn headers(lines: &[&str]) -> Headers {
 fn matches_in(mesh: &MeshSettings, action: &str, rule: &Value, asked: &Asked) -> bool {
     let spec = json!({"action": action, "rules": [rule]});
     let policies = compile_in(mesh, &[authorization(&spec)]);
-    let attached = policies.attached(&workload("shop", &[])).unwrap();
+    let attached = policies.attached(&Arc::new(workload("shop", &[]))).unwrap();
     let facts = asked.facts();
     attached
         .denied_by(&facts)

@@ -235,7 +235,7 @@ fn sources_of_the_workload_in_order() {
         let actual = (
             actual.namespace.clone().unwrap(),
             shown.join(","),
-            actual.service_account,
+            actual.service_account.clone(),
         );
         let expected = (
             namespace.to_owned(),
