@@ -17,6 +17,8 @@ use crate::policy::rego::{AskError, Outcome};
 pub use combine::{Grounds, conclude};
 pub use reason::{Reason, ReasonKind};
 
+/// Body of a denial by a native policy.
+const ACCESS_DENIED: &str = "RBAC: access denied";
 /// Longest realm in `www-authenticate`, in bytes.
 const MAX_REALM: usize = 256;
 
@@ -118,17 +120,27 @@ impl Decision {
         }
     }
 
+    /// Denies as Envoy's RBAC filter does, whose words clients of a mesh know.
+    fn deny_access(reason: Reason) -> Self {
+        let denial = Denial {
+            status: 403,
+            body: ACCESS_DENIED.to_owned(),
+            ..Denial::default()
+        };
+        Self::new(Reply::Deny(denial), reason)
+    }
+
     /// Denies because a rule says so.
     pub fn denied_by_rule(rule: &CompiledRule) -> Self {
-        Self::deny(403, Reason::rule(rule))
+        Self::deny_access(Reason::rule(rule))
     }
 
     /// Denies because there are ALLOW policies and none of their rules matches.
     pub fn not_allowed() -> Self {
-        Self::deny(
-            403,
-            Reason::new(ReasonKind::NoAllowRule, "no ALLOW rule matched"),
-        )
+        Self::deny_access(Reason::new(
+            ReasonKind::NoAllowRule,
+            "no ALLOW rule matched",
+        ))
     }
 
     /// Denies for a token that does not verify, with the answer of Envoy's JWT filter.

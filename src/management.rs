@@ -5,6 +5,7 @@ mod access;
 mod bundles;
 mod decisions;
 mod error;
+mod json;
 mod resources;
 mod server;
 mod status;

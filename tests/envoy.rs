@@ -159,7 +159,7 @@ async fn tokens_are_checked_and_kept_from_the_upstream() {
             .collect();
         http::send("GET", &envoy.url("/headers?a=1"), &headers, b"")
     };
-    get(None).expect(403);
+    assert_eq!(get(None).expect(403).body, "RBAC: access denied");
     let seen = get(Some(&bearer)).expect(200).json();
     assert_eq!(seen["headers"]["authorization"], Value::Null);
     let forged = format!("{}AAAA", &bearer[..bearer.len() - 4]);

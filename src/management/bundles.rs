@@ -1,6 +1,5 @@
 //! `/v1/bundles`: bundles by name, pushed as `.tar.gz`.
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
@@ -8,6 +7,7 @@ use serde::Serialize;
 
 use super::Api;
 use super::error::ApiError;
+use super::json::Json;
 use super::resources::precondition;
 use crate::activation::BundleStatus;
 use crate::bundle::Bundle;

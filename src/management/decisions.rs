@@ -1,12 +1,12 @@
 //! `/v1/decisions`: questions to the decision log.
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use serde_json::Value;
 
 use super::Api;
 use super::error::ApiError;
+use super::json::Json;
 use crate::decision_log::{Filter, Page};
 
 pub(super) async fn query(

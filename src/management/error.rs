@@ -2,10 +2,10 @@
 //! "location": {"file", "row", "col"}}]}`. The one place where a failure becomes a status.
 
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::json::json_text;
 use crate::activation::ActivationError;
 use crate::decision_log::QueryError;
 use crate::policy::PolicyError;
@@ -47,11 +47,9 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = serde_json::to_string_pretty(&self).unwrap_or_default() + "\n";
-        let mut response = (self.status, body).into_response();
-        let json = HeaderValue::from_static("application/json");
-        response.headers_mut().insert(CONTENT_TYPE, json);
-        response
+        // Errors are for reading, so they are indented.
+        let text = serde_json::to_string_pretty(&self).unwrap_or_default();
+        json_text(self.status, text)
     }
 }
 

@@ -1,6 +1,5 @@
 //! `/v1/resources`: native policies as YAML or JSON, many at once or one by one.
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::http::header::IF_MATCH;
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Api;
 use super::error::ApiError;
+use super::json::Json;
 use crate::activation::{ActivationError, ObjectChange, Precondition};
 use crate::policy::PolicyError;
 use crate::policy::resource::{Kind, Resource, ResourceId};

@@ -1,6 +1,5 @@
 //! How the process is doing: for probes, dashboards and people.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -8,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::Api;
+use super::json::{Json, json_text};
 
 /// Alive: it answers.
 pub(super) async fn livez() -> &'static str {
@@ -26,11 +26,10 @@ pub(super) async fn readyz(State(api): State<Api>) -> Response {
 pub(super) async fn health(State(api): State<Api>) -> Response {
     match api.ready.check(&api.pdp) {
         Ok(()) => Json(json!({})).into_response(),
-        Err(why) => (
+        Err(why) => json_text(
             StatusCode::INTERNAL_SERVER_ERROR,
-            Json(json!({ "error": why })),
-        )
-            .into_response(),
+            json!({ "error": why }).to_string(),
+        ),
     }
 }
 
