@@ -1,16 +1,16 @@
 //! The one way by which policy changes: a change is read, compiled together with all that stays,
 //! made durable, and only then swapped in. Whatever fails leaves the active revision as it was.
 
+mod load;
 mod state;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
-use crate::bundle::{Bundle, BundleError, Limits, LooseFiles};
+use crate::bundle::{Bundle, BundleError, Limits};
 use crate::cache::CacheSettings;
 use crate::policy::resource::{Resource, ResourceId};
 use crate::policy::{PolicyError, PolicySet, PolicySettings};
@@ -18,6 +18,8 @@ use crate::snapshot::Snapshot;
 use crate::store::{Change, PolicyStore, StoreError, Stored, StoredBundle};
 use crate::telemetry::Metrics;
 
+pub use load::FileSources;
+use load::load;
 use state::State;
 pub use state::{BundleStatus, Owner};
 
@@ -26,16 +28,6 @@ pub use state::{BundleStatus, Owner};
 pub struct ActivationSettings {
     pub policy: PolicySettings,
     pub cache: CacheSettings,
-}
-
-/// Policy that comes from files named in the configuration.
-#[derive(Debug, Clone, Default)]
-pub struct FileSources {
-    pub paths: Vec<PathBuf>,
-    /// Name and path.
-    pub bundles: Vec<(String, PathBuf)>,
-    /// Rego files are in language version 0.
-    pub v0: bool,
 }
 
 /// The writer's side of the active snapshot.
@@ -50,11 +42,15 @@ pub struct Activation {
     state: Arc<Mutex<State>>,
 }
 
-/// A change, and what the caller believes it applies to.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Precondition {
-    /// The revision the change was made for.
-    pub if_match: Option<u64>,
+/// Which objects a text of native objects stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutScope {
+    /// Those in it; at least one.
+    Some,
+    /// All that the API owns; others are removed.
+    All,
+    /// Exactly this one.
+    One(ResourceId),
 }
 
 /// What became of one object.
@@ -102,25 +98,19 @@ impl Activation {
         store: Arc<dyn PolicyStore>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, ActivationError> {
-        let mut stored = store.load().await?;
-        let (state, settings, policies) = blocking({
+        let stored = store.load().await?;
+        let (mut state, policies) = blocking({
             let settings = settings.clone();
-            let stored = std::mem::take(&mut stored);
             move || {
                 let state = load(&files, stored)?;
                 let policies = compile(&state, &settings)?;
-                Ok((state, settings, policies))
+                Ok((state, policies))
             }
         })
         .await?;
-        let mut state = state;
         if state.has_files() {
             // Files may have changed since the last start: their content is a revision of its own.
-            let change = Change {
-                base: state.revision,
-                ..Change::default()
-            };
-            state.revision = store.commit(change).await?;
+            state.revision = store.commit(Change::to(state.revision)).await?;
         }
         let loaded = watch::Sender::new(!policies.is_empty());
         let snapshot = Snapshot::new(state.revision, policies, settings.cache);
@@ -152,116 +142,96 @@ impl Activation {
         self: &Arc<Self>,
         name: &str,
         archive: Vec<u8>,
-        precondition: Precondition,
+        if_match: Option<u64>,
     ) -> Result<(String, u64), ActivationError> {
-        let result = self.try_put_bundle(name, archive, precondition).await;
-        self.count(&result);
-        result
-    }
-
-    async fn try_put_bundle(
-        self: &Arc<Self>,
-        name: &str,
-        archive: Vec<u8>,
-        precondition: Precondition,
-    ) -> Result<(String, u64), ActivationError> {
-        let owned_name = name.to_owned();
-        let (bundle, archive) = blocking(move || {
-            let bundle = Bundle::from_archive(&owned_name, &archive, Limits::default());
-            let bundle = bundle.map_err(|error| invalid_bundle(error, &owned_name))?;
-            Ok((bundle, archive))
+        self.counted(async {
+            let owned_name = name.to_owned();
+            let (bundle, archive) = blocking(move || {
+                let bundle = Bundle::from_archive(&owned_name, &archive, Limits::default());
+                let bundle = bundle.map_err(|error| invalid_bundle(error, &owned_name))?;
+                Ok((bundle, archive))
+            })
+            .await?;
+            let state = self.writable(if_match).await?;
+            state.require_api_bundle(name)?;
+            let manifest_revision = bundle.manifest.revision.clone();
+            let mut candidate = state.clone();
+            candidate.put_bundle(Arc::new(bundle), Owner::Api);
+            let mut change = Change::to(state.revision);
+            let name = name.to_owned();
+            change.put_bundles.push(StoredBundle { name, archive });
+            let revision = self.activate(state, candidate, change).await?;
+            Ok((manifest_revision, revision))
         })
-        .await?;
-        let state = self.writable(precondition).await?;
-        state.require_api_bundle(name)?;
-        let manifest_revision = bundle.manifest.revision.clone();
-        let mut candidate = state.clone();
-        candidate.put_bundle(Arc::new(bundle), Owner::Api);
-        let change = Change {
-            base: state.revision,
-            put_bundles: vec![StoredBundle {
-                name: name.to_owned(),
-                archive,
-            }],
-            ..Change::default()
-        };
-        let revision = self.activate(state, candidate, change).await?;
-        Ok((manifest_revision, revision))
+        .await
     }
 
     /// Removes a bundle.
     pub async fn delete_bundle(
         self: &Arc<Self>,
         name: &str,
-        precondition: Precondition,
+        if_match: Option<u64>,
     ) -> Result<u64, ActivationError> {
-        let state = self.writable(precondition).await?;
-        state.require_api_bundle(name)?;
-        let mut candidate = state.clone();
-        if !candidate.delete_bundle(name) {
-            return Err(ActivationError::NotFound(format!("bundle `{name}`")));
-        }
-        let change = Change {
-            base: state.revision,
-            delete_bundles: vec![name.to_owned()],
-            ..Change::default()
-        };
-        self.activate(state, candidate, change).await
+        self.counted(async {
+            let state = self.writable(if_match).await?;
+            state.require_api_bundle(name)?;
+            let mut candidate = state.clone();
+            if !candidate.delete_bundle(name) {
+                return Err(ActivationError::NotFound(format!("bundle `{name}`")));
+            }
+            let mut change = Change::to(state.revision);
+            change.delete_bundles.push(name.to_owned());
+            self.activate(state, candidate, change).await
+        })
+        .await
     }
 
-    /// Puts native objects, all or none. With `prune` the API's other objects are removed.
+    /// Puts the native objects of a YAML or JSON text, all or none. With `prune` the API's other
+    /// objects are removed. `file` is what errors name.
     pub async fn put_resources(
         self: &Arc<Self>,
-        resources: Vec<Resource>,
-        prune: bool,
-        precondition: Precondition,
+        file: &str,
+        text: &str,
+        scope: PutScope,
+        if_match: Option<u64>,
     ) -> Result<(Vec<(ResourceId, ObjectChange)>, u64), ActivationError> {
-        let result = self.try_put_resources(resources, prune, precondition).await;
-        self.count(&result);
-        result
-    }
-
-    async fn try_put_resources(
-        self: &Arc<Self>,
-        resources: Vec<Resource>,
-        prune: bool,
-        precondition: Precondition,
-    ) -> Result<(Vec<(ResourceId, ObjectChange)>, u64), ActivationError> {
-        let state = self.writable(precondition).await?;
-        let mut candidate = state.clone();
-        let mut change = Change {
-            base: state.revision,
-            ..Change::default()
-        };
-        let mut results = candidate.put_resources(resources, &mut change)?;
-        if prune {
-            let kept = results.iter().map(|(id, _)| id.clone()).collect();
-            let pruned = candidate.prune(&kept);
-            results.extend(pruned.iter().map(|id| (id.clone(), ObjectChange::Deleted)));
-            change.delete_resources.extend(pruned);
-        }
-        if change.put_resources.is_empty() && change.delete_resources.is_empty() {
-            return Ok((results, state.revision));
-        }
-        let revision = self.activate(state, candidate, change).await?;
-        Ok((results, revision))
+        self.counted(async {
+            let resources = parse_resources(file, text)?;
+            scope.check(&resources)?;
+            let state = self.writable(if_match).await?;
+            let mut candidate = state.clone();
+            let mut change = Change::to(state.revision);
+            let mut results = candidate.put_resources(resources, &mut change)?;
+            if scope == PutScope::All {
+                let kept = results.iter().map(|(id, _)| id.clone()).collect();
+                let pruned = candidate.prune(&kept);
+                results.extend(pruned.iter().map(|id| (id.clone(), ObjectChange::Deleted)));
+                change.delete_resources.extend(pruned);
+            }
+            if change.put_resources.is_empty() && change.delete_resources.is_empty() {
+                return Ok((results, state.revision));
+            }
+            let revision = self.activate(state, candidate, change).await?;
+            Ok((results, revision))
+        })
+        .await
     }
 
     /// Removes a native object.
     pub async fn delete_resource(
         self: &Arc<Self>,
         id: &ResourceId,
-        precondition: Precondition,
+        if_match: Option<u64>,
     ) -> Result<u64, ActivationError> {
-        let state = self.writable(precondition).await?;
-        let mut candidate = state.clone();
-        candidate.delete_resource(id)?;
-        let change = Change {
-            base: state.revision,
-            delete_resources: vec![id.clone()],
-            ..Change::default()
-        };
-        self.activate(state, candidate, change).await
+        self.counted(async {
+            let state = self.writable(if_match).await?;
+            let mut candidate = state.clone();
+            candidate.delete_resource(id)?;
+            let mut change = Change::to(state.revision);
+            change.delete_resources.push(id.clone());
+            self.activate(state, candidate, change).await
+        })
+        .await
     }
 
     /// Native objects as they were written, with their owners.
@@ -276,10 +246,10 @@ impl Activation {
 
     async fn writable(
         &self,
-        precondition: Precondition,
+        if_match: Option<u64>,
     ) -> Result<OwnedMutexGuard<State>, ActivationError> {
         let state = Arc::clone(&self.state).lock_owned().await;
-        match precondition.if_match {
+        match if_match {
             Some(expected) if expected != state.revision => Err(ActivationError::Stale {
                 expected,
                 current: state.revision,
@@ -333,14 +303,20 @@ impl Activation {
         tracing::info!(revision, "policy activated");
     }
 
-    fn count<T>(&self, result: &Result<T, ActivationError>) {
-        match result {
+    /// Counts an attempt to change policy by what it came to.
+    async fn counted<T>(
+        &self,
+        change: impl Future<Output = Result<T, ActivationError>>,
+    ) -> Result<T, ActivationError> {
+        let result = change.await;
+        match &result {
             Ok(_) => self.metrics.activated("success"),
             Err(error) => {
                 self.metrics.activated("failure");
                 tracing::warn!(%error, "policy was not changed");
             }
         }
+        result
     }
 }
 
@@ -355,57 +331,37 @@ pub fn check_files(
     Ok(format!("{resources} native policies, {bundles} bundles"))
 }
 
+fn parse_resources(file: &str, text: &str) -> Result<Vec<Resource>, ActivationError> {
+    let resources = Resource::parse_stream(text).map_err(|problems| {
+        let problems = problems.into_iter();
+        let errors = problems.map(|problem| PolicyError::in_document(file, problem));
+        ActivationError::Invalid(errors.collect())
+    })?;
+    Ok(resources
+        .into_iter()
+        .map(|resource| resource.in_file(file))
+        .collect())
+}
+
+impl PutScope {
+    fn check(&self, resources: &[Resource]) -> Result<(), ActivationError> {
+        let message = match (self, resources) {
+            (Self::Some, []) => "the body holds no object".to_owned(),
+            (Self::One(id), [resource]) if resource.id != *id => {
+                format!("the body holds {}, not {id}", resource.id)
+            }
+            (Self::One(_), many) if many.len() != 1 => {
+                format!("the body holds {} objects, not one", many.len())
+            }
+            _ => return Ok(()),
+        };
+        let error = PolicyError::new("invalid_resource", message);
+        Err(ActivationError::Invalid(vec![error]))
+    }
+}
+
 fn invalid_bundle(error: BundleError, name: &str) -> ActivationError {
     ActivationError::Invalid(vec![error.into_policy_error(name)])
-}
-
-/// Reads files and what the store held. A name in both is a conflict: one has to go.
-fn load(files: &FileSources, stored: Stored) -> Result<State, ActivationError> {
-    let mut state = State::at(stored.revision);
-    let loose = crate::bundle::read_files(&files.paths, files.v0)
-        .map_err(|(path, why)| invalid_file(&path, &why))?;
-    let LooseFiles {
-        modules,
-        data,
-        documents,
-    } = loose;
-    state.set_files(modules, data);
-    for (path, text) in documents {
-        let resources = Resource::parse_stream(&text).map_err(|problems| {
-            let errors = problems
-                .into_iter()
-                .map(|problem| PolicyError::in_document(&path, problem));
-            ActivationError::Invalid(errors.collect())
-        })?;
-        for resource in resources {
-            state.add_resource(resource, Owner::File)?;
-        }
-    }
-    for (name, path) in &files.bundles {
-        let bundle = Bundle::from_path(name, path).map_err(|error| invalid_bundle(error, name))?;
-        state.put_bundle(Arc::new(bundle), Owner::File);
-    }
-    for document in stored.resources {
-        let resource =
-            Resource::parse(crate::yaml::Document::from_value(document)).map_err(|problem| {
-                ActivationError::Invalid(vec![PolicyError::in_document("stored", problem)])
-            })?;
-        state.add_resource(resource, Owner::Api)?;
-    }
-    for StoredBundle { name, archive } in stored.bundles {
-        state.require_api_bundle(&name)?;
-        let bundle = Bundle::from_archive(&name, &archive, Limits::default())
-            .map_err(|error| invalid_bundle(error, &name))?;
-        state.put_bundle(Arc::new(bundle), Owner::Api);
-    }
-    Ok(state)
-}
-
-fn invalid_file(path: &std::path::Path, why: &str) -> ActivationError {
-    ActivationError::Invalid(vec![PolicyError::new(
-        "file_error",
-        format!("{}: {why}", path.display()),
-    )])
 }
 
 fn compile(state: &State, settings: &ActivationSettings) -> Result<PolicySet, ActivationError> {

@@ -155,7 +155,7 @@ async fn activate(config: &Config, v0: bool, metrics: Arc<Metrics>) -> anyhow::R
         Arc::new(store),
         metrics,
     );
-    activation.await.context("policy cannot be loaded")
+    Ok(activation.await?)
 }
 
 /// Policy that the configuration names.

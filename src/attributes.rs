@@ -198,19 +198,40 @@ impl Attributes {
 
     /// Roughly how much memory this holds, in bytes.
     pub fn weight(&self) -> usize {
+        let pairs = |pairs: &Pairs| -> usize {
+            pairs
+                .iter()
+                .map(|(name, value)| name.len() + value.len() + size_of::<(String, String)>())
+                .sum()
+        };
         let http = self.http().map_or(0, |http| {
-            http.path.len()
-                + http.host.len()
+            let texts = [
+                &http.id,
+                &http.method,
+                &http.path,
+                &http.host,
+                &http.query,
+                &http.fragment,
+                &http.body,
+            ];
+            texts.iter().map(|text| text.len()).sum::<usize>()
                 + http.headers.weight()
-                + http.body.len()
                 + http.raw_body.len()
         });
-        let peers = [&self.source, &self.destination]
-            .into_iter()
-            .flatten()
-            .map(|peer| peer.principal.len() + peer.certificate.len())
-            .sum::<usize>();
-        size_of::<Self>() + http + peers
+        let peers = [&self.source, &self.destination].into_iter().flatten();
+        let peers = peers.map(|peer| {
+            peer.service.len() + peer.principal.len() + peer.certificate.len() + pairs(&peer.labels)
+        });
+        size_of::<Self>() + http + peers.sum::<usize>() + pairs(&self.context_extensions)
+    }
+}
+
+// === impl HttpRequest ===
+
+impl HttpRequest {
+    /// The path without query string and fragment: it ends at the first `?` or `#`.
+    pub fn bare_path(&self) -> &str {
+        self.path.split(['?', '#']).next().unwrap_or_default()
     }
 }
 

@@ -91,6 +91,7 @@ impl Bundle {
             match base {
                 "data.json" | "data.yaml" | "data.yml" => {
                     let document = read_data(file, folder, base)?;
+                    check_data_roots(&manifest, file, &document)?;
                     data.merge(document)
                         .map_err(|why| entry(file, format!("cannot be merged: {why}")))?;
                 }
@@ -116,24 +117,8 @@ impl Bundle {
             modules,
             data,
         };
-        bundle.check_data_roots()?;
         bundle.check_package_roots()?;
         Ok(bundle)
-    }
-
-    /// Rule: data lies under the manifest's roots. Packages are checked once modules are parsed.
-    fn check_data_roots(&self) -> Result<(), BundleError> {
-        let outside = |path: &String| !self.manifest.owns(path);
-        match self.data.paths().iter().find(|path| outside(path)) {
-            None => Ok(()),
-            Some(path) => Err(BundleError::Entry {
-                path: "data.json".to_owned(),
-                why: format!(
-                    "is outside the bundle: manifest roots {:?} do not permit data at path '/{path}'",
-                    self.manifest.roots
-                ),
-            }),
-        }
     }
 
     /// Rule: packages lie under the manifest's roots. A module that cannot be parsed is left to
@@ -167,6 +152,25 @@ impl Bundle {
     }
 }
 
+/// Rule: data lies under the manifest's roots.
+fn check_data_roots(
+    manifest: &Manifest,
+    file: &BundleFile,
+    data: &Data,
+) -> Result<(), BundleError> {
+    match data.paths().iter().find(|path| !manifest.owns(path)) {
+        None => Ok(()),
+        Some(path) => Err(entry(
+            file,
+            format!(
+                "is outside the bundle: manifest roots {:?} do not permit data at path '/{path}'",
+                manifest.roots
+            ),
+        )),
+    }
+}
+
+/// The document of a data file, at the place its folder gives it.
 fn read_data(file: &BundleFile, folder: &str, base: &str) -> Result<Data, BundleError> {
     let text = text(file)?;
     let data = if base.ends_with(".json") {
@@ -217,6 +221,11 @@ fn in_file(file: &BundleFile, problem: Problem) -> BundleError {
 impl BundleError {
     /// The error in the shape of the API, with the file inside the bundle.
     pub fn into_policy_error(self, bundle: &str) -> PolicyError {
+        self.located(|path| format!("{bundle}/{path}"))
+    }
+
+    /// The error in the shape of the API; `file` tells the name of a file from its path.
+    fn located(self, file: impl Fn(&str) -> String) -> PolicyError {
         let location = match &self {
             Self::File { path, problem } => {
                 let mark = problem.mark.unwrap_or_default();
@@ -232,7 +241,7 @@ impl BundleError {
                 other => other.to_string(),
             },
             location: location.map(|(path, row, col)| Location {
-                file: format!("{bundle}/{path}"),
+                file: file(&path),
                 row,
                 col,
             }),

@@ -56,7 +56,7 @@ impl From<Outcome> for ExitCode {
 pub fn main() -> ExitCode {
     // Usage errors end the process with 2, as clap has it.
     let outcome = match Cli::parse().command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(&args),
         Command::Validate(args) => Ok(validate::run(&args)),
         Command::Healthcheck(args) => Ok(healthcheck::run(&args)),
         Command::Version => Ok(say(concat!("doorward ", env!("CARGO_PKG_VERSION")))),

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::policy::config::{BundleSources, MeshConfig, RegoConfig, WorkloadEntry};
+use crate::policy::config::{BundleSources, MeshConfig, RegoConfig};
+use crate::policy::native::KnownWorkload;
 use crate::units::Span;
 use crate::{cache, decision_log, ext_authz, management, telemetry};
 
@@ -35,7 +36,7 @@ pub struct Config {
     pub decision_log: decision_log::Config,
     pub telemetry: telemetry::Config,
     pub shutdown: ShutdownConfig,
-    pub workloads: Vec<WorkloadEntry>,
+    pub workloads: Vec<KnownWorkload>,
 }
 
 /// Section `shutdown`.
@@ -46,6 +47,16 @@ pub struct ShutdownConfig {
     pub drain_delay: Span,
     /// How long running checks may then take.
     pub grace: Span,
+}
+
+/// A setting given on the command line.
+#[derive(Debug, Clone)]
+pub struct Flag {
+    /// As it is written, for messages: `--data-dir`.
+    pub name: &'static str,
+    /// Dotted path of the setting.
+    pub path: &'static str,
+    pub value: String,
 }
 
 /// Everything that is wrong with a configuration.
@@ -82,13 +93,14 @@ impl Default for ShutdownConfig {
 }
 
 impl Config {
-    /// Reads a file, or the default one if it is there, and the environment's
-    /// `DOORWARD__SECTION__KEY` over it.
+    /// Reads a file, or the default one if it is there, the environment's
+    /// `DOORWARD__SECTION__KEY` over it, and flags over both.
     pub fn load(
         file: Option<&std::path::Path>,
         environment: impl IntoIterator<Item = (String, String)>,
+        flags: &[Flag],
     ) -> Result<Self, ConfigError> {
-        load::load(file, environment)
+        load::load(file, environment, flags)
     }
 
     /// Values that parse but contradict each other or cannot be used.

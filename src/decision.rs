@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attributes::{Attributes, HttpRequest, JsonObject, Pairs};
 use crate::policy::native::{CompiledRule, Refused};
-use crate::policy::rego::{AskError, Outcome};
+use crate::policy::rego::{Outcome, RegoFailure};
 
 pub use combine::{Grounds, conclude};
 pub use reason::{Reason, ReasonKind};
@@ -185,12 +185,12 @@ impl Decision {
     }
 
     /// Denies because the Rego entrypoint gave no answer.
-    pub fn rego_failed(error: &AskError, entrypoint: &str, as_error: bool) -> Self {
+    pub fn rego_failed(error: &RegoFailure, entrypoint: &str, as_error: bool) -> Self {
         let mut reason = Reason::rego(entrypoint, error.to_string());
         reason.kind = ReasonKind::RegoError;
         match error {
             // Rule: a request that has no input document is answered 400 with the reason.
-            AskError::Input(_) => {
+            RegoFailure::Input(_) => {
                 let denial = Denial {
                     status: 400,
                     body: error.to_string(),
@@ -198,7 +198,7 @@ impl Decision {
                 };
                 Self::new(Reply::Deny(denial), reason)
             }
-            AskError::Evaluation(_) | AskError::Outcome(_) => {
+            RegoFailure::Evaluation(_) | RegoFailure::Outcome(_) => {
                 let mut decision = Self::fail(403, reason);
                 if let Reply::Deny(denial) = &mut decision.reply {
                     denial.as_error = as_error;
@@ -270,8 +270,7 @@ impl Decision {
 /// Rule: the realm is the request's URL, cut at 256 bytes. Envoy shows the query string too, which
 /// may hold the very token that was refused; here it is left out.
 fn challenge(http: &HttpRequest) -> String {
-    let path = http.path.split(['?', '#']).next().unwrap_or_default();
-    let realm: String = format!("{}://{}{}", http.scheme, http.host, path)
+    let realm: String = format!("{}://{}{}", http.scheme, http.host, http.bare_path())
         .chars()
         .filter(|character| !character.is_control() && !matches!(character, '"' | '\\'))
         .scan(0, |length, character| {

@@ -12,7 +12,7 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -127,16 +127,17 @@ impl Recorder {
         record.shed_bodies();
         let weight = record.weight();
         let held = queue.queued_bytes.fetch_add(weight, Ordering::Relaxed);
-        let fits = held + weight <= MAX_QUEUED_BYTES;
-        if !fits
-            || queue
-                .sender
-                .try_send(Message::Record(Box::new(record)))
-                .is_err()
-        {
-            queue.queued_bytes.fetch_sub(weight, Ordering::Relaxed);
-            queue.metrics.log_dropped("buffer_full", 1);
-        }
+        let reason = if held + weight > MAX_QUEUED_BYTES {
+            "buffer_full"
+        } else {
+            match queue.sender.try_send(Message::Record(Box::new(record))) {
+                Ok(()) => return,
+                Err(TrySendError::Full(_)) => "buffer_full",
+                Err(TrySendError::Disconnected(_)) => "stopped",
+            }
+        };
+        queue.queued_bytes.fetch_sub(weight, Ordering::Relaxed);
+        queue.metrics.log_dropped(reason, 1);
     }
 
     /// Waits until everything handed over before is stored.

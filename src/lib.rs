@@ -1,4 +1,4 @@
-//! Doorward: external authorization for Envoy and every proxy that can ask before it forwards.
+//! Doorward: external authorization for Envoy.
 //!
 //! A map of the house, in the order to read it. Bytes become [`attributes`] at a door, [`pdp`]
 //! turns attributes into a [`decision`] under one [`snapshot`], and the door turns it back into
@@ -11,16 +11,16 @@ pub mod ext_authz;
 
 // The decision: no I/O, no clock.
 pub mod attributes;
-pub mod cache;
-pub mod decision;
 pub mod identity;
 pub mod policy;
+pub mod decision;
+pub mod cache;
 pub mod snapshot;
 
 // How policy gets here.
-pub mod activation;
 pub mod bundle;
 pub mod store;
+pub mod activation;
 
 // What we tell the world.
 pub mod decision_log;
@@ -28,9 +28,9 @@ pub mod management;
 pub mod telemetry;
 
 // The process.
+pub mod config;
 pub mod app;
 pub mod cli;
-pub mod config;
 pub mod listen;
 pub mod units;
 pub mod yaml;

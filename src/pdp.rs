@@ -15,9 +15,9 @@ use crate::cache;
 use crate::decision::{Decision, Grounds, Reason, ReasonKind, conclude};
 use crate::decision_log::{Record, Recorder};
 use crate::identity::{PeerIdentity, VerifiedToken};
-use crate::policy::native::{Attached, Authenticated, Facts, Workload, authenticate};
-use crate::policy::rego::RegoPolicies;
-use crate::policy::{DefaultAction, OnError, UnknownWorkload};
+use crate::policy::native::{Attached, Authenticated, CompiledRule, Facts, Workload, authenticate};
+use crate::policy::rego::{Outcome, RegoPolicies};
+use crate::policy::{OnError, PolicySet, UnknownWorkload};
 use crate::snapshot::Snapshot;
 use crate::telemetry::Metrics;
 
@@ -59,15 +59,16 @@ impl Pdp {
     /// Decides a request and records the decision. `now_ns` is the time in nanoseconds since 1970.
     pub fn check(&self, attributes: Attributes, now_ns: i64) -> Answer {
         let snapshot = self.snapshot.load();
-        let workload = Workload::of(&attributes, &snapshot.policies.settings.workloads);
         // A panic anywhere below denies this request and no other.
         let decided = catch_unwind(AssertUnwindSafe(|| {
-            decide(&snapshot, &workload, &attributes, now_ns)
+            let workload = Workload::of(&attributes, &snapshot.policies.settings.workloads);
+            let (decision, cached) = decide(&snapshot, &workload, &attributes, now_ns);
+            (workload, decision, cached)
         }));
-        let (decision, cached) = decided.unwrap_or_else(|_| {
+        let (workload, decision, cached) = decided.unwrap_or_else(|_| {
             self.metrics.panics.inc();
             let reason = Reason::new(ReasonKind::InternalError, "the check failed");
-            (Arc::new(Decision::fail(500, reason)), false)
+            (Arc::default(), Arc::new(Decision::fail(500, reason)), false)
         });
         self.answer(
             attributes,
@@ -127,7 +128,7 @@ impl Pdp {
     }
 }
 
-/// Answers from memory, or decides and remembers.
+/// Looks into the cache, or evaluates and remembers.
 fn decide(
     snapshot: &Snapshot,
     workload: &Arc<Workload>,
@@ -172,7 +173,7 @@ fn decide(
     (decision, false)
 }
 
-/// The order of the verdict: the first denial ends it.
+/// Finds out who asks, goes through the verdict, and concludes.
 fn evaluate(
     snapshot: &Snapshot,
     attached: &Attached,
@@ -194,68 +195,69 @@ fn evaluate(
         },
         None => Authenticated::default(),
     };
-    let principal = authenticated
-        .token
-        .as_ref()
-        .and_then(VerifiedToken::principal);
-    let holds_until = authenticated
-        .token
-        .as_ref()
-        .and_then(VerifiedToken::accepted_until);
+    let token = authenticated.token.as_ref();
+    let principal = token.and_then(VerifiedToken::principal);
+    let holds_until = token.and_then(VerifiedToken::accepted_until);
     let facts = Facts {
         attributes,
         peer: PeerIdentity::new(attributes.source_principal()),
-        token: authenticated.token.as_ref(),
+        token,
         remote_ip: attributes.remote_ip(settings.trusted_proxies),
     };
-    let denied = |decision: Decision| {
-        let mut decision = decision.about(attributes, principal.clone());
-        decision.holds_until = holds_until;
-        decision
+    let mut decision = match verdict(policies, attached, &facts, now_ns) {
+        Err(denial) => denial,
+        Ok(Undenied { rule, rego }) => conclude(Grounds {
+            rule,
+            rego,
+            authenticated,
+            default_action: settings.default_action,
+            nothing_loaded: policies.is_empty(),
+        }),
     };
+    decision.holds_until = holds_until;
+    decision.about(attributes, principal)
+}
 
+/// What speaks for a request that nothing denied.
+struct Undenied<'a> {
+    rule: Option<&'a CompiledRule>,
+    rego: Option<(Outcome, &'a str)>,
+}
+
+/// The order of the verdict: the first denial ends it.
+#[expect(
+    clippy::result_large_err,
+    reason = "a denial is no error: it is moved on once"
+)]
+fn verdict<'a>(
+    policies: &'a PolicySet,
+    attached: &'a Attached,
+    facts: &Facts<'_>,
+    now_ns: i64,
+) -> Result<Undenied<'a>, Decision> {
     // DENY: any rule that matches.
-    if let Some(rule) = attached.denied_by(&facts) {
-        return denied(Decision::denied_by_rule(rule));
+    if let Some(rule) = attached.denied_by(facts) {
+        return Err(Decision::denied_by_rule(rule));
     }
-
     // The Rego entrypoint, asked for every request as soon as there is any Rego.
     let mut rego = None;
-    if let Some(policies) = &policies.rego {
-        match policies.ask(attributes, now_ns) {
-            Ok(outcome) if outcome.allowed => rego = Some((outcome, policies.entrypoint())),
-            Ok(outcome) => {
-                return denied(Decision::denied_by_rego(&outcome, policies.entrypoint()));
-            }
-            Err(error) => {
-                let as_error = settings.on_error == OnError::Error;
-                return denied(Decision::rego_failed(
-                    &error,
-                    policies.entrypoint(),
-                    as_error,
-                ));
+    if let Some(policy) = &policies.rego {
+        let entrypoint = policy.entrypoint();
+        match policy.evaluate(facts.attributes, now_ns) {
+            Ok(outcome) if outcome.allowed => rego = Some((outcome, entrypoint)),
+            Ok(outcome) => return Err(Decision::denied_by_rego(&outcome, entrypoint)),
+            Err(failure) => {
+                let as_error = policies.settings.on_error == OnError::Error;
+                return Err(Decision::rego_failed(&failure, entrypoint, as_error));
             }
         }
     }
-
     // ALLOW: if there is any such policy, one of their rules must match.
-    let rule = attached.allowed_by(&facts);
+    let rule = attached.allowed_by(facts);
     if attached.has_allow && rule.is_none() {
-        return denied(Decision::not_allowed());
+        return Err(Decision::not_allowed());
     }
-    if policies.is_empty() && settings.default_action == DefaultAction::Deny {
-        return denied(Decision::deny(
-            403,
-            Reason::new(ReasonKind::NoPolicy, "no policy is loaded"),
-        ));
-    }
-    conclude(Grounds {
-        rule,
-        rego,
-        authenticated,
-        default_action: settings.default_action,
-    })
-    .about(attributes, principal.clone())
+    Ok(Undenied { rule, rego })
 }
 
 /// What no request of an honest proxy holds, and what could mean one thing here and another there.

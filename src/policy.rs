@@ -90,7 +90,7 @@ pub struct PolicyError {
     pub location: Option<Location>,
 }
 
-/// A place in a file.
+/// A place in a file; row and column count from 1, and are 0 where they are not known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Location {
     pub file: String,
@@ -110,7 +110,7 @@ impl PolicySet {
         let native = NativePolicies::compile(sources.resources, &settings.mesh)
             .map_err(|problems| {
                 errors.extend(problems.into_iter().map(|(resource, problem)| {
-                    PolicyError::in_document(&resource.id.to_string(), problem)
+                    PolicyError::in_document(&resource.origin(), problem)
                 }));
             })
             .ok();
@@ -184,6 +184,9 @@ impl From<rego::RegoError> for PolicyError {
 
 impl std::fmt::Display for Location {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}:{}:{}", self.file, self.row, self.col)
+        match self.row {
+            0 => formatter.write_str(&self.file),
+            row => write!(formatter, "{}:{row}:{}", self.file, self.col),
+        }
     }
 }

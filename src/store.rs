@@ -46,6 +46,16 @@ pub struct Change {
     pub delete_bundles: Vec<String>,
 }
 
+impl Change {
+    /// No change yet, made for a revision.
+    pub fn to(base: u64) -> Self {
+        Self {
+            base,
+            ..Self::default()
+        }
+    }
+}
+
 /// Why a store could not do what was asked.
 #[derive(Debug, Error)]
 pub enum StoreError {

@@ -85,7 +85,7 @@ impl Document {
     }
 
     /// A part of the document as a document of its own, places kept.
-    pub fn part(&self, path: &str, value: &Value) -> Option<Self> {
+    pub fn part(&self, path: &str, value: &Value) -> Self {
         let marks = self
             .marks
             .iter()
@@ -94,11 +94,11 @@ impl Document {
                 Some((rest.to_owned(), *mark))
             })
             .collect();
-        Some(Self {
+        Self {
             value: value.clone(),
-            mark: self.locate(path)?,
+            mark: self.locate(path).unwrap_or_default(),
             marks,
-        })
+        }
     }
 
     /// Reads the document into a type. The first mismatch is reported with its path and place.

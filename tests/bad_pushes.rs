@@ -71,7 +71,7 @@ async fn bundles() {
                 ("b/data.json", "{\"x\": 1}"),
             ]),
             "do not permit data at path '/b/x'",
-            Some(("b/data.json", 0)),
+            Some(("b/b/data.json", 0)),
         ),
         (
             archive(&[
@@ -270,6 +270,10 @@ async fn calls_that_make_no_sense() {
         ("GET", "/v1/decisions?cursor=x", 400),
         ("GET", "/v1/decisions?colour=red", 400),
         ("GET", "/v1/decisions/no-uuid", 400),
+        ("GET", "/v1/resources?kind=Nothing", 400),
+        ("PUT", "/v1/resources?prune=maybe", 400),
+        ("PUT", "/v1/resources?dry_run=true", 400),
+        ("PUT", "/v1/resources", 400),
         (
             "GET",
             "/v1/decisions/8f14e45f-ceea-467f-a0e6-000000000000",

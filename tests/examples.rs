@@ -18,7 +18,8 @@ fn example_configurations_are_valid() {
     let files = files("examples", ".yaml");
     assert!(!files.is_empty());
     for file in files {
-        doorward::config::Config::load(Some(&file), []).unwrap_or_else(|error| panic!("{error}"));
+        doorward::config::Config::load(Some(&file), [], &[])
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 }
 

@@ -65,6 +65,13 @@ impl Headers {
         Some(joined)
     }
 
+    /// Copies values that share memory with the message they came in, so that it can be freed.
+    pub fn detach(&mut self) {
+        for (_, value) in self.raw.iter_mut().flatten() {
+            *value = Bytes::copy_from_slice(value);
+        }
+    }
+
     /// Bytes held.
     pub fn weight(&self) -> usize {
         let merged = self

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{BundleError, BundleFile};
+use crate::policy::PolicyError;
 use crate::policy::rego::{Data, RegoModule};
 
 /// Deepest folder that is looked into.
@@ -33,52 +34,88 @@ pub(super) fn bundle_files(root: &Path) -> Result<Vec<BundleFile>, BundleError> 
     Ok(files)
 }
 
-/// Reads files and folders: `.rego` is policy, `data.json` data, `.yaml` native policies. Data in
-/// folders is at the root, as `opa run` has it for a path without prefix.
-pub fn read_files(paths: &[PathBuf], v0: bool) -> Result<LooseFiles, (PathBuf, String)> {
+/// Reads files and folders: `.rego` is policy, `data.json` and `data.yaml` are data at the place
+/// their folder gives them, other YAML holds native policies. Goes on after a file that cannot be
+/// read, and tells all of them.
+pub fn read_files(paths: &[PathBuf], v0: bool) -> (LooseFiles, Vec<PolicyError>) {
     let mut loose = LooseFiles::default();
+    let mut errors = Vec::new();
     for root in paths {
-        let explain = |error: io::Error| (root.clone(), error.to_string());
         let files = if root.is_dir() {
-            walk(root).map_err(explain)?
+            walk(root)
         } else {
-            vec![root.clone()]
+            Ok(vec![root.clone()])
         };
-        for path in files {
-            add(&mut loose, root, &path, v0).map_err(|why| (path, why))?;
+        match files {
+            Ok(files) => {
+                let added = files
+                    .iter()
+                    .map(|path| (path, add(&mut loose, root, path, v0)));
+                errors.extend(added.filter_map(|(path, added)| {
+                    let error = added.err()?;
+                    Some(error.located(|_| path.display().to_string()))
+                }));
+            }
+            Err(error) => errors.push(unreadable(root, &error)),
         }
     }
-    Ok(loose)
+    (loose, errors)
 }
 
-fn add(loose: &mut LooseFiles, root: &Path, path: &Path, v0: bool) -> Result<(), String> {
-    let read = || std::fs::read_to_string(path).map_err(|error| error.to_string());
+fn unreadable(path: &Path, error: &io::Error) -> PolicyError {
+    PolicyError::new("file_error", format!("{}: {error}", path.display()))
+}
+
+fn add(loose: &mut LooseFiles, root: &Path, path: &Path, v0: bool) -> Result<(), BundleError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let shown = path.display().to_string();
-    if name.ends_with(".rego") {
-        loose.modules.push(RegoModule {
-            path: shown,
-            text: read()?,
-            v0,
-        });
-    } else if name == "data.json" {
-        let relative = path
-            .strip_prefix(root)
-            .ok()
-            .and_then(Path::parent)
-            .unwrap_or(Path::new(""));
-        let folders: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
-        let folders: Vec<&str> = folders.iter().map(AsRef::as_ref).collect();
-        let data = Data::parse(&read()?)?.nested_under(&folders);
-        loose.data.merge(data)?;
-    } else if name.ends_with(".cases.yaml") {
+    let read = || -> Result<BundleFile, BundleError> {
+        let path_and = |error: io::Error| BundleError::Entry {
+            path: path.display().to_string(),
+            why: format!("cannot be read: {error}"),
+        };
+        Ok(BundleFile {
+            path: path.display().to_string(),
+            bytes: std::fs::read(path).map_err(path_and)?,
+        })
+    };
+    match &*name {
+        "data.json" | "data.yaml" | "data.yml" => {
+            let file = read()?;
+            let folder = path
+                .strip_prefix(root)
+                .ok()
+                .and_then(Path::parent)
+                .unwrap_or(Path::new(""));
+            let data = super::read_data(&file, &folder.to_string_lossy(), &name)?;
+            loose
+                .data
+                .merge(data)
+                .map_err(|why| super::entry(&file, why))
+        }
+        name if name.ends_with(".rego") => {
+            let file = read()?;
+            let text = super::text(&file)?;
+            loose.modules.push(RegoModule {
+                path: file.path,
+                text,
+                v0,
+            });
+            Ok(())
+        }
         // Test cases of the policies beside them.
-    } else if name.ends_with(".yaml") || name.ends_with(".yml") {
-        loose.documents.push((shown, read()?));
-    } else if path == root {
-        return Err("is neither Rego, `data.json` nor YAML".to_owned());
+        name if name.ends_with(".cases.yaml") => Ok(()),
+        name if name.ends_with(".yaml") || name.ends_with(".yml") => {
+            let file = read()?;
+            let text = super::text(&file)?;
+            loose.documents.push((file.path, text));
+            Ok(())
+        }
+        _ if path == root => Err(BundleError::Entry {
+            path: path.display().to_string(),
+            why: "is neither Rego, data nor YAML".to_owned(),
+        }),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Regular files below a folder in a fixed order.

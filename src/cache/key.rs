@@ -97,7 +97,7 @@ impl Encoder {
             Field::Host => self.optional(http, |encoder, http| encoder.text(&http.host)),
             Field::Method => self.optional(http, |encoder, http| encoder.text(&http.method)),
             Field::Path => self.optional(http, |encoder, http| {
-                encoder.text(http.path.split(['?', '#']).next().unwrap_or_default());
+                encoder.text(http.bare_path());
             }),
             Field::Target => self.optional(http, |encoder, http| encoder.text(&http.path)),
             Field::Scheme => self.optional(http, |encoder, http| encoder.text(&http.scheme)),

@@ -7,9 +7,9 @@ use clap::Args as ClapArgs;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Outcome, complain, say};
+use crate::activation::ActivationError;
 use crate::app::App;
-use crate::config::Config;
-use crate::listen::Address;
+use crate::config::{Config, Flag};
 use crate::policy::config::BundleSource;
 use crate::telemetry;
 
@@ -20,15 +20,44 @@ pub(super) struct Args {
     config: Option<PathBuf>,
     /// Where proxies ask: `IP:PORT` or `unix:///PATH`.
     #[arg(long, value_name = "ADDR")]
-    ext_authz_listen: Option<Address>,
+    ext_authz_listen: Option<String>,
     /// Where operators call: `IP:PORT` or `unix:///PATH`.
     #[arg(long, value_name = "ADDR")]
-    management_listen: Option<Address>,
+    management_listen: Option<String>,
     /// Folder for stored policy and decisions.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     #[command(flatten)]
     paths: PolicyPaths,
+}
+
+impl Args {
+    /// Settings given as flags.
+    fn flags(&self) -> Vec<Flag> {
+        let text = |path: &PathBuf| path.display().to_string();
+        let given = [
+            (
+                "--ext-authz-listen",
+                "ext_authz.listen",
+                self.ext_authz_listen.clone(),
+            ),
+            (
+                "--management-listen",
+                "management.listen",
+                self.management_listen.clone(),
+            ),
+            ("--data-dir", "data_dir", self.data_dir.as_ref().map(text)),
+        ];
+        let given = given.into_iter();
+        let flags = given.filter_map(|(name, path, value)| {
+            Some(Flag {
+                name,
+                path,
+                value: value?,
+            })
+        });
+        flags.collect()
+    }
 }
 
 /// Policy named on the command line, as `opa run` takes it.
@@ -81,27 +110,15 @@ fn bundle_name(path: &std::path::Path) -> Option<String> {
     )
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
-    let mut config = match Config::load(args.config.as_deref(), std::env::vars()) {
+pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let mut config = match Config::load(args.config.as_deref(), std::env::vars(), &args.flags()) {
         Ok(config) => config,
         Err(error) => {
             error.0.iter().for_each(|line| complain(line));
             return Ok(Outcome::CouldNotRun);
         }
     };
-    if let Some(address) = args.ext_authz_listen {
-        config.ext_authz.listen = address;
-    }
-    if let Some(address) = args.management_listen {
-        config.management.listen = address;
-    }
-    if let Some(folder) = args.data_dir {
-        config.data_dir = folder;
-    }
     args.paths.add_to(&mut config)?;
-    if let Some((key, why)) = config.management.problems().into_iter().next() {
-        anyhow::bail!("`{key}`: {why}");
-    }
     telemetry::init_logging(config.telemetry.log);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -111,7 +128,19 @@ pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
 
 async fn serve(config: Config, v0: bool) -> anyhow::Result<Outcome> {
     let signals = Signals::new().context("signals cannot be waited for")?;
-    let app = App::start(config, v0).await?;
+    let app = match App::start(config, v0).await {
+        Ok(app) => app,
+        Err(error) => {
+            // Of policy that cannot be loaded, all that is wrong is told, a line each.
+            return match error.downcast_ref() {
+                Some(ActivationError::Invalid(errors)) => {
+                    errors.iter().for_each(|error| complain(&error.to_string()));
+                    Ok(Outcome::CouldNotRun)
+                }
+                _ => Err(error),
+            };
+        }
+    };
     let line = format!(
         "ready ext_authz={} management={} revision={}",
         app.ext_authz, app.management, app.revision

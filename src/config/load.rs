@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Config, ConfigError, DEFAULT_FILE};
+use super::{Config, ConfigError, DEFAULT_FILE, Flag};
 use crate::yaml::{Document, Problem};
 
 /// Beginning of the environment's names.
@@ -15,9 +15,10 @@ const MAX_PROBLEMS: usize = 50;
 /// Names further apart than this are not suggested.
 const MIN_SIMILARITY: f64 = 0.6;
 
-/// A value out of the environment.
+/// A value that does not come from the file.
 struct Override {
-    variable: String,
+    /// Variable or flag.
+    name: String,
     /// Dotted path in the configuration.
     path: String,
 }
@@ -25,17 +26,30 @@ struct Override {
 pub(super) fn load(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (String, String)>,
+    flags: &[Flag],
 ) -> Result<Config, ConfigError> {
     let shown = file
         .unwrap_or(Path::new(DEFAULT_FILE))
         .display()
         .to_string();
     let mut document = read_file(file, &shown)?;
-    let overrides = override_with(&mut document, environment)?;
+    let mut overrides = override_with(&mut document, environment)?;
+    for flag in flags {
+        let path: Vec<_> = flag.path.split('.').map(str::to_owned).collect();
+        set(&mut document.value, &path, Value::from(flag.value.as_str()));
+        overrides.push(Override {
+            name: flag.name.to_owned(),
+            path: flag.path.to_owned(),
+        });
+    }
     let describe = |problem: Problem| {
-        let from = overrides.iter().find(|entry| entry.path == problem.path);
+        // The last one given wins; it may have set a whole section.
+        let from = overrides.iter().rev().find(|entry| {
+            let rest = problem.path.strip_prefix(entry.path.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        });
         match (from, problem.mark) {
-            (Some(entry), _) => format!("{}: {}", entry.variable, problem.message),
+            (Some(entry), _) => format!("{}: {}", entry.name, problem.message),
             (None, Some(_)) => format!("{shown}:{problem}"),
             (None, None) => format!("{shown}: {problem}"),
         }
@@ -89,7 +103,7 @@ fn override_with(
             .map_or(Value::Null, |document| document.value);
         set(&mut document.value, &path, value);
         overrides.push(Override {
-            variable,
+            name: variable,
             path: path.join("."),
         });
     }

@@ -9,7 +9,7 @@ fn load(yaml: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>>
     let environment = environment
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Config::load(Some(&file), environment).map_err(|ConfigError(messages)| {
+    Config::load(Some(&file), environment, &[]).map_err(|ConfigError(messages)| {
         let prefix = format!("{}:", file.display());
         messages
             .into_iter()
@@ -92,7 +92,7 @@ fn an_open_management_port_is_refused() {
 
 #[test]
 fn a_file_that_is_named_must_be_there() {
-    let error = Config::load(Some(Path::new("/does/not/exist.yaml")), []).unwrap_err();
+    let error = Config::load(Some(Path::new("/does/not/exist.yaml")), [], &[]).unwrap_err();
     assert!(
         error.to_string().starts_with("/does/not/exist.yaml: "),
         "{error}"

@@ -19,27 +19,33 @@ pub struct Grounds<'a> {
     pub authenticated: Authenticated,
     /// What holds when there is neither.
     pub default_action: DefaultAction,
+    /// Whether there is no policy of any kind, for anybody.
+    pub nothing_loaded: bool,
 }
 
 /// Decides a request that nothing denied.
 pub fn conclude(grounds: Grounds<'_>) -> Decision {
-    let reason = match (grounds.rule, &grounds.rego) {
-        (Some(rule), _) => Reason::rule(rule),
-        // An outcome that does not allow must not get this far; if it does, it still denies.
-        (None, Some((outcome, entrypoint))) if !outcome.allowed => {
-            return Decision::denied_by_rego(outcome, entrypoint);
+    // An outcome that denies must not get this far; if it does, it still denies.
+    if let Some((outcome, entrypoint)) = &grounds.rego
+        && !outcome.allowed
+    {
+        return Decision::denied_by_rego(outcome, entrypoint);
+    }
+    let reason = match (grounds.rule, &grounds.rego, grounds.default_action) {
+        (Some(rule), _, _) => Reason::rule(rule),
+        (None, Some((_, entrypoint)), _) => Reason::rego(entrypoint, "allowed by Rego"),
+        (None, None, DefaultAction::Allow) => {
+            let why = "no policy applies and the default is allow";
+            Reason::new(ReasonKind::DefaultAction, why)
         }
-        (None, Some((_, entrypoint))) => Reason::rego(entrypoint, "allowed by Rego"),
-        (None, None) => match grounds.default_action {
-            DefaultAction::Allow => Reason::new(
-                ReasonKind::DefaultAction,
-                "no policy applies and the default is allow",
-            ),
-            DefaultAction::Deny => {
-                let why = "no policy applies and the default is deny";
-                return Decision::deny(403, Reason::new(ReasonKind::DefaultAction, why));
-            }
-        },
+        (None, None, DefaultAction::Deny) if grounds.nothing_loaded => {
+            let reason = Reason::new(ReasonKind::NoPolicy, "no policy is loaded");
+            return Decision::deny(403, reason);
+        }
+        (None, None, DefaultAction::Deny) => {
+            let why = "no policy applies and the default is deny";
+            return Decision::deny(403, Reason::new(ReasonKind::DefaultAction, why));
+        }
     };
     let outcome = grounds.rego.map(|(outcome, _)| outcome);
     if let Some(outcome) = &outcome
@@ -47,16 +53,10 @@ pub fn conclude(grounds: Grounds<'_>) -> Decision {
     {
         return Decision::fail(403, Reason::new(ReasonKind::RegoError, why));
     }
-    let holds_until = grounds
-        .authenticated
-        .token
-        .as_ref()
-        .and_then(crate::identity::VerifiedToken::accepted_until);
     let metadata = outcome
         .as_ref()
         .and_then(|outcome| outcome.dynamic_metadata.clone());
     let mut decision = Decision::new(Reply::Allow(merge(grounds.authenticated, outcome)), reason);
-    decision.holds_until = holds_until;
     decision.dynamic_metadata = metadata;
     decision
 }

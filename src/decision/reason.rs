@@ -83,6 +83,11 @@ impl Reason {
         }
     }
 
+    /// What decided: the native policy, or the Rego entrypoint.
+    pub fn decided_by(&self) -> Option<&String> {
+        self.policy.as_ref().or(self.entrypoint.as_ref())
+    }
+
     pub(super) fn weight(&self) -> usize {
         let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         self.message.len() + optional(&self.policy) + optional(&self.entrypoint)

@@ -115,6 +115,8 @@ impl Record {
         {
             http.body = String::new();
             http.raw_body = Bytes::new();
+            // Raw values are slices of the message they came in, body and all.
+            http.headers.detach();
         }
         let peers = [
             &mut self.attributes.source,
@@ -173,11 +175,7 @@ impl Record {
                 let target = mask.target(&http.path);
                 clip(target.split(['?', '#']).next().unwrap_or_default()).into_owned()
             }),
-            policy: reason
-                .policy
-                .as_ref()
-                .or(reason.entrypoint.as_ref())
-                .cloned(),
+            policy: reason.decided_by().cloned(),
             trace_id,
         }
     }

@@ -100,9 +100,11 @@ fn a_record_tells_who_asked_what_and_why() {
         )],
         typed: vec![],
     });
-    let mut workload = Workload::default();
-    workload.namespace = Some("shop".to_owned());
-    workload.labels = Some(pairs(&[("app", "cart")]));
+    let workload = Workload {
+        namespace: Some("shop".to_owned()),
+        labels: Some(pairs(&[("app", "cart")])),
+        ..Workload::default()
+    };
     record.workload = Arc::new(workload);
     let reason = Reason {
         policy: Some("shop/deny".to_owned()),
@@ -218,7 +220,7 @@ fn what_is_handed_over_is_stored_and_counted() {
     recorder.record(record(http("/late", &[])));
     assert!(!recorder.flush(Duration::from_secs(60)));
     let text = metrics.encode();
-    assert!(text.contains("reason=\"buffer_full\"} 1"), "{text}");
+    assert!(text.contains("reason=\"stopped\"} 1"), "{text}");
 
     // The file is found again.
     let log = DecisionLog::start(&path, settings, metrics).unwrap();

@@ -7,7 +7,6 @@ use doorward_proto::envoy::service::auth::v3::check_response::HttpResponse;
 use doorward_proto::envoy::service::auth::v3::{CheckResponse, DeniedHttpResponse, OkHttpResponse};
 use doorward_proto::envoy::r#type::v3::HttpStatus;
 use doorward_proto::google::rpc::Status as RpcStatus;
-use prost::Message as _;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
 use tonic::{Code, Status};
@@ -17,9 +16,9 @@ use crate::decision::{Denial, Mutations};
 use crate::pdp::Answer;
 
 /// The reply to a check: a message, or a gRPC error where the operator chose that.
-pub(super) fn encode(answer: &Answer) -> Result<bytes::Bytes, Status> {
+pub(super) fn reply(answer: &Answer) -> Result<CheckResponse, Status> {
     let decision = &answer.decision;
-    let response = match decision.reply() {
+    Ok(match decision.reply() {
         Ok(mutations) => CheckResponse {
             status: Some(RpcStatus {
                 code: Code::Ok as i32,
@@ -40,8 +39,23 @@ pub(super) fn encode(answer: &Answer) -> Result<bytes::Bytes, Status> {
             http_response: Some(denied_response(denial)),
             dynamic_metadata: Some(dynamic_metadata(answer)),
         },
+    })
+}
+
+/// The reply when making a reply failed: a denial without particulars.
+pub(super) fn failed() -> CheckResponse {
+    let denial = Denial {
+        status: 500,
+        ..Denial::default()
     };
-    Ok(response.encode_to_vec().into())
+    CheckResponse {
+        status: Some(RpcStatus {
+            code: Code::PermissionDenied as i32,
+            ..RpcStatus::default()
+        }),
+        http_response: Some(denied_response(&denial)),
+        dynamic_metadata: None,
+    }
 }
 
 /// Anything but OK denies.
@@ -151,11 +165,7 @@ fn dynamic_metadata(answer: &Answer) -> Struct {
         Kind::StringValue(decision.reason.kind.as_str().to_owned()),
     );
     set("cached", Kind::BoolValue(answer.cached));
-    let policy = decision
-        .reason
-        .policy
-        .as_ref()
-        .or(decision.reason.entrypoint.as_ref());
+    let policy = decision.reason.decided_by();
     let texts = [
         ("policy", policy),
         ("peer_principal", decision.peer_principal.as_ref()),

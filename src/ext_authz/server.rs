@@ -3,16 +3,19 @@
 
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::{Buf as _, BufMut as _, Bytes};
+use bytes::{Buf as _, Bytes};
+use doorward_proto::envoy::service::auth::v3::CheckResponse;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use tonic::Status;
 use tonic::body::Body;
@@ -73,7 +76,6 @@ impl Default for Config {
 type Boxed = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
 
 /// The door, ready to be served.
-#[derive(Clone)]
 pub struct Server {
     check: CheckService,
     health: Boxed,
@@ -118,10 +120,11 @@ impl Server {
             .keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT);
         let graceful = GracefulShutdown::new();
+        let server = Arc::new(self);
         listener
             .run(stop, |stream| {
-                let server = self.clone();
-                let service = service_fn(move |request| server.clone().route(request));
+                let server = Arc::clone(&server);
+                let service = service_fn(move |request| Arc::clone(&server).route(request));
                 let connection = http2.serve_connection(TokioIo::new(stream), service);
                 let connection = graceful.watch(connection);
                 tokio::spawn(async move {
@@ -140,16 +143,21 @@ impl Server {
     }
 
     /// Rule: paths match exactly; one without its leading slash is no method.
-    async fn route(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    async fn route(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Infallible> {
         let path = request.uri().path();
         if path == CHECK {
-            return Ok(self.check.unary(request).await);
+            return Ok(self.check.clone().unary(request).await);
         }
         if path.starts_with(HEALTH) {
-            return self.health.oneshot(request).await;
+            return self.health.clone().oneshot(request).await;
         }
-        match self.reflection {
-            Some(reflection) if path.starts_with(REFLECTION) => reflection.oneshot(request).await,
+        match &self.reflection {
+            Some(reflection) if path.starts_with(REFLECTION) => {
+                reflection.clone().oneshot(request).await
+            }
             _ => Ok(Status::unimplemented("unknown method").into_http()),
         }
     }
@@ -200,8 +208,16 @@ impl CheckService {
         grpc.unary(self, request).await
     }
 
-    /// From bytes to bytes. Whatever is wrong with a request denies it.
-    fn check(&self, message: Bytes) -> Result<Bytes, Status> {
+    /// From a message's bytes to the reply. Whatever is wrong with a request denies it, a panic of
+    /// our own included: a connection that breaks off is an error to a proxy.
+    fn check(&self, message: Bytes) -> Result<CheckResponse, Status> {
+        catch_unwind(AssertUnwindSafe(|| self.answer(message))).unwrap_or_else(|_| {
+            self.metrics.panics.inc();
+            Ok(response::failed())
+        })
+    }
+
+    fn answer(&self, message: Bytes) -> Result<CheckResponse, Status> {
         let started = Instant::now();
         let now_ns = unix_nanos();
         let answer = if message.len() > self.max_message_bytes {
@@ -217,13 +233,14 @@ impl CheckService {
                 }
             }
         };
+        let reply = response::reply(&answer);
         self.metrics.check_took(started.elapsed());
-        response::encode(&answer)
+        reply
     }
 }
 
 impl Service<tonic::Request<Bytes>> for CheckService {
-    type Response = tonic::Response<Bytes>;
+    type Response = tonic::Response<CheckResponse>;
     type Error = Status;
     type Future = Ready<Result<Self::Response, Status>>;
 
@@ -236,12 +253,12 @@ impl Service<tonic::Request<Bytes>> for CheckService {
     }
 }
 
-/// Passes message bytes through undecoded.
+/// Requests as bytes, to be decoded by us; replies as messages.
 #[derive(Debug, Clone, Copy)]
 struct RawCodec;
 
 impl Codec for RawCodec {
-    type Encode = Bytes;
+    type Encode = CheckResponse;
     type Decode = Bytes;
     type Encoder = Self;
     type Decoder = Self;
@@ -256,12 +273,13 @@ impl Codec for RawCodec {
 }
 
 impl Encoder for RawCodec {
-    type Item = Bytes;
+    type Item = CheckResponse;
     type Error = Status;
 
-    fn encode(&mut self, message: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put(message);
-        Ok(())
+    fn encode(&mut self, reply: CheckResponse, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        reply
+            .encode(buffer)
+            .map_err(|error| Status::internal(error.to_string()))
     }
 }
 

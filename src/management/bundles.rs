@@ -1,14 +1,14 @@
 //! `/v1/bundles`: bundles by name, pushed as `.tar.gz`.
 
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use serde::Serialize;
 
 use super::Api;
-use super::error::ApiError;
+use super::error::{ApiError, if_match};
 use super::json::Json;
-use super::resources::precondition;
 use crate::activation::BundleStatus;
 use crate::bundle::Bundle;
 
@@ -26,18 +26,16 @@ pub(super) async fn put(
     State(api): State<Api>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Pushed>, ApiError> {
     if !Bundle::is_name(&name) {
         return Err(ApiError::invalid(
             "a bundle's name consists of letters, digits, `-`, `_` and `.`",
         ));
     }
-    let precondition = precondition(&headers)?;
-    let (revision, snapshot) = api
-        .activation
-        .put_bundle(&name, body.into(), precondition)
-        .await?;
+    let if_match = if_match(&headers)?;
+    let put = api.activation.put_bundle(&name, body?.into(), if_match);
+    let (revision, snapshot) = put.await?;
     Ok(Json(Pushed {
         name,
         revision,
@@ -78,7 +76,7 @@ pub(super) async fn delete(
 ) -> Result<Json<Deleted>, ApiError> {
     let snapshot = api
         .activation
-        .delete_bundle(&name, precondition(&headers)?)
+        .delete_bundle(&name, if_match(&headers)?)
         .await?;
     Ok(Json(Deleted { snapshot }))
 }

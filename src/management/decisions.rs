@@ -5,7 +5,7 @@ use axum::extract::{Path, Query, State};
 use serde_json::Value;
 
 use super::Api;
-use super::error::ApiError;
+use super::error::{ApiError, internal};
 use super::json::Json;
 use crate::decision_log::{Filter, Page};
 
@@ -13,7 +13,7 @@ pub(super) async fn query(
     State(api): State<Api>,
     filter: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Json<Page>, ApiError> {
-    let Query(filter) = filter.map_err(|rejection| ApiError::invalid(rejection.body_text()))?;
+    let Query(filter) = filter?;
     Ok(Json(ask(api, filter).await?))
 }
 
@@ -38,5 +38,5 @@ pub(super) async fn get(
 
 async fn ask(api: Api, filter: Filter) -> Result<Page, ApiError> {
     let answer = tokio::task::spawn_blocking(move || api.log.query(&filter)).await;
-    Ok(answer.map_err(|error| ApiError::invalid(error.to_string()))??)
+    Ok(answer.map_err(|error| internal(error.to_string()))??)
 }

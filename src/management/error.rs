@@ -1,7 +1,9 @@
 //! Errors of the API in OPA's shape: `{"code", "message", "errors": [{"code", "message",
 //! "location": {"file", "row", "col"}}]}`. The one place where a failure becomes a status.
 
-use axum::http::StatusCode;
+use axum::extract::rejection::{BytesRejection, QueryRejection, StringRejection};
+use axum::http::header::IF_MATCH;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -85,7 +87,35 @@ impl From<QueryError> for ApiError {
     }
 }
 
-fn internal(message: String) -> ApiError {
+/// What the HTTP library refuses: a query or body that cannot be read.
+macro_rules! from_rejection {
+    ($($rejection:ty),*) => {$(
+        impl From<$rejection> for ApiError {
+            fn from(rejection: $rejection) -> Self {
+                Self::new(rejection.status(), "invalid_parameter", rejection.body_text())
+            }
+        }
+    )*};
+}
+
+from_rejection!(QueryRejection, BytesRejection, StringRejection);
+
+/// The revision a change is for, from `If-Match`: a number, quoted or not.
+pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+    let Some(value) = headers.get(IF_MATCH) else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default().trim_matches('"');
+    if text == "*" {
+        return Ok(None);
+    }
+    let revision = text.parse();
+    revision
+        .map(Some)
+        .map_err(|_| ApiError::invalid("`If-Match` is not a revision"))
+}
+
+pub(super) fn internal(message: String) -> ApiError {
     tracing::error!(message, "a management call failed");
     ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message)
 }

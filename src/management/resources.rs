@@ -1,17 +1,16 @@
 //! `/v1/resources`: native policies as YAML or JSON, many at once or one by one.
 
+use axum::extract::rejection::{QueryRejection, StringRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
-use axum::http::header::IF_MATCH;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Api;
-use super::error::ApiError;
+use super::error::{ApiError, if_match};
 use super::json::Json;
-use crate::activation::{ActivationError, ObjectChange, Precondition};
-use crate::policy::PolicyError;
-use crate::policy::resource::{Kind, Resource, ResourceId};
+use crate::activation::{ObjectChange, PutScope};
+use crate::policy::resource::{Kind, ResourceId};
 
 /// File name shown for errors in a body.
 const BODY: &str = "body";
@@ -36,77 +35,40 @@ struct AppliedResource {
     result: ObjectChange,
 }
 
-/// The revision a change is for, from `If-Match`: a number, quoted or not.
-pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, ApiError> {
-    let Some(value) = headers.get(IF_MATCH) else {
-        return Ok(Precondition::default());
-    };
-    let text = value.to_str().unwrap_or_default().trim_matches('"');
-    if text == "*" {
-        return Ok(Precondition::default());
-    }
-    let revision = text
-        .parse()
-        .map_err(|_| ApiError::invalid("`If-Match` is not a revision"))?;
-    Ok(Precondition {
-        if_match: Some(revision),
-    })
-}
-
-fn parse(body: &str) -> Result<Vec<Resource>, ApiError> {
-    Resource::parse_stream(body).map_err(|problems| {
-        let errors = problems
-            .into_iter()
-            .map(|problem| PolicyError::in_document(BODY, problem));
-        ActivationError::Invalid(errors.collect()).into()
-    })
-}
-
 pub(super) async fn put_all(
     State(api): State<Api>,
-    Query(options): Query<PutOptions>,
+    options: Result<Query<PutOptions>, QueryRejection>,
     headers: HeaderMap,
-    body: String,
+    body: Result<String, StringRejection>,
 ) -> Result<Json<Applied>, ApiError> {
-    let resources = parse(&body)?;
-    if resources.is_empty() && !options.prune {
-        return Err(ApiError::invalid("the body holds no object"));
-    }
-    apply(&api, resources, options.prune, &headers).await
+    let Query(options) = options?;
+    let scope = if options.prune {
+        PutScope::All
+    } else {
+        PutScope::Some
+    };
+    apply(&api, &body?, scope, &headers).await
 }
 
 pub(super) async fn put_one(
     State(api): State<Api>,
     Path(path): Path<(String, String, String)>,
     headers: HeaderMap,
-    body: String,
+    body: Result<String, StringRejection>,
 ) -> Result<Json<Applied>, ApiError> {
-    let id = resource_id(path)?;
-    let resources = parse(&body)?;
-    match resources.as_slice() {
-        [resource] if resource.id == id => apply(&api, resources, false, &headers).await,
-        [resource] => Err(ApiError::invalid(format!(
-            "the body holds {}, not {id}",
-            resource.id
-        ))),
-        many => Err(ApiError::invalid(format!(
-            "the body holds {} objects, not one",
-            many.len()
-        ))),
-    }
+    let scope = PutScope::One(resource_id(path)?);
+    apply(&api, &body?, scope, &headers).await
 }
 
 async fn apply(
     api: &Api,
-    resources: Vec<Resource>,
-    prune: bool,
+    body: &str,
+    scope: PutScope,
     headers: &HeaderMap,
 ) -> Result<Json<Applied>, ApiError> {
-    let precondition = precondition(headers)?;
-    let (results, snapshot) = api
-        .activation
-        .put_resources(resources, prune, precondition)
-        .await?;
+    let if_match = if_match(headers)?;
+    let put = api.activation.put_resources(BODY, body, scope, if_match);
+    let (results, snapshot) = put.await?;
     let resources = results
         .into_iter()
         .map(|(id, result)| AppliedResource { id, result });
@@ -126,8 +88,9 @@ pub(super) struct ListOptions {
 
 pub(super) async fn list(
     State(api): State<Api>,
-    Query(options): Query<ListOptions>,
-) -> Json<Value> {
+    options: Result<Query<ListOptions>, QueryRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let Query(options) = options?;
     let wanted = |id: &ResourceId| {
         options.kind.is_none_or(|kind| kind == id.kind)
             && options
@@ -143,7 +106,7 @@ pub(super) async fn list(
     let shown: Vec<_> = found
         .map(|(resource, owner)| json!({"owner": owner, "resource": resource.document.value}))
         .collect();
-    Json(json!({ "resources": shown }))
+    Ok(Json(json!({ "resources": shown })))
 }
 
 pub(super) async fn get(
@@ -167,7 +130,7 @@ pub(super) async fn delete(
     let id = resource_id(path)?;
     let snapshot = api
         .activation
-        .delete_resource(&id, precondition(&headers)?)
+        .delete_resource(&id, if_match(&headers)?)
         .await?;
     Ok(Json(json!({ "snapshot": snapshot })))
 }

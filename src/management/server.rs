@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::listen::Listener;
 
-/// Most connections at once; further ones wait.
+/// Most connections at once; further ones are closed.
 const MAX_CONNECTIONS: usize = 256;
 /// Longest a caller may take for a request's header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,12 +32,15 @@ pub async fn run(
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     listener
         .run(stop, |stream| {
+            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                tracing::warn!("a management connection was closed: there are {MAX_CONNECTIONS}");
+                return;
+            };
             let service = TowerToHyperService::new(router.clone());
             let connection = http1.serve_connection(TokioIo::new(stream), service);
             let connection = graceful.watch(connection);
-            let places = Arc::clone(&places);
             tokio::spawn(async move {
-                let _place = places.acquire_owned().await;
+                let _place = place;
                 if let Err(error) = connection.await {
                     tracing::debug!(%error, "a management connection ended early");
                 }

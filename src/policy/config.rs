@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::native::{MeshSettings, Workload, WorkloadConfig, WorkloadSources};
+use super::native::{KnownWorkload, MeshSettings, Workload, WorkloadConfig, WorkloadSources};
 use super::rego::{DEFAULT_ENTRYPOINT, RegoSettings};
 use super::{DefaultAction, OnError, PolicySettings, UnknownWorkload};
 use crate::units::Span;
@@ -97,14 +97,11 @@ impl MeshConfig {
     }
 }
 
-/// An entry of `workloads`: what is known of a service account's workload.
-pub type WorkloadEntry = WorkloadConfig;
-
 /// Puts the sections together. No evaluation outlasts the door's deadline.
 pub fn settings(
     mesh: &MeshConfig,
     rego: &RegoConfig,
-    workloads: &[WorkloadEntry],
+    workloads: &[KnownWorkload],
     deadline: Duration,
 ) -> PolicySettings {
     let default = mesh.default_workload.clone();

@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 
 pub use authorization::{CompiledRule, Facts, RuleAction};
 pub use request_authentication::{Authenticated, CompiledJwtRule, Refused, authenticate};
-pub use selector::{Workload, WorkloadConfig, WorkloadSources};
+pub use selector::{KnownWorkload, Workload, WorkloadConfig, WorkloadSources};
 
 use super::reads::Reads;
 use super::resource::{Resource, Spec};
@@ -40,8 +40,8 @@ pub struct MeshSettings {
 #[derive(Debug)]
 pub struct NativePolicies {
     root_namespace: String,
-    authorization: Vec<CompiledPolicyOf>,
-    authentication: Vec<CompiledAuthenticationOf>,
+    authorization: Vec<CompiledPolicy>,
+    authentication: Vec<CompiledAuthentication>,
     by_namespace: HashMap<String, Scope>,
     /// Whether any policy depends on which workload a request is for.
     needs_workload: bool,
@@ -49,9 +49,6 @@ pub struct NativePolicies {
     /// Policies of the root namespace without selector: those of every workload.
     mesh_wide: OnceLock<Arc<Attached>>,
 }
-
-type CompiledPolicyOf = (CompiledPolicy, Vec<Arc<CompiledRule>>);
-type CompiledAuthenticationOf = CompiledAuthentication;
 
 /// Positions of a namespace's policies.
 #[derive(Debug, Default)]
@@ -111,12 +108,10 @@ impl NativePolicies {
             .or_default();
         let selects_all = match &resource.spec {
             Spec::AuthorizationPolicy(spec) => {
-                let mut policy = compile::compile(resource, spec, &mesh.trust_domains)?;
-                let rules = std::mem::take(&mut policy.rules);
+                let policy = compile::compile(resource, spec, &mesh.trust_domains)?;
                 let selects_all = policy.selector.is_empty();
                 scope.authorization.push(self.authorization.len());
-                self.authorization
-                    .push((policy, rules.into_iter().map(Arc::new).collect()));
+                self.authorization.push(policy);
                 selects_all
             }
             Spec::RequestAuthentication(spec) => {
@@ -185,8 +180,8 @@ impl NativePolicies {
                 .authorization
                 .iter()
                 .filter_map(|at| self.authorization.get(*at));
-            for (policy, rules) in policies.filter(|(policy, _)| selected(&policy.selector)) {
-                attached.add(policy.action, rules);
+            for policy in policies.filter(|policy| selected(&policy.selector)) {
+                attached.add(policy.action, &policy.rules);
             }
             let authentication = scope
                 .authentication

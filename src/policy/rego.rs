@@ -67,9 +67,9 @@ pub struct RegoError {
     pub col: u64,
 }
 
-/// Why no answer came of a question.
+/// Why an evaluation came to no outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum AskError {
+pub enum RegoFailure {
     /// The request cannot be put into an input document; the plugin answers 400.
     #[error("request_parse_error: {0}")]
     Input(#[from] InputError),
@@ -109,9 +109,9 @@ impl RegoPolicies {
         })
     }
 
-    /// Asks the entrypoint about a request. `now_ns` is what policies see as the current time, in
+    /// Evaluates the entrypoint for a request. `now_ns` is what policies see as the current time, in
     /// nanoseconds since 1970.
-    pub fn ask(&self, attributes: &Attributes, now_ns: i64) -> Result<Outcome, AskError> {
+    pub fn evaluate(&self, attributes: &Attributes, now_ns: i64) -> Result<Outcome, RegoFailure> {
         let input = input::build(attributes)?;
         let value = self.engine.evaluate(input, now_ns)?;
         Ok(Outcome::parse(&value)?)

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -21,6 +22,8 @@ pub struct Resource {
     pub spec: Spec,
     /// The object as it was written, for storing and showing.
     pub document: Document,
+    /// Where it was written; `None` for an object out of the store.
+    pub file: Option<Arc<str>>,
 }
 
 /// What names an object.
@@ -278,7 +281,27 @@ impl Resource {
                 .unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()),
             name: envelope.metadata.name,
         };
-        Ok(Self { id, spec, document })
+        Ok(Self {
+            id,
+            spec,
+            document,
+            file: None,
+        })
+    }
+}
+
+impl Resource {
+    /// The same object, with the file that errors are to name.
+    pub fn in_file(self, file: &str) -> Self {
+        let file = Some(file.into());
+        Self { file, ..self }
+    }
+
+    /// What errors name: its file, or itself.
+    pub fn origin(&self) -> String {
+        self.file
+            .as_ref()
+            .map_or_else(|| self.id.to_string(), ToString::to_string)
     }
 }
 
@@ -303,9 +326,12 @@ fn read_spec<T: Default + serde::de::DeserializeOwned>(
 fn items(document: &Document) -> Vec<Document> {
     let is_list = document.value.get("kind").and_then(Value::as_str) == Some("List");
     match document.value.get("items") {
-        Some(Value::Array(list)) if is_list => (0..list.len())
-            .filter_map(|index| document.part(&format!("items[{index}]"), list.get(index)?))
-            .collect(),
+        Some(Value::Array(list)) if is_list => {
+            let items = list.iter().enumerate();
+            items
+                .map(|(index, item)| document.part(&format!("items[{index}]"), item))
+                .collect()
+        }
         _ => vec![document.clone()],
     }
 }

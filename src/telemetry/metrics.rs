@@ -81,12 +81,12 @@ impl Default for Metrics {
         );
         registry.register(
             "decision_cache",
-            "Decisions answered from memory (hit) or made (miss)",
+            "Decisions found in the cache (hit) or evaluated (miss)",
             metrics.cache.clone(),
         );
         registry.register_with_unit(
             "check_duration",
-            "Time from a decoded question to its answer",
+            "Time from a received CheckRequest to its reply, decoding included",
             Unit::Seconds,
             check_duration,
         );
@@ -97,7 +97,7 @@ impl Default for Metrics {
         );
         registry.register(
             "undecodable_requests",
-            "Questions that were no valid protobuf",
+            "Checks that were no valid CheckRequest",
             metrics.undecodable.clone(),
         );
         registry.register(

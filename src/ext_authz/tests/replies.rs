@@ -6,19 +6,18 @@ use doorward_proto::envoy::config::core::v3::HeaderValueOption;
 use doorward_proto::envoy::service::auth::v3::check_response::HttpResponse;
 use doorward_proto::envoy::service::auth::v3::{CheckResponse, OkHttpResponse};
 use proptest::prelude::*;
-use prost::Message as _;
 use prost_types::value::Kind;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::super::response::encode;
+use super::super::response;
 use crate::attributes::{HttpRequest, Pairs};
 use crate::decision::{Decision, Effect, Grounds, Reason, ReasonKind, conclude};
 use crate::identity::TokenError;
 use crate::pdp::Answer;
 use crate::policy::DefaultAction;
 use crate::policy::native::{Authenticated, Refused};
-use crate::policy::rego::{AskError, EvaluationError, Outcome};
+use crate::policy::rego::{EvaluationError, Outcome, RegoFailure};
 
 fn answer(decision: Decision) -> Answer {
     Answer {
@@ -30,7 +29,7 @@ fn answer(decision: Decision) -> Answer {
 }
 
 fn reply(decision: Decision) -> CheckResponse {
-    CheckResponse::decode(encode(&answer(decision)).unwrap()).unwrap()
+    response::reply(&answer(decision)).unwrap()
 }
 
 fn pairs(pairs: &[(&str, &str)]) -> Pairs {
@@ -151,8 +150,8 @@ fn denials() {
 
 #[test]
 fn a_failure_the_proxy_is_to_judge_is_a_grpc_error() {
-    let error = AskError::Evaluation(EvaluationError::Undefined);
-    let failed = encode(&answer(Decision::rego_failed(&error, "a/b", true))).unwrap_err();
+    let error = RegoFailure::Evaluation(EvaluationError::Undefined);
+    let failed = response::reply(&answer(Decision::rego_failed(&error, "a/b", true))).unwrap_err();
     assert_eq!(
         (failed.code(), failed.message()),
         (tonic::Code::Unknown, "undefined decision")
@@ -260,7 +259,7 @@ prop_compose! {
         };
         let default_action = if allow { DefaultAction::Allow } else { DefaultAction::Deny };
         let rego = rego.map(|outcome| (outcome, "a/b"));
-        conclude(Grounds { rule: None, rego, authenticated, default_action })
+        conclude(Grounds { rego, authenticated, default_action, ..Grounds::default() })
     }
 }
 

@@ -102,21 +102,19 @@ impl CompiledRule {
 
     /// Whether the rule matches a request or connection.
     pub fn matches(&self, facts: &Facts<'_>) -> bool {
-        if facts.attributes.http().is_some() {
-            return self.alternatives_match(&self.to, facts)
-                && self.alternatives_match(&self.from, facts)
-                && self.when.iter().all(|test| test.holds(facts));
-        }
         // Rule: on TCP an ALLOW rule with any HTTP-only test is left out whole. Of a DENY rule the
         // HTTP-only tests are left out, so that it matches more.
-        match self.action {
-            RuleAction::Allow if self.tests().any(|test| test.matcher.http_only()) => false,
-            _ => {
-                self.alternatives_match(&self.to, facts)
-                    && self.alternatives_match(&self.from, facts)
-                    && self.when.iter().all(|test| test.holds(facts))
-            }
+        let is_tcp = facts.attributes.http().is_none();
+        if is_tcp && self.action == RuleAction::Allow && self.has_http_tests() {
+            return false;
         }
+        self.alternatives_match(&self.to, facts)
+            && self.alternatives_match(&self.from, facts)
+            && self.when.iter().all(|test| test.holds(facts))
+    }
+
+    fn has_http_tests(&self) -> bool {
+        self.tests().any(|test| test.matcher.http_only())
     }
 
     /// Rule: none given matches all; else any alternative whose tests all hold.
@@ -212,7 +210,7 @@ impl Matcher {
             }
             Self::Path(values) => {
                 !http.path.is_empty() && {
-                    let path = bare_path(&http.path);
+                    let path = http.bare_path();
                     values.iter().any(|value| value.matches(path))
                 }
             }
@@ -271,11 +269,6 @@ fn any_name<T>(peer: PeerIdentity<'_>, values: &[T], matches: fn(&T, &str) -> bo
 /// Rule: a block of one address family never holds an address of the other.
 fn any_block(blocks: &[IpNet], ip: Option<IpAddr>) -> bool {
     ip.is_some_and(|ip| blocks.iter().any(|block| block.contains(&ip)))
-}
-
-/// Rule: the path ends at the first `?` or `#`.
-fn bare_path(target: &str) -> &str {
-    target.split(['?', '#']).next().unwrap_or_default()
 }
 
 fn metadata<'a>(

@@ -1,6 +1,8 @@
 //! From what users write to what is evaluated. An object with any value that cannot be compiled is
 //! refused whole, with the place of every such value: dropping a part of a rule would widen it.
 
+use std::sync::Arc;
+
 use super::authorization::{CompiledRule, Matcher, MetadataPattern, RuleAction, Test};
 use super::matcher::{
     NamespacePattern, PathPattern, Pattern, PrincipalPattern, RequestPrincipalPattern,
@@ -20,7 +22,7 @@ pub(super) type TrustDomains = [String];
 pub(super) struct CompiledPolicy {
     pub action: RuleAction,
     pub selector: Selector,
-    pub rules: Vec<CompiledRule>,
+    pub rules: Vec<Arc<CompiledRule>>,
 }
 
 /// Compiles one policy.
@@ -75,7 +77,9 @@ impl Compiler<'_> {
         CompiledPolicy {
             action: self.action,
             selector,
-            rules: rules.map(|(index, rule)| self.rule(index, rule)).collect(),
+            rules: rules
+                .map(|(index, rule)| Arc::new(self.rule(index, rule)))
+                .collect(),
         }
     }
 
@@ -104,7 +108,7 @@ impl Compiler<'_> {
             Action::Allow => RuleAction::Allow,
             Action::Deny => RuleAction::Deny,
             Action::Audit | Action::Custom => {
-                self.problem("spec.action", "only ALLOW and DENY are supported yet");
+                self.problem("spec.action", "only ALLOW and DENY are supported so far");
                 RuleAction::Deny
             }
         }

@@ -24,13 +24,23 @@ pub struct Workload {
     pub service_account: Option<String>,
 }
 
-/// A workload that the operator describes: `mesh.default_workload` and entries of `workloads`.
+/// The workload of requests that do not say otherwise: `mesh.default_workload`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkloadConfig {
     pub namespace: Option<String>,
     pub labels: Option<BTreeMap<String, String>>,
     pub service_account: Option<String>,
+}
+
+/// What is known of a service account's workload: an entry of `workloads`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownWorkload {
+    pub service_account: String,
+    /// Of the service account; without it, one of that name in any namespace.
+    pub namespace: Option<String>,
+    pub labels: Option<BTreeMap<String, String>>,
 }
 
 /// Sources besides the request itself.
@@ -59,9 +69,12 @@ impl Workload {
         }
         let account = told.service_account.as_ref();
         let known = sources.known.iter().find(|known| {
-            account.is_some()
-                && known.service_account.as_ref() == account
-                && (known.namespace.is_none() || known.namespace == told.namespace)
+            // A namespace on either side that is not told does not tell them apart.
+            let same_namespace = match (&known.namespace, &told.namespace) {
+                (Some(known), Some(told)) => known == told,
+                _ => true,
+            };
+            account.is_some() && known.service_account.as_ref() == account && same_namespace
         });
         Arc::new(told.or(known).or(Some(&sources.default)))
     }
@@ -98,6 +111,16 @@ impl Workload {
                 .service_account
                 .or_else(|| other.service_account.clone()),
         }
+    }
+}
+
+impl From<KnownWorkload> for Workload {
+    fn from(known: KnownWorkload) -> Self {
+        Self::from(WorkloadConfig {
+            namespace: known.namespace,
+            labels: known.labels,
+            service_account: Some(known.service_account),
+        })
     }
 }
 

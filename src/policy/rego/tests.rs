@@ -36,7 +36,7 @@ fn answering(expression: &str) -> RegoPolicies {
 
 fn ask(policies: &RegoPolicies, attributes: &Attributes) -> Result<Outcome, String> {
     policies
-        .ask(attributes, NOW_NS)
+        .evaluate(attributes, NOW_NS)
         .map_err(|error| error.to_string())
 }
 

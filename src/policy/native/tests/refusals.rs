@@ -252,11 +252,11 @@ fn authorization_policies() {
         ),
         (
             "spec:\n  action: CUSTOM\n  provider: {name: a}\n  rules: [{}]",
-            &["5: only ALLOW and DENY are supported yet"],
+            &["5: only ALLOW and DENY are supported so far"],
         ),
         (
             "spec:\n  rules: [{}]\n  action: AUDIT",
-            &["6: only ALLOW and DENY are supported yet"],
+            &["6: only ALLOW and DENY are supported so far"],
         ),
         (
             "spec: {action: allow}",

@@ -293,8 +293,8 @@ fn bodies() {
                     assert_eq!(actual, *expected, "{about}");
                 }
                 Err(()) => {
-                    let error = answering("true").ask(&attributes, NOW_NS).unwrap_err();
-                    assert!(matches!(error, AskError::Input(_)), "{about}: {error:?}");
+                    let error = answering("true").evaluate(&attributes, NOW_NS).unwrap_err();
+                    assert!(matches!(error, RegoFailure::Input(_)), "{about}: {error:?}");
                     assert!(
                         error.to_string().starts_with("request_parse_error: "),
                         "{error}"

@@ -252,9 +252,11 @@ fn questions_without_a_value() {
     let nothing = RegoPolicies::compile(&[], Data::default(), &settings()).unwrap();
     assert_eq!(ask(&nothing, &Attributes::default()), undefined);
     let conflict = compile("package envoy.authz\nallow := true if true\nallow := false if true");
-    let error = conflict.ask(&Attributes::default(), NOW_NS).unwrap_err();
+    let error = conflict
+        .evaluate(&Attributes::default(), NOW_NS)
+        .unwrap_err();
     assert!(
-        matches!(error, AskError::Evaluation(EvaluationError::Failed(_))),
+        matches!(error, RegoFailure::Evaluation(EvaluationError::Failed(_))),
         "{error:?}"
     );
     // A failed evaluation leaves nothing behind for the next one.

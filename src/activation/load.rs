@@ -1,0 +1,118 @@
+//! What a start finds: files that the configuration names, and what the store held. Goes through
+//! all of it, so that everything wrong is told at once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::state::{Owner, State};
+use super::{ActivationError, invalid_bundle};
+use crate::bundle::{Bundle, Limits, read_files};
+use crate::policy::PolicyError;
+use crate::policy::resource::Resource;
+use crate::store::{Stored, StoredBundle};
+use crate::yaml::Document;
+
+/// Policy that comes from files named in the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct FileSources {
+    pub paths: Vec<PathBuf>,
+    /// Name and path.
+    pub bundles: Vec<(String, PathBuf)>,
+    /// Rego files are in language version 0.
+    pub v0: bool,
+}
+
+/// Reads everything, or tells all that is wrong.
+pub(super) fn load(files: &FileSources, stored: Stored) -> Result<State, ActivationError> {
+    let mut loader = Loader {
+        state: State::at(stored.revision),
+        errors: Vec::new(),
+    };
+    loader.files(files);
+    loader.stored(stored);
+    if loader.errors.is_empty() {
+        Ok(loader.state)
+    } else {
+        Err(ActivationError::Invalid(loader.errors))
+    }
+}
+
+struct Loader {
+    state: State,
+    errors: Vec<PolicyError>,
+}
+
+impl Loader {
+    fn files(&mut self, files: &FileSources) {
+        let (loose, errors) = read_files(&files.paths, files.v0);
+        self.errors.extend(errors);
+        self.state.set_files(loose.modules, loose.data);
+        for (path, text) in loose.documents {
+            match Resource::parse_stream(&text) {
+                Ok(resources) => {
+                    let resources = resources.into_iter();
+                    resources
+                        .for_each(|resource| self.resource(resource.in_file(&path), Owner::File));
+                }
+                Err(problems) => {
+                    let errors = problems.into_iter();
+                    self.errors
+                        .extend(errors.map(|problem| PolicyError::in_document(&path, problem)));
+                }
+            }
+        }
+        for (name, path) in &files.bundles {
+            match Bundle::from_path(name, path) {
+                Ok(bundle) => self.state.put_bundle(Arc::new(bundle), Owner::File),
+                Err(error) => self.fail(invalid_bundle(error, name)),
+            }
+        }
+    }
+
+    fn stored(&mut self, stored: Stored) {
+        for document in stored.resources {
+            match Resource::parse(Document::from_value(document)) {
+                Ok(resource) => self.resource(resource, Owner::Api),
+                Err(problem) => self
+                    .errors
+                    .push(PolicyError::in_document("the store", problem)),
+            }
+        }
+        for StoredBundle { name, archive } in stored.bundles {
+            if self.state.require_api_bundle(&name).is_err() {
+                self.errors.push(in_both(&format!("bundle `{name}`")));
+                continue;
+            }
+            match Bundle::from_archive(&name, &archive, Limits::default()) {
+                Ok(bundle) => self.state.put_bundle(Arc::new(bundle), Owner::Api),
+                Err(error) => self.fail(invalid_bundle(error, &name)),
+            }
+        }
+    }
+
+    fn resource(&mut self, resource: Resource, owner: Owner) {
+        match self.state.add_resource(resource, owner) {
+            Ok(()) => {}
+            Err(ActivationError::Owned { what, .. }) => self.errors.push(in_both(&what)),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn fail(&mut self, error: ActivationError) {
+        match error {
+            ActivationError::Invalid(errors) => self.errors.extend(errors),
+            other => self
+                .errors
+                .push(PolicyError::new("load_error", other.to_string())),
+        }
+    }
+}
+
+/// A name in a file and in the store: one has to go.
+fn in_both(what: &str) -> PolicyError {
+    let message = format!(
+        "{what} is in a file and was also pushed over the API: \
+         start without the file and delete the pushed one, or leave the file out"
+    );
+    PolicyError::new("resource_conflict", message)
+}
