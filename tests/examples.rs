@@ -23,6 +23,37 @@ fn example_configurations_are_valid() {
     }
 }
 
+/// The documented defaults are the defaults.
+#[test]
+fn the_documented_configuration_is_the_default() {
+    let document = std::fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let (_, rest) = document.split_once("```yaml\n").unwrap();
+    let (yaml, _) = rest.split_once("```").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("documented.yaml");
+    std::fs::write(&file, yaml).unwrap();
+    let documented = doorward::config::Config::load(Some(&file), [], &[]).unwrap();
+    let default = serde_json::to_value(doorward::config::Config::default()).unwrap();
+    assert_eq!(serde_json::to_value(documented).unwrap(), default);
+    // And no setting is left out of it.
+    for (section, settings) in default.as_object().unwrap() {
+        assert!(
+            yaml.contains(&format!("{section}:")),
+            "{section} is not documented"
+        );
+        for name in settings
+            .as_object()
+            .into_iter()
+            .flat_map(serde_json::Map::keys)
+        {
+            assert!(
+                yaml.contains(&format!("  {name}:")),
+                "{section}.{name} is not documented"
+            );
+        }
+    }
+}
+
 #[test]
 fn example_policies_and_bundles_are_valid() {
     let validate = |arguments: &[&str]| {
