@@ -3,6 +3,7 @@
 
 mod builtins;
 mod engine;
+mod guard;
 mod input;
 mod module;
 mod outcome;
@@ -84,6 +85,7 @@ pub enum RegoFailure {
 impl RegoModule {
     /// The module's package and the line it is declared on; `None` if it cannot be parsed.
     pub fn package(&self) -> Option<(Vec<String>, u64)> {
+        guard::check_module(&self.path, &self.text).ok()?;
         let mut engine = regorus::Engine::new();
         engine.set_rego_v0(self.v0);
         engine
@@ -170,9 +172,7 @@ impl Data {
 
     /// Paths of all leaves and empty objects, `/`-separated: what roots must cover.
     pub fn paths(&self) -> Vec<String> {
-        let mut paths = Vec::new();
-        collect_paths(&self.0, "", &mut paths);
-        paths
+        data_paths(&self.0)
     }
 }
 
@@ -191,6 +191,12 @@ fn merge(into: &mut Value, from: Value, path: &str) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn data_paths(data: &Value) -> Vec<String> {
+    let mut paths = Vec::new();
+    collect_paths(data, "", &mut paths);
+    paths
 }
 
 fn collect_paths(value: &Value, path: &str, paths: &mut Vec<String>) {

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::builtins::{self, Clock};
 use super::module::{self, Analysis};
-use super::{RegoError, RegoModule, RegoSettings};
+use super::{RegoError, RegoModule, RegoSettings, data_paths, guard};
 use crate::policy::reads::Reads;
 
 /// Work units between two looks at the clock.
@@ -70,10 +70,16 @@ impl Engine {
         // Rule: a built-in that fails is undefined, as in OPA's default.
         engine.set_strict_builtin_errors(false);
         engine.set_gather_prints(true);
-        builtins::register(&mut engine).map_err(|error| vec![internal(&error)])?;
+        let registered =
+            builtins::register(&mut engine).and_then(|()| guard::register(&mut engine));
+        registered.map_err(|error| vec![internal(&error)])?;
 
         let mut errors = Vec::new();
         for module in modules {
+            if let Err(error) = guard::check_module(&module.path, &module.text) {
+                errors.push(error);
+                continue;
+            }
             engine.set_rego_v0(module.v0);
             if let Err(error) = engine.add_policy(module.path.clone(), module.text.clone()) {
                 errors.push(RegoError::from_engine(
@@ -87,6 +93,7 @@ impl Engine {
             return Err(errors);
         }
         let analysis = Analysis::of(engine.get_modules())?;
+        analysis.check_data(&data_paths(&data))?;
         engine
             .add_data(data)
             .map_err(|error| vec![internal(&error)])?;

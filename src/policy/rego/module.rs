@@ -1,7 +1,7 @@
 //! What can be told of modules by looking at their syntax trees: which rules there are, that every
 //! function called exists, and whether anything called depends on more than its arguments.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use regorus::unstable::{Expr, Literal, Module, Query, Ref, Rule, RuleAssign, RuleHead, Span};
 
@@ -13,10 +13,42 @@ use super::builtins::{Purity, purity};
 pub(super) struct Analysis {
     /// `data.PACKAGE.RULE` of every rule.
     pub(super) rules: HashSet<String>,
+    /// Rules by path, `/`-separated, with the place of one of them.
+    places: BTreeMap<String, Place>,
+    /// Which functions and rules call which functions.
+    calls: BTreeMap<String, BTreeSet<String>>,
     /// Constant beginnings of all references into `input`, after `input` itself.
     pub(super) input: BTreeSet<Vec<String>>,
     /// The first built-in found that makes values change on their own.
     pub(super) volatile: Option<String>,
+}
+
+/// Where something stands.
+#[derive(Debug, Clone)]
+struct Place {
+    file: String,
+    row: u64,
+    col: u64,
+}
+
+impl Place {
+    fn of(span: &Span) -> Self {
+        Self {
+            file: span.source.file().clone(),
+            row: u64::from(span.line),
+            col: u64::from(span.col),
+        }
+    }
+
+    fn error(&self, code: &'static str, message: String) -> RegoError {
+        RegoError {
+            code,
+            message,
+            file: self.file.clone(),
+            row: self.row,
+            col: self.col,
+        }
+    }
 }
 
 impl Analysis {
@@ -26,9 +58,10 @@ impl Analysis {
             let package = path_of(&module.package.refr).unwrap_or_default();
             for rule in &module.policy {
                 if let Some(name) = path_of(rule_reference(rule)) {
-                    analysis
-                        .rules
-                        .insert(reference(package.iter().chain(&name)));
+                    let path: Vec<_> = package.iter().chain(&name).cloned().collect();
+                    let place = Place::of(rule.span());
+                    analysis.rules.insert(reference(path.iter()));
+                    analysis.places.entry(path.join("/")).or_insert(place);
                 }
             }
         }
@@ -36,12 +69,70 @@ impl Analysis {
         for module in modules {
             Walk::new(module, &mut analysis, &mut errors).module(module);
         }
+        errors.extend(analysis.recursion());
         if errors.is_empty() {
             Ok(analysis)
         } else {
             Err(errors)
         }
     }
+
+    /// Rule: a rule and base data cannot stand in the same place, nor one inside the other. Data
+    /// would silently win over the rule.
+    pub(super) fn check_data(&self, data: &[String]) -> Result<(), Vec<RegoError>> {
+        let leaves: HashSet<&str> = data.iter().map(String::as_str).collect();
+        let data_in_rule = data.iter().filter_map(|path| {
+            let rule = beginnings(path).find(|beginning| self.places.contains_key(*beginning))?;
+            Some((rule, path.as_str()))
+        });
+        let rule_in_data = self.places.keys().filter_map(|rule| {
+            let path = beginnings(rule).find(|beginning| leaves.contains(beginning))?;
+            Some((rule.as_str(), path))
+        });
+        let conflicts: BTreeMap<&str, &str> = data_in_rule.chain(rule_in_data).collect();
+        let errors: Vec<_> = conflicts
+            .into_iter()
+            .filter_map(|(rule, path)| {
+                let message = format!("conflicting rule for data path {path} found");
+                Some(self.places.get(rule)?.error("rego_compile_error", message))
+            })
+            .collect();
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// Rule: a function must not call itself, not even by way of others.
+    fn recursion(&self) -> Option<RegoError> {
+        let (name, _) = self.calls.iter().find(|(name, called)| {
+            let mut seen = BTreeSet::new();
+            let mut next: Vec<_> = called.iter().collect();
+            while let Some(function) = next.pop() {
+                if function == *name {
+                    return true;
+                }
+                if seen.insert(function) {
+                    next.extend(self.calls.get(function).into_iter().flatten());
+                }
+            }
+            false
+        })?;
+        let path = name.strip_prefix("data.").unwrap_or(name).replace('.', "/");
+        let place = self.places.get(&path).cloned().unwrap_or(Place {
+            file: String::new(),
+            row: 0,
+            col: 0,
+        });
+        Some(place.error("rego_recursion_error", format!("rule {name} is recursive")))
+    }
+}
+
+/// A path and all it lies in: `a`, `a/b`, `a/b/c`.
+fn beginnings(path: &str) -> impl Iterator<Item = &str> {
+    let ends = path.match_indices('/').map(|(at, _)| at);
+    ends.chain([path.len()]).filter_map(|end| path.get(..end))
 }
 
 /// Package path of a module, and its line.
@@ -141,6 +232,8 @@ struct Walk<'a> {
     package: Vec<String>,
     /// Alias to full path.
     imports: HashMap<String, Vec<String>>,
+    /// The rule that is being looked at.
+    current: String,
     analysis: &'a mut Analysis,
     errors: &'a mut Vec<RegoError>,
 }
@@ -158,6 +251,7 @@ impl<'a> Walk<'a> {
         Self {
             package: path_of(&module.package.refr).unwrap_or_default(),
             imports: imports.collect(),
+            current: String::new(),
             analysis,
             errors,
         }
@@ -165,6 +259,8 @@ impl<'a> Walk<'a> {
 
     fn module(&mut self, module: &Module) {
         for rule in &module.policy {
+            let name = path_of(rule_reference(rule)).unwrap_or_default();
+            self.current = reference(self.package.iter().chain(&name));
             match rule.as_ref() {
                 Rule::Default { args, value, .. } => {
                     self.all(args);
@@ -330,20 +426,21 @@ impl<'a> Walk<'a> {
             return self.unknown(begin_of(function), function.span().text());
         };
         let name = path.join(".");
-        if self.is_rule(&path) {
+        // Also where a rule of that name stands: which of the two is called is not for us to say.
+        self.note_volatile(&name);
+        if let Some(rule) = self.rule_called(&path) {
+            let caller = self.current.clone();
+            self.analysis.calls.entry(caller).or_default().insert(rule);
             return;
         }
-        match purity(&name) {
-            Some(_) => self.note_volatile(&name),
-            None => self.unknown(begin_of(function), &name),
+        if purity(&name).is_none() {
+            self.unknown(begin_of(function), &name);
         }
     }
 
-    /// Whether a path names a rule: in this package, by an import, or in full.
-    fn is_rule(&self, path: &[String]) -> bool {
-        let Some((first, rest)) = path.split_first() else {
-            return false;
-        };
+    /// The rule a path names: in this package, by an import, or in full.
+    fn rule_called(&self, path: &[String]) -> Option<String> {
+        let (first, rest) = path.split_first()?;
         let full = match self.imports.get(first) {
             Some(import) if import.first().is_some_and(|root| root == "data") => {
                 reference(import.iter().skip(1).chain(rest))
@@ -351,7 +448,7 @@ impl<'a> Walk<'a> {
             _ if first == "data" => reference(rest.iter()),
             _ => reference(self.package.iter().chain(path)),
         };
-        self.analysis.rules.contains(&full)
+        self.analysis.rules.contains(&full).then_some(full)
     }
 
     fn note_volatile(&mut self, name: &str) {

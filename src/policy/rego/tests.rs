@@ -4,6 +4,7 @@ use super::*;
 use crate::attributes::{Headers, HttpRequest, Request};
 
 mod documents;
+mod limits;
 mod modules;
 mod reads;
 mod results;

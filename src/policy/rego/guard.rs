@@ -1,0 +1,316 @@
+//! Limits on what the interpreter cannot bound itself. Modules: nesting and length of expressions,
+//! since its parser recurses. Built-ins: arguments for which its own take more time or memory than
+//! any policy needs; those calls fail, and with them the evaluation.
+
+use anyhow::{Result, bail};
+use regorus::Value;
+use regorus::unstable::{BUILTINS, Expr, Ref, Source, Span};
+
+use super::RegoError;
+
+/// Deepest nesting of brackets of any kind.
+const MAX_DEPTH: usize = 64;
+/// Deepest nesting of `[` alone: the parser's time doubles with each.
+const MAX_ARRAY_DEPTH: usize = 10;
+/// Most operators and reference parts of one expression.
+const MAX_CHAIN: usize = 1_000;
+/// Largest text a built-in makes, in bytes.
+const MAX_TEXT: usize = 16 << 20;
+/// Largest width or precision in a format.
+const MAX_WIDTH: usize = 1_000;
+/// Longest number with a unit.
+const MAX_NUMBER: usize = 64;
+/// Most digits of an exponent.
+const MAX_EXPONENT_DIGITS: usize = 3;
+/// Longest glob pattern, and its deepest nesting.
+const MAX_GLOB: usize = 4_096;
+const MAX_GLOB_DEPTH: usize = 8;
+/// Longest YAML text, and its deepest nesting.
+const MAX_YAML: usize = 1 << 20;
+const MAX_YAML_DEPTH: usize = 64;
+
+/// Refuses a module that would exhaust the parser's stack or time.
+pub(super) fn check_module(path: &str, text: &str) -> Result<(), RegoError> {
+    let error = |row: usize, message: String| RegoError {
+        code: "rego_parse_error",
+        message,
+        file: path.to_owned(),
+        row: row as u64,
+        col: 1,
+    };
+    let mut scan = Scan::default();
+    for (index, line) in text.lines().enumerate() {
+        scan.line(line)
+            .map_err(|message| error(index + 1, message))?;
+    }
+    Ok(())
+}
+
+/// What is open at a place of a module.
+#[derive(Default)]
+struct Scan {
+    open: Vec<u8>,
+    arrays: usize,
+    chain: usize,
+    in_raw_string: bool,
+    ends_open: bool,
+}
+
+impl Scan {
+    fn line(&mut self, line: &str) -> Result<(), String> {
+        let trimmed = line.trim_start();
+        let continues = self.ends_open || trimmed.starts_with(is_operator);
+        if !continues && !self.in_raw_string {
+            self.chain = 0;
+        }
+        let mut bytes = line.bytes();
+        let mut last = None;
+        while let Some(byte) = bytes.next() {
+            if self.in_raw_string {
+                self.in_raw_string = byte != b'`';
+                continue;
+            }
+            match byte {
+                b'#' => break,
+                b'`' => self.in_raw_string = true,
+                b'"' => skip_string(&mut bytes),
+                b'(' | b'[' | b'{' => self.enter(byte)?,
+                b')' | b']' | b'}' => self.leave(),
+                b';' | b',' => self.chain = 0,
+                _ if is_operator(char::from(byte)) => self.link()?,
+                _ => {}
+            }
+            if !byte.is_ascii_whitespace() {
+                last = Some(byte);
+            }
+        }
+        self.ends_open = last.is_some_and(|byte| is_operator(char::from(byte)));
+        Ok(())
+    }
+
+    fn enter(&mut self, bracket: u8) -> Result<(), String> {
+        self.open.push(bracket);
+        if bracket == b'[' {
+            self.arrays += 1;
+            self.link()?;
+        }
+        if self.open.len() > MAX_DEPTH || self.arrays > MAX_ARRAY_DEPTH {
+            return Err("brackets are nested too deep".to_owned());
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self) {
+        if self.open.pop() == Some(b'[') {
+            self.arrays = self.arrays.saturating_sub(1);
+        }
+    }
+
+    fn link(&mut self) -> Result<(), String> {
+        self.chain += 1;
+        if self.chain > MAX_CHAIN {
+            return Err(format!("an expression has more than {MAX_CHAIN} operators"));
+        }
+        Ok(())
+    }
+}
+
+fn is_operator(character: char) -> bool {
+    "+-*/%|&.=<>!:".contains(character)
+}
+
+fn skip_string(bytes: &mut std::str::Bytes<'_>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => drop(bytes.next()),
+            b'"' => return,
+            _ => {}
+        }
+    }
+}
+
+/// A built-in of the interpreter, behind a check of its arguments.
+struct Guarded {
+    name: &'static str,
+    check: fn(&[Value]) -> Result<()>,
+}
+
+const GUARDED: &[Guarded] = &[
+    Guarded {
+        name: "units.parse",
+        check: number_with_unit,
+    },
+    Guarded {
+        name: "units.parse_bytes",
+        check: number_with_unit,
+    },
+    Guarded {
+        name: "sprintf",
+        check: format_widths,
+    },
+    Guarded {
+        name: "replace",
+        check: replacement,
+    },
+    Guarded {
+        name: "regex.replace",
+        check: replacement_by_pattern,
+    },
+    Guarded {
+        name: "strings.replace_n",
+        check: replacements,
+    },
+    Guarded {
+        name: "glob.match",
+        check: glob,
+    },
+    Guarded {
+        name: "yaml.unmarshal",
+        check: yaml,
+    },
+    Guarded {
+        name: "yaml.is_valid",
+        check: yaml,
+    },
+];
+
+/// Puts the checks in front of the interpreter's built-ins.
+pub(super) fn register(engine: &mut regorus::Engine) -> Result<()> {
+    let source = Source::from_contents("built-in".to_owned(), "x".to_owned())?;
+    let span = Span {
+        source,
+        line: 1,
+        col: 1,
+        start: 0,
+        end: 1,
+    };
+    for Guarded { name, check } in GUARDED {
+        let Some((function, arity)) = BUILTINS.get(name) else {
+            continue;
+        };
+        let (function, arity, check, span) = (*function, *arity, *check, span.clone());
+        // Built-ins want the expressions of their arguments, for messages only.
+        let argument = Ref::new(Expr::Null {
+            span: span.clone(),
+            value: Value::Null,
+            eidx: 0,
+        });
+        let arguments = vec![argument; usize::from(arity)];
+        let call = move |values: Vec<Value>| {
+            check(&values)?;
+            function(&span, &arguments, &values, false)
+        };
+        engine.add_extension((*name).to_owned(), arity, Box::new(call))?;
+    }
+    Ok(())
+}
+
+fn text(values: &[Value], index: usize) -> &str {
+    let value = values.get(index).and_then(|value| value.as_string().ok());
+    value.map_or("", AsRef::as_ref)
+}
+
+fn number_with_unit(values: &[Value]) -> Result<()> {
+    let number = text(values, 0);
+    let exponent = number.rsplit(['e', 'E']).next().unwrap_or_default();
+    let digits = exponent.bytes().filter(u8::is_ascii_digit).count();
+    let has_exponent = exponent.len() < number.len();
+    if number.len() > MAX_NUMBER || (has_exponent && digits > MAX_EXPONENT_DIGITS) {
+        bail!("a number of this size is refused");
+    }
+    Ok(())
+}
+
+fn format_widths(values: &[Value]) -> Result<()> {
+    let too_wide = |number: &str| {
+        number
+            .parse::<usize>()
+            .map_or(!number.is_empty(), |width| width > MAX_WIDTH)
+    };
+    let mut directives = text(values, 0).split('%').skip(1);
+    let wide = directives.any(|rest| {
+        let flags = rest.trim_start_matches(['+', '-', '#', ' ', '0']);
+        let end = flags.find(|character: char| !character.is_ascii_digit() && character != '.');
+        flags
+            .get(..end.unwrap_or(flags.len()))
+            .unwrap_or_default()
+            .split('.')
+            .any(too_wide)
+    });
+    if wide {
+        bail!("a width over {MAX_WIDTH} is refused");
+    }
+    Ok(())
+}
+
+/// Refuses a replacement whose result could be too long. An empty text is found everywhere.
+fn check_growth(length: usize, old: usize, new: usize) -> Result<()> {
+    let places = length / old.max(1) + 1;
+    if places.saturating_mul(new).saturating_add(length) > MAX_TEXT {
+        bail!("a replacement that may make more than {MAX_TEXT} bytes is refused");
+    }
+    Ok(())
+}
+
+fn replacement(values: &[Value]) -> Result<()> {
+    check_growth(
+        text(values, 0).len(),
+        text(values, 1).len(),
+        text(values, 2).len(),
+    )
+}
+
+fn replacement_by_pattern(values: &[Value]) -> Result<()> {
+    check_growth(text(values, 0).len(), 0, text(values, 2).len())
+}
+
+fn replacements(values: &[Value]) -> Result<()> {
+    let mut length = text(values, 1).len();
+    let patterns = values
+        .first()
+        .and_then(|patterns| patterns.as_object().ok());
+    for (old, new) in patterns.iter().flat_map(|patterns| patterns.iter()) {
+        let size = |value: &Value| value.as_string().map_or(0, |text| text.len());
+        check_growth(length, size(old), size(new))?;
+        length = length.saturating_add((length / size(old).max(1) + 1).saturating_mul(size(new)));
+    }
+    Ok(())
+}
+
+fn nesting(text: &str, open: &[u8], close: &[u8]) -> usize {
+    let mut depth = 0usize;
+    let mut deepest = 0;
+    for byte in text.bytes() {
+        if open.contains(&byte) {
+            depth += 1;
+            deepest = deepest.max(depth);
+        } else if close.contains(&byte) {
+            depth = depth.saturating_sub(1);
+        }
+    }
+    deepest
+}
+
+fn glob(values: &[Value]) -> Result<()> {
+    let pattern = text(values, 0);
+    if pattern.len() > MAX_GLOB || nesting(pattern, b"{[", b"}]") > MAX_GLOB_DEPTH {
+        bail!("a glob pattern of this size is refused");
+    }
+    Ok(())
+}
+
+fn yaml(values: &[Value]) -> Result<()> {
+    let document = text(values, 0);
+    // Indentation nests as well: a level takes a column and a line at least.
+    let indented = document
+        .lines()
+        .map(|line| line.len() - line.trim_start().len())
+        .max();
+    let deep = nesting(document, b"{[", b"}]") > MAX_YAML_DEPTH
+        || indented.unwrap_or(0) > 2 * MAX_YAML_DEPTH
+        || document.contains("- - - - - - - - - - - - - - - -");
+    if document.len() > MAX_YAML || deep {
+        bail!("a YAML text of this size or nesting is refused");
+    }
+    Ok(())
+}

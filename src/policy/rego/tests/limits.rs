@@ -1,0 +1,153 @@
+//! What would exhaust time, memory or the stack is refused, when it is loaded or when it is called.
+
+use super::*;
+
+fn refused(text: &str) -> Vec<RegoError> {
+    let modules = [module("p.rego", text)];
+    let compiled = RegoPolicies::compile(&modules, Data::default(), &settings());
+    compiled
+        .err()
+        .unwrap_or_else(|| panic!("{} bytes were accepted", text.len()))
+}
+
+#[test]
+fn modules_that_nest_or_chain_without_end_are_refused() {
+    let rows = [
+        format!("x := {}1", "1+".repeat(20_000)),
+        format!("x if {}1", "-".repeat(20_000)),
+        format!("x if input{}", ".a".repeat(5_000)),
+        format!("x if input{}", "[0]".repeat(5_000)),
+        format!("x if {}1{}", "[".repeat(20), "]".repeat(20)),
+        format!("x := {}{}", "{1 | ".repeat(3_000), "}".repeat(3_000)),
+        format!("x := {}1{}", "(".repeat(3_000), ")".repeat(3_000)),
+        format!("x := {}1", "1 +\n".repeat(20_000)),
+    ];
+    for body in rows {
+        let errors = refused(&format!("package p\n\n{body}\n"));
+        assert_eq!(
+            (errors[0].code, errors[0].file.as_str()),
+            ("rego_parse_error", "p.rego")
+        );
+        assert!(errors[0].row >= 3, "{errors:?}");
+    }
+}
+
+#[test]
+fn long_modules_of_plain_rules_are_fine() {
+    let rules = (0..3_000).map(|index| {
+        format!("allow if {{\n\tinput.a.b == {index} # [[[[[[[[[[[[[[[[\n\tinput.c[_] != \"(((((({{{{{{[[[[[[[[[[[[[[\"\n}}\n")
+    });
+    compile(&format!("package p\n\n{}", rules.collect::<String>()));
+    let raw = "`[[[[[[[[[[[[[[[[[[[[\n[[[[[[[[[[`";
+    compile(&format!("package p\n\nx := {raw}\ny := [[[[[[1]]]]]]\n"));
+}
+
+#[test]
+fn functions_that_call_themselves_are_refused() {
+    let rows = [
+        "f(x) := y if y := f(x + 1)\nallow if f(1)",
+        "f(x) := g(x)\ng(x) := f(x)\nallow if f(1)",
+        "f(x) := data.p.g(x)\ng(x) := h(x)\nh(x) := f(x)",
+    ];
+    for body in rows {
+        let errors = refused(&format!("package p\n\n{body}\n"));
+        assert_eq!(
+            (errors[0].code, errors[0].row > 0),
+            ("rego_recursion_error", true),
+            "{body}"
+        );
+    }
+    // A function may call others as often as it likes.
+    compile("package p\n\nf(x) := g(g(x))\ng(x) := x\nallow if f(g(f(1))) == 1\n");
+}
+
+#[test]
+fn data_in_the_place_of_a_rule_is_refused() {
+    let compile = |rego: &str, data: Json| {
+        let modules = [module("p.rego", &format!("package a.b\n\n{rego}\n"))];
+        RegoPolicies::compile(&modules, Data::from_json(data), &settings())
+    };
+    let rows = [
+        ("allow := false", json!({"a": {"b": {"allow": true}}})),
+        ("allow := false", json!({"a": {"b": {"allow": {}}}})),
+        ("allow := false", json!({"a": {"b": {"allow": {"x": 1}}}})),
+        ("allow := false", json!({"a": {"b": 1}})),
+        (
+            "default allow := false",
+            json!({"a": {"b": {"allow": true}}}),
+        ),
+        (
+            "users contains 1 if true",
+            json!({"a": {"b": {"users": [1]}}}),
+        ),
+        ("f(x) := x", json!({"a": {"b": {"f": 1}}})),
+    ];
+    for (rego, data) in rows {
+        let errors = compile(rego, data.clone()).expect_err(rego);
+        assert!(
+            errors[0]
+                .message
+                .starts_with("conflicting rule for data path a/b"),
+            "{errors:?}"
+        );
+    }
+    let beside = json!({"a": {"b": {"other": 1, "allowed": {}}, "c": 1}, "ab": 1});
+    assert!(compile("allow := false", beside).is_ok());
+}
+
+#[test]
+fn arguments_that_would_never_end_fail_the_evaluation() {
+    let rows = [
+        "units.parse_bytes(\"1e1000000000\")",
+        "units.parse(\"1e1000000000\")",
+        "units.parse(concat(\"\", [x | some i in numbers.range(1, 100); x := \"1\"]))",
+        "sprintf(\"%2000000000d\", [1])",
+        "sprintf(\"%.2000000000f\", [1])",
+        "sprintf(\"%99999999999999999999d\", [1])",
+        "replace(concat(\"\", [x | some i in numbers.range(1, 9000); x := \"y\"]), \"\", concat(\"\", [x | some i in numbers.range(1, 9000); x := \"y\"]))",
+        "strings.replace_n({\"\": concat(\"\", [x | some i in numbers.range(1, 9000); x := \"y\"])}, concat(\"\", [x | some i in numbers.range(1, 9000); x := \"y\"]))",
+        "yaml.unmarshal(concat(\"\", [x | some i in numbers.range(1, 1000); x := \"[\"]))",
+        "glob.match(concat(\"\", [x | some i in numbers.range(1, 1000); x := \"{a,\"]), [], \"a\")",
+    ];
+    for expression in rows {
+        let policies = compile(&format!("package envoy.authz\n\nallow := {expression}\n"));
+        let error = ask(&policies, &Attributes::default()).unwrap_err();
+        assert!(error.contains("refused"), "{expression}: {error}");
+    }
+}
+
+#[test]
+fn guarded_built_ins_still_answer() {
+    let rows = [
+        ("units.parse_bytes(\"10KiB\")", json!(10_240)),
+        ("units.parse(\"1.5M\")", json!(1_500_000)),
+        (
+            "sprintf(\"%5d|%s|%.2f|%%\", [1, \"a\", 1.5])",
+            json!("    1|a|1.50|%"),
+        ),
+        ("replace(\"a.b.c\", \".\", \"-\")", json!("a-b-c")),
+        ("regex.replace(\"a1b2\", `[0-9]`, \"#\")", json!("a#b#")),
+        (
+            "strings.replace_n({\"<\": \"(\", \">\": \")\"}, \"<a>\")",
+            json!("(a)"),
+        ),
+        ("yaml.unmarshal(\"a: [1, 2]\")", json!({"a": [1, 2]})),
+        (
+            "glob.match(\"*.example.{com,org}\", [], \"api.example.org\")",
+            json!(true),
+        ),
+    ];
+    for (expression, expected) in rows {
+        assert_eq!(value(expression), expected, "{expression}");
+    }
+    // Of the wrong type they are undefined, as any built-in.
+    assert_eq!(value("[1 | replace(1, 2, 3)]"), json!([]));
+}
+
+#[test]
+fn a_rule_named_like_the_clock_does_not_hide_it() {
+    let policies = compile(
+        "package envoy.authz\n\ntime.now_ns := 5\nallow if { t := time.now_ns(); t > 0 }\n",
+    );
+    assert!(policies.reads().volatile.is_some());
+}
