@@ -191,12 +191,13 @@ impl Activation {
     pub async fn put_resources(
         self: &Arc<Self>,
         file: &str,
-        text: &str,
+        text: String,
         scope: PutScope,
         if_match: Option<u64>,
     ) -> Result<(Vec<(ResourceId, ObjectChange)>, u64), ActivationError> {
         self.counted(async {
-            let resources = parse_resources(file, text)?;
+            let (file, text) = (file.to_owned(), text);
+            let resources = blocking(move || parse_resources(&file, &text)).await?;
             scope.check(&resources)?;
             let state = self.writable(if_match).await?;
             let mut candidate = state.clone();
@@ -346,7 +347,8 @@ fn parse_resources(file: &str, text: &str) -> Result<Vec<Resource>, ActivationEr
 impl PutScope {
     fn check(&self, resources: &[Resource]) -> Result<(), ActivationError> {
         let message = match (self, resources) {
-            (Self::Some, []) => "the body holds no object".to_owned(),
+            // An empty body is more likely a mistake than the wish to have no policy.
+            (Self::Some | Self::All, []) => "the body holds no object".to_owned(),
             (Self::One(id), [resource]) if resource.id != *id => {
                 format!("the body holds {}, not {id}", resource.id)
             }

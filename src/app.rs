@@ -32,6 +32,7 @@ pub struct App {
     pub revision: u64,
     ready: Readiness,
     health: ext_authz::Health,
+    health_follower: JoinHandle<()>,
     shutdown: ShutdownConfig,
     stop: watch::Sender<bool>,
     check_server: JoinHandle<()>,
@@ -94,6 +95,7 @@ impl App {
             management,
             revision,
             ready,
+            health_follower: tokio::spawn(follow_policy(health.clone(), activation.loaded())),
             health,
             shutdown: config.shutdown,
             stop,
@@ -101,25 +103,7 @@ impl App {
             management_server,
             log,
         };
-        app.follow_policy(&activation);
         Ok(app)
-    }
-
-    /// Keeps gRPC health in step with whether policy is loaded.
-    fn follow_policy(&self, activation: &Activation) {
-        let health = self.health.clone();
-        let mut loaded = activation.loaded();
-        let mut stopped = self.stop.subscribe();
-        tokio::spawn(async move {
-            loop {
-                let serving = *loaded.borrow_and_update();
-                health.set(serving).await;
-                tokio::select! {
-                    changed = loaded.changed() => if changed.is_err() { return },
-                    _ = stopped.changed() => return,
-                }
-            }
-        });
     }
 
     /// Serves until told to stop, then drains: readiness falls first, running checks end, the
@@ -128,6 +112,9 @@ impl App {
         stop.await;
         tracing::info!("shutting down");
         self.ready.set_open(false);
+        // A push from now on must not make proxies come back.
+        self.health_follower.abort();
+        drop((&mut self.health_follower).await);
         self.health.set(false).await;
         tokio::time::sleep(self.shutdown.drain_delay.0).await;
         self.stop.send_replace(true);
@@ -180,6 +167,17 @@ async fn bind(address: &Address, what: &str) -> anyhow::Result<Listener> {
     Listener::bind(address)
         .await
         .with_context(|| format!("{what} cannot listen on {address}; is another process there?"))
+}
+
+/// Keeps gRPC health in step with whether policy is loaded.
+async fn follow_policy(health: ext_authz::Health, mut loaded: watch::Receiver<bool>) {
+    loop {
+        let serving = *loaded.borrow_and_update();
+        health.set(serving).await;
+        if loaded.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Ends when the channel says so, or is gone.

@@ -35,8 +35,9 @@ const MAX_QUEUED_BYTES: usize = 64 << 20;
 const MAX_BATCH: usize = 2_000;
 /// How long a record may wait for others, so that it is visible soon.
 const BATCH_DELAY: Duration = Duration::from_millis(50);
-/// How often old records are removed.
+/// How often old records are removed, and after how many bytes of new ones at the latest.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(10);
+const PRUNE_BYTES: usize = 16 << 20;
 
 /// Section `decision_log` of the configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -222,39 +223,45 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn run(mut self, receiver: &Receiver<Message>) {
         let mut pruned = Instant::now();
+        let mut written = 0;
         loop {
             let (records, end) = collect(receiver);
-            self.store(records);
+            written += self.store(records);
             match end {
                 BatchEnd::More => {}
                 BatchEnd::Flushed(done) => drop(done.try_send(())),
                 BatchEnd::Stopped => return count_rest(receiver, &self.queue.metrics),
             }
-            if pruned.elapsed() >= PRUNE_INTERVAL {
+            if pruned.elapsed() >= PRUNE_INTERVAL || written >= PRUNE_BYTES {
                 self.prune();
                 pruned = Instant::now();
+                written = 0;
             }
         }
     }
 
-    fn store(&mut self, records: Vec<Record>) {
+    /// Stores a batch and returns its size in bytes, about.
+    fn store(&mut self, records: Vec<Record>) -> usize {
         if records.is_empty() {
-            return;
+            return 0;
         }
         let count = records.len() as u64;
         let weight = records.iter().map(Record::weight).sum();
+        let records = records.into_iter();
         let entries: Vec<Entry> = records
-            .into_iter()
             .map(|record| record.into_entry(&self.settings.mask))
             .collect();
         match self.store.append(&entries) {
-            Ok(()) => drop(self.queue.metrics.log_written.inc_by(count)),
+            Ok(()) => {
+                self.queue.metrics.log_written.inc_by(count);
+            }
             Err(error) => {
                 self.queue.metrics.log_dropped("store", count);
                 tracing::error!(%error, count, "decisions could not be stored");
             }
         }
         self.queue.queued_bytes.fetch_sub(weight, Ordering::Relaxed);
+        weight
     }
 
     fn prune(&self) {

@@ -141,6 +141,7 @@ pub fn router(api: Api) -> Router {
         .route("/metrics", get(status::metrics))
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(axum::middleware::from_fn(server::limit_time))
         .layer(axum::middleware::from_fn_with_state(
             api.clone(),
             access::guard,

@@ -61,9 +61,21 @@ impl Pdp {
         let snapshot = self.snapshot.load();
         // A panic anywhere below denies this request and no other.
         let decided = catch_unwind(AssertUnwindSafe(|| {
-            let workload = Workload::of(&attributes, &snapshot.policies.settings.workloads);
-            let (decision, cached) = decide(&snapshot, &workload, &attributes, now_ns);
-            (workload, decision, cached)
+            match Workload::of(&attributes, &snapshot.policies.settings.workloads) {
+                Ok(workload) => {
+                    let (decision, cached) = decide(&snapshot, &workload, &attributes, now_ns);
+                    (workload, decision, cached)
+                }
+                Err(why) => {
+                    let decision =
+                        Decision::fail(400, Reason::new(ReasonKind::InvalidRequest, why));
+                    (
+                        Arc::default(),
+                        Arc::new(decision.about(&attributes, None)),
+                        false,
+                    )
+                }
+            }
         }));
         let (workload, decision, cached) = decided.unwrap_or_else(|_| {
             self.metrics.panics.inc();

@@ -2,7 +2,7 @@
 //! late still names a line. Limits on depth, size and aliases are set here; meaning is left to
 //! the types that documents are read into.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -43,7 +43,7 @@ pub struct Problem {
 pub struct Document {
     pub value: Value,
     pub mark: Mark,
-    marks: HashMap<String, Mark>,
+    marks: BTreeMap<String, Mark>,
 }
 
 // === impl Document ===
@@ -78,7 +78,7 @@ impl Document {
     }
 
     fn from_node(node: Spanned<Node>) -> Self {
-        let mut marks = HashMap::new();
+        let mut marks = BTreeMap::new();
         let mark = mark_of(&node);
         let value = flatten(node, &mut String::new(), &mut marks);
         Self { value, mark, marks }
@@ -88,7 +88,8 @@ impl Document {
     pub fn part(&self, path: &str, value: &Value) -> Self {
         let marks = self
             .marks
-            .iter()
+            .range(path.to_owned()..)
+            .take_while(|(key, _)| key.starts_with(path))
             .filter_map(|(key, mark)| {
                 let rest = key.strip_prefix(path)?.strip_prefix('.')?;
                 Some((rest.to_owned(), *mark))
@@ -152,7 +153,7 @@ fn options() -> serde_saphyr::Options {
 }
 
 /// Turns nodes into JSON, noting where each path begins.
-fn flatten(node: Spanned<Node>, path: &mut String, marks: &mut HashMap<String, Mark>) -> Value {
+fn flatten(node: Spanned<Node>, path: &mut String, marks: &mut BTreeMap<String, Mark>) -> Value {
     let mark = mark_of(&node);
     if !path.is_empty() {
         marks.entry(path.clone()).or_insert(mark);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{ActivationError, ObjectChange};
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, Manifest};
 use crate::policy::rego::{Data, RegoModule};
 use crate::policy::resource::{Resource, ResourceId};
 use crate::policy::{PolicyError, PolicySources};
@@ -224,8 +224,32 @@ impl State {
         })
     }
 
+    /// Rule: what a file says in Rego or data is not the API's to add to.
+    fn check_file_roots(&self) -> Result<(), ActivationError> {
+        let packages = self.modules.iter().filter_map(RegoModule::package);
+        let packages = packages.map(|(package, _)| package.join("/"));
+        let roots = Manifest {
+            roots: packages.chain(self.data.paths()).collect(),
+            ..Manifest::default()
+        };
+        let pushed = self
+            .bundles
+            .values()
+            .filter(|(_, owner)| *owner == Owner::Api);
+        for (bundle, _) in pushed {
+            if let Some((path, _)) = roots.overlap(&bundle.manifest) {
+                return Err(ActivationError::Owned {
+                    what: format!("data.{}", path.replace('/', ".")),
+                    owner: Owner::File,
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Rule: no two bundles own the same part of the document tree.
     fn check_roots(&self) -> Result<(), ActivationError> {
+        self.check_file_roots()?;
         let bundles: Vec<_> = self.bundles.values().map(|(bundle, _)| bundle).collect();
         for (at, bundle) in bundles.iter().enumerate() {
             for other in bundles.iter().skip(at + 1) {

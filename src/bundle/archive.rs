@@ -103,6 +103,14 @@ fn read_entry(
             "is no regular file; links and devices are refused".to_owned(),
         ));
     }
+    // Extended headers that say another size, or describe holes, are read differently by others.
+    for extension in entry.pax_extensions().ok().flatten().into_iter().flatten() {
+        let extension = extension.map_err(|error| BundleError::Archive(error.to_string()))?;
+        let key = extension.key_bytes();
+        if key == b"size" || key.starts_with(b"GNU.sparse") {
+            return Err(refuse("has an extended header that is refused".to_owned()));
+        }
+    }
     let path = clean_path(&entry.path_bytes()).map_err(|why| refuse(why.to_owned()))?;
     // Two names that differ in case only are one on some systems.
     if !seen.insert(path.to_lowercase()) {

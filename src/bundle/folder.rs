@@ -1,6 +1,7 @@
 //! Policy on disk: a folder as a bundle, or loose files and folders of policy as they are given on
 //! the command line.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -122,7 +123,12 @@ fn add(loose: &mut LooseFiles, root: &Path, path: &Path, v0: bool) -> Result<(),
 fn walk(root: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![(root.to_owned(), 0)];
+    let mut seen = HashSet::new();
     while let Some((folder, depth)) = folders.pop() {
+        // Links may lead in circles.
+        if !seen.insert(folder.canonicalize()?) {
+            continue;
+        }
         let mut entries = std::fs::read_dir(&folder)?.collect::<io::Result<Vec<_>>>()?;
         entries.sort_by_key(std::fs::DirEntry::file_name);
         for entry in entries {

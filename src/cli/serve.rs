@@ -13,6 +13,9 @@ use crate::config::{Config, Flag};
 use crate::policy::config::BundleSource;
 use crate::telemetry;
 
+/// Stack of a thread: policies and documents nest, and what looks at them recurses.
+const STACK_BYTES: usize = 16 << 20;
+
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
     /// Configuration file; `doorward.yaml` if it is there.
@@ -120,10 +123,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     };
     args.paths.add_to(&mut config)?;
     telemetry::init_logging(config.telemetry.log);
+    let grace = config.shutdown.grace.0;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .thread_stack_size(STACK_BYTES)
         .build()?;
-    runtime.block_on(serve(config, args.paths.v0_compatible))
+    let outcome = runtime.block_on(serve(config, args.paths.v0_compatible));
+    // A check that does not end must not keep the process.
+    runtime.shutdown_timeout(grace);
+    outcome
 }
 
 async fn serve(config: Config, v0: bool) -> anyhow::Result<Outcome> {

@@ -92,6 +92,11 @@ fn override_with(
     let mut overrides = Vec::new();
     for (variable, text) in environment {
         let Some(name) = variable.strip_prefix(PREFIX) else {
+            // One underscore too few would leave a setting at its default.
+            if variable.starts_with("DOORWARD_") && variable.contains("__") {
+                let why = format!("{variable}: settings begin with `{PREFIX}`");
+                return Err(ConfigError(vec![why]));
+            }
             continue;
         };
         let path: Vec<_> = name.split("__").map(str::to_ascii_lowercase).collect();

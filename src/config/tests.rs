@@ -69,6 +69,38 @@ fn a_problem_in_the_environment_names_the_variable() {
 }
 
 #[test]
+fn a_variable_that_is_almost_a_setting_is_refused() {
+    let messages = load("", &[("DOORWARD_MESH__DEFAULT_ACTION", "deny")]).unwrap_err();
+    assert!(
+        messages[0].contains("settings begin with `DOORWARD__`"),
+        "{messages:?}"
+    );
+    assert!(load("", &[("DOORWARD_SERVICE_HOST", "10.0.0.1")]).is_ok());
+}
+
+#[test]
+fn flags_win_over_everything() {
+    let flag = |value: &str| Flag {
+        name: "--management-listen",
+        path: "management.listen",
+        value: value.to_owned(),
+    };
+    let environment = || {
+        [(
+            "DOORWARD__MANAGEMENT__LISTEN".to_owned(),
+            "0.0.0.0:1".to_owned(),
+        )]
+    };
+    let config = Config::load(None, environment(), &[flag("127.0.0.1:7")]).unwrap();
+    assert_eq!(config.management.listen.to_string(), "127.0.0.1:7");
+    let error = Config::load(None, environment(), &[flag("nowhere")]).unwrap_err();
+    assert!(
+        error.to_string().starts_with("--management-listen: "),
+        "{error}"
+    );
+}
+
+#[test]
 fn an_open_management_port_is_refused() {
     let rows = [
         ("listen: 0.0.0.0:8181", 2),

@@ -9,6 +9,15 @@ use crate::policy::DefaultAction;
 use crate::policy::native::{Authenticated, CompiledRule};
 use crate::policy::rego::Outcome;
 
+/// Headers by which a message is delimited and routed.
+const FRAMING: [&str; 5] = [
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "upgrade",
+];
+
 /// What speaks for a request after every part that could deny it did not.
 #[derive(Debug, Default)]
 pub struct Grounds<'a> {
@@ -49,7 +58,7 @@ pub fn conclude(grounds: Grounds<'_>) -> Decision {
     };
     let outcome = grounds.rego.map(|(outcome, _)| outcome);
     if let Some(outcome) = &outcome
-        && let Err(why) = check_upstream_headers(outcome)
+        && let Err(why) = check_upstream_headers(outcome).and_then(|()| check_parameters(outcome))
     {
         return Decision::fail(403, Reason::new(ReasonKind::RegoError, why));
     }
@@ -68,10 +77,10 @@ fn merge(authenticated: Authenticated, outcome: Option<Outcome>) -> Mutations {
     let governed: BTreeSet<String> = authenticated
         .set_headers
         .iter()
-        .map(|(name, _)| name.clone())
-        .chain(authenticated.remove_headers.iter().cloned())
+        .map(|(name, _)| folded(name))
+        .chain(authenticated.remove_headers.iter().map(|name| folded(name)))
         .collect();
-    let is_free = |name: &str| !governed.contains(&name.to_ascii_lowercase());
+    let is_free = |name: &str| !governed.contains(&folded(name));
 
     let mut set_headers = authenticated.set_headers;
     set_headers.extend(
@@ -113,6 +122,11 @@ fn merge(authenticated: Authenticated, outcome: Option<Outcome>) -> Mutations {
     }
 }
 
+/// A header's name as a careless server may read it.
+fn folded(name: &str) -> String {
+    name.to_ascii_lowercase().replace('_', "-")
+}
+
 /// A header that cannot be sent is left out of what a client gets.
 pub(super) fn client_headers(headers: &Pairs) -> Pairs {
     headers
@@ -122,8 +136,8 @@ pub(super) fn client_headers(headers: &Pairs) -> Pairs {
         .collect()
 }
 
-/// A header that cannot be sent upstream fails the check: leaving it out could let a client's own
-/// copy through. The request line is not Rego's to change.
+/// A header or parameter that cannot be sent upstream fails the check: leaving it out could let a
+/// client's own copy through. The request line and the framing are not Rego's to change.
 fn check_upstream_headers(outcome: &Outcome) -> Result<(), String> {
     let removed = outcome
         .request_headers_to_remove
@@ -134,11 +148,27 @@ fn check_upstream_headers(outcome: &Outcome) -> Result<(), String> {
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
     for (name, value) in set.chain(removed) {
-        if name.starts_with(':') || name.eq_ignore_ascii_case("host") {
+        if name.starts_with(':')
+            || FRAMING
+                .iter()
+                .any(|framing| name.eq_ignore_ascii_case(framing))
+        {
             return Err(format!("a policy may not change `{name}`"));
         }
         if !is_header(name, value) {
             return Err(format!("header `{}` cannot be sent", name.escape_debug()));
+        }
+    }
+    Ok(())
+}
+
+/// A query parameter is sent as it is, so it must not bring further ones with it.
+fn check_parameters(outcome: &Outcome) -> Result<(), String> {
+    let breaks_out = |byte: u8| byte <= b' ' || byte >= 0x7f || matches!(byte, b'&' | b'#');
+    for (name, value) in &outcome.query_parameters_to_set {
+        if name.contains('=') || name.bytes().chain(value.bytes()).any(breaks_out) {
+            let name = name.escape_debug();
+            return Err(format!("query parameter `{name}` must be percent-encoded"));
         }
     }
     Ok(())

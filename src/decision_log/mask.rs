@@ -15,7 +15,7 @@ const HEADERS: [&str; 6] = [
     "x-forwarded-client-cert",
 ];
 /// Parts of names that give a secret away.
-const PARTS: [&str; 9] = [
+const PARTS: [&str; 12] = [
     "token",
     "secret",
     "password",
@@ -25,9 +25,12 @@ const PARTS: [&str; 9] = [
     "apikey",
     "signature",
     "credential",
+    "session",
+    "assertion",
+    "x-auth",
 ];
 /// Parameter names besides: OAuth codes, signed URLs.
-const PARAMETERS: [&str; 5] = ["code", "sig", "key", "auth", "jwt"];
+const PARAMETERS: [&str; 8] = ["code", "sig", "key", "auth", "jwt", "sid", "pwd", "pass"];
 
 /// Names to mask beside the built-in ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -130,7 +130,7 @@ impl Record {
     }
 
     pub(super) fn weight(&self) -> usize {
-        size_of::<Self>() + self.attributes.weight()
+        size_of::<Self>() + self.attributes.weight() + self.decision.weight()
     }
 
     /// Masks and renders the record.

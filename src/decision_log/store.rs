@@ -36,6 +36,8 @@ const SCHEMA: &str = "
 ";
 /// Share of the log removed at once when it is too large.
 const PRUNE_SHARE: i64 = 10;
+/// Most times that is done in a row.
+const PRUNE_ROUNDS: usize = 50;
 /// Instructions of the database between two looks at a query's time.
 const PROGRESS_STEPS: i32 = 10_000;
 /// Longest a query may take.
@@ -123,7 +125,11 @@ impl LogStore {
             let age = i64::try_from(retention.as_nanos()).unwrap_or(i64::MAX);
             let now = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
             connection.execute("DELETE FROM decisions WHERE time_ns < ?", [now.saturating_sub(age)])?;
-            if used_bytes(connection)? > max_bytes {
+            // Bounded: each round removes a share of what is left.
+            for _ in 0..PRUNE_ROUNDS {
+                if used_bytes(connection)? <= max_bytes {
+                    break;
+                }
                 connection.execute(
                     "DELETE FROM decisions WHERE seq < (SELECT min(seq) + (max(seq) - min(seq)) / ? + 1 FROM decisions)",
                     [PRUNE_SHARE],

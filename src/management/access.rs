@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use aws_lc_rs::{constant_time, digest};
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HOST};
+use axum::http::{HeaderMap, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
 use serde::{Deserialize, Deserializer};
@@ -69,24 +69,39 @@ pub(super) async fn guard(
     next: Next,
 ) -> Result<Response, ApiError> {
     check(&api.tokens, request.headers())?;
+    if api.tokens.is_empty() {
+        check_host(request.uri(), request.headers())?;
+    }
     Ok(next.run(request).await)
 }
 
 fn check(tokens: &[Token], headers: &HeaderMap) -> Result<(), ApiError> {
-    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if tokens.is_empty() {
-        return match header(HOST) {
-            Some(host) if !is_local_host(host) => Err(ApiError::unauthorized(
-                "without tokens only calls to localhost are answered",
-            )),
-            _ => Ok(()),
-        };
+        return Ok(());
     }
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     match header(AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer ")) {
         Some(token) if tokens.iter().any(|known| known.is(token)) => Ok(()),
         Some(_) => Err(ApiError::unauthorized("the token is not known")),
         None => Err(ApiError::unauthorized("a bearer token is needed")),
     }
+}
+
+/// Rule: the one host a call names, in its line and its header, is this machine.
+fn check_host(uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    let mut hosts = headers
+        .get_all(HOST)
+        .iter()
+        .map(|value| value.to_str().unwrap_or_default());
+    let one = hosts.next().filter(|_| hosts.next().is_none());
+    let named = uri
+        .authority()
+        .map_or(true, |authority| is_local_host(authority.as_str()));
+    if named && one.is_some_and(is_local_host) {
+        return Ok(());
+    }
+    let message = "without tokens only calls to localhost are answered";
+    Err(ApiError::unauthorized(message))
 }
 
 fn is_local_host(host: &str) -> bool {

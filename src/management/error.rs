@@ -102,9 +102,13 @@ from_rejection!(QueryRejection, BytesRejection, StringRejection);
 
 /// The revision a change is for, from `If-Match`: a number, quoted or not.
 pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
-    let Some(value) = headers.get(IF_MATCH) else {
+    let mut values = headers.get_all(IF_MATCH).iter();
+    let Some(value) = values.next() else {
         return Ok(None);
     };
+    if values.next().is_some() {
+        return Err(ApiError::invalid("`If-Match` is there twice"));
+    }
     let text = value.to_str().unwrap_or_default().trim_matches('"');
     if text == "*" {
         return Ok(None);

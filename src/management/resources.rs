@@ -47,7 +47,7 @@ pub(super) async fn put_all(
     } else {
         PutScope::Some
     };
-    apply(&api, &body?, scope, &headers).await
+    apply(&api, body?, scope, &headers).await
 }
 
 pub(super) async fn put_one(
@@ -57,12 +57,12 @@ pub(super) async fn put_one(
     body: Result<String, StringRejection>,
 ) -> Result<Json<Applied>, ApiError> {
     let scope = PutScope::One(resource_id(path)?);
-    apply(&api, &body?, scope, &headers).await
+    apply(&api, body?, scope, &headers).await
 }
 
 async fn apply(
     api: &Api,
-    body: &str,
+    body: String,
     scope: PutScope,
     headers: &HeaderMap,
 ) -> Result<Json<Applied>, ApiError> {

@@ -5,17 +5,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::Response;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::Semaphore;
 
+use super::error::ApiError;
 use crate::listen::Listener;
 
 /// Most connections at once; further ones are closed.
 const MAX_CONNECTIONS: usize = 256;
 /// Longest a caller may take for a request's header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest a call may take, the sending of its body included.
+const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Ends calls that take too long. A push that was read whole goes on to its end all the same.
+pub(super) async fn limit_time(request: Request, next: Next) -> Result<Response, ApiError> {
+    let answer = tokio::time::timeout(CALL_TIMEOUT, next.run(request)).await;
+    answer.map_err(|_| {
+        let message = format!("the call took longer than {}s", CALL_TIMEOUT.as_secs());
+        ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout", message)
+    })
+}
 
 /// Serves until told to stop, then lets running calls end, for `grace` at most.
 pub async fn run(

@@ -46,16 +46,10 @@ fn the_oldest_go_while_it_is_too_large() {
     assert_eq!(paths(&store).len(), 1_000);
     store.prune(DAY, 100_000).unwrap();
     let left = paths(&store);
-    assert_eq!(
-        (left.len(), left[0].as_str(), left[899].as_str()),
-        (900, "/999", "/100")
-    );
-    for _ in 0..100 {
-        store.prune(DAY, 100_000).unwrap();
-    }
-    let left = paths(&store);
-    assert!((1..900).contains(&left.len()), "{}", left.len());
+    assert!((1..1_000).contains(&left.len()), "{}", left.len());
     assert_eq!(left[0], "/999");
+    store.prune(DAY, 100_000).unwrap();
+    assert_eq!(paths(&store), left);
     // Even the last may be too large; an empty log is none.
     for _ in 0..200 {
         store.prune(DAY, 0).unwrap();

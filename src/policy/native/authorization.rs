@@ -110,7 +110,7 @@ impl CompiledRule {
         }
         self.alternatives_match(&self.to, facts)
             && self.alternatives_match(&self.from, facts)
-            && self.when.iter().all(|test| test.holds(facts))
+            && self.when.iter().all(|test| test.holds(facts, self.action))
     }
 
     fn has_http_tests(&self) -> bool {
@@ -122,7 +122,7 @@ impl CompiledRule {
         alternatives.is_empty()
             || alternatives
                 .iter()
-                .any(|tests| tests.iter().all(|test| test.holds(facts)))
+                .any(|tests| tests.iter().all(|test| test.holds(facts, self.action)))
     }
 
     fn tests(&self) -> impl Iterator<Item = &Test> {
@@ -143,7 +143,15 @@ impl CompiledRule {
 // === impl Test ===
 
 impl Test {
-    fn holds(&self, facts: &Facts<'_>) -> bool {
+    fn holds(&self, facts: &Facts<'_>, action: RuleAction) -> bool {
+        // A target that is neither a path nor `*` could be read as any path by the upstream: it
+        // matches whatever denies, and nothing that allows.
+        if let (Matcher::Path(_), Some(http)) = (&self.matcher, facts.attributes.http())
+            && !matches!(http.bare_path(), "" | "*")
+            && !http.path.starts_with('/')
+        {
+            return action == RuleAction::Deny;
+        }
         // Only rules that deny get here with HTTP-only tests on TCP.
         if facts.attributes.http().is_none() && self.matcher.http_only() {
             return true;

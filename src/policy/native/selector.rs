@@ -11,6 +11,7 @@ use crate::identity::SpiffeId;
 use crate::policy::resource;
 
 /// Context extensions by which a proxy's route names the workload.
+const EXTENSION_PREFIX: &str = "doorward.";
 const NAMESPACE_EXTENSION: &str = "doorward.namespace";
 const LABELS_EXTENSION: &str = "doorward.labels";
 const ACCOUNT_EXTENSION: &str = "doorward.service-account";
@@ -62,10 +63,12 @@ pub(super) struct Selector {
 
 impl Workload {
     /// Finds out which workload a request is for: each part from the first source that has it.
-    pub fn of(attributes: &Attributes, sources: &WorkloadSources) -> Arc<Self> {
-        let told = Self::told_by(attributes);
+    /// What the proxy's route says must be well-formed: a label that is not understood could be the
+    /// one that a DENY policy selects.
+    pub fn of(attributes: &Attributes, sources: &WorkloadSources) -> Result<Arc<Self>, String> {
+        let told = Self::told_by(attributes)?;
         if told == Self::default() {
-            return Arc::clone(&sources.default);
+            return Ok(Arc::clone(&sources.default));
         }
         let account = told.service_account.as_ref();
         let known = sources.known.iter().find(|known| {
@@ -76,12 +79,13 @@ impl Workload {
             };
             account.is_some() && known.service_account.as_ref() == account && same_namespace
         });
-        Arc::new(told.or(known).or(Some(&sources.default)))
+        Ok(Arc::new(told.or(known).or(Some(&sources.default))))
     }
 
     /// What the request itself says: context extensions of the proxy's route first, then what the
     /// proxy knows of its own side of the connection.
-    fn told_by(attributes: &Attributes) -> Self {
+    fn told_by(attributes: &Attributes) -> Result<Self, String> {
+        check_extensions(attributes)?;
         let extension = |name| attributes.context_extension(name).map(str::to_owned);
         let destination = attributes.destination.as_ref();
         let identity = destination
@@ -90,16 +94,16 @@ impl Workload {
         let labels = destination
             .map(|peer| &peer.labels)
             .filter(|labels| !labels.is_empty());
-        Self {
+        let told_labels = attributes
+            .context_extension(LABELS_EXTENSION)
+            .map(parse_labels);
+        Ok(Self {
             namespace: extension(NAMESPACE_EXTENSION)
                 .or_else(|| identity.map(|(namespace, _)| namespace.to_owned())),
-            labels: attributes
-                .context_extension(LABELS_EXTENSION)
-                .map(parse_labels)
-                .or_else(|| labels.cloned()),
+            labels: told_labels.transpose()?.or_else(|| labels.cloned()),
             service_account: extension(ACCOUNT_EXTENSION)
                 .or_else(|| identity.map(|(_, account)| account.to_owned())),
-        }
+        })
     }
 
     fn or(self, other: Option<&Self>) -> Self {
@@ -134,16 +138,50 @@ impl From<WorkloadConfig> for Workload {
     }
 }
 
-/// `k=v,k=v`
-fn parse_labels(text: &str) -> Pairs {
-    let mut labels: Pairs = text
+/// Context extensions of ours that are not known are mistakes, not somebody else's.
+fn check_extensions(attributes: &Attributes) -> Result<(), String> {
+    let known = [NAMESPACE_EXTENSION, LABELS_EXTENSION, ACCOUNT_EXTENSION];
+    let names = attributes
+        .context_extensions
+        .iter()
+        .map(|(name, _)| name.as_str());
+    match names
+        .into_iter()
+        .find(|name| name.starts_with(EXTENSION_PREFIX) && !known.contains(name))
+    {
+        None => Ok(()),
+        Some(name) => Err(format!("context extension `{name}` is not known")),
+    }
+}
+
+/// `k=v,k=v`; no labels at all is `""`.
+fn parse_labels(text: &str) -> Result<Pairs, String> {
+    let mut labels = Pairs::new();
+    for pair in text
         .split(',')
-        .filter_map(|pair| pair.trim().split_once('='))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    labels.sort();
-    labels.dedup_by(|later, earlier| later.0 == earlier.0);
-    labels
+        .map(str::trim)
+        .filter(|_| !text.trim().is_empty())
+    {
+        let Some((name, value)) = pair.split_once('=') else {
+            return Err(format!(
+                "`{LABELS_EXTENSION}`: `{pair}` is not `NAME=VALUE`"
+            ));
+        };
+        let (name, value) = (name.trim(), value.trim());
+        let valid =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/');
+        if name.is_empty() || !name.bytes().chain(value.bytes()).all(valid) {
+            return Err(format!("`{LABELS_EXTENSION}`: `{pair}` is not a label"));
+        }
+        if lookup(&labels, name).is_some() {
+            return Err(format!(
+                "`{LABELS_EXTENSION}`: label `{name}` is there twice"
+            ));
+        }
+        labels.push((name.to_owned(), value.to_owned()));
+        labels.sort();
+    }
+    Ok(labels)
 }
 
 // === impl Selector ===

@@ -3,8 +3,8 @@
 //! any policy needs; those calls fail, and with them the evaluation.
 
 use anyhow::{Result, bail};
-use regorus::Value;
 use regorus::unstable::{BUILTINS, Expr, Ref, Source, Span};
+use regorus::{LimitError, Value};
 
 use super::RegoError;
 
@@ -198,7 +198,11 @@ pub(super) fn register(engine: &mut regorus::Engine) -> Result<()> {
         let arguments = vec![argument; usize::from(arity)];
         let call = move |values: Vec<Value>| {
             check(&values)?;
-            function(&span, &arguments, &values, false)
+            match function(&span, &arguments, &values, false) {
+                // Rule: a built-in that fails is undefined; a limit that is hit is not.
+                Err(error) if error.downcast_ref::<LimitError>().is_none() => Ok(Value::Undefined),
+                result => result,
+            }
         };
         engine.add_extension((*name).to_owned(), arity, Box::new(call))?;
     }

@@ -6,6 +6,9 @@ use thiserror::Error;
 
 use crate::attributes::{JsonObject, Pairs};
 
+/// Deepest dynamic metadata: a proxy's decoder gives up at 100 messages, two of them a level.
+const MAX_METADATA_DEPTH: usize = 32;
+
 /// A result, read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outcome {
@@ -218,11 +221,25 @@ fn query_parameters(value: Option<&Value>) -> Result<Pairs, OutcomeError> {
 
 fn dynamic_metadata(value: &Value) -> Result<JsonObject, OutcomeError> {
     let what = "dynamic metadata";
+    if depth(value) > MAX_METADATA_DEPTH {
+        return Err(member(
+            what,
+            format!("it nests deeper than {MAX_METADATA_DEPTH} levels"),
+        ));
+    }
     match serde_json::to_value(value) {
         Ok(serde_json::Value::Object(members)) => Ok(members),
         Ok(_) => Err(expected_object(what, "dynamic_metadata", value)),
         Err(error) => Err(member(what, error.to_string())),
     }
+}
+
+fn depth(value: &Value) -> usize {
+    let deepest = match value {
+        Value::Object(members) => members.values().map(depth).max(),
+        _ => elements(value).into_iter().map(depth).max(),
+    };
+    deepest.map_or(0, |deepest| deepest + 1)
 }
 
 fn body(value: &Value) -> Result<String, OutcomeError> {

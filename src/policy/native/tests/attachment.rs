@@ -203,7 +203,7 @@ fn sources_of_the_workload_in_order() {
         ),
         (
             with(
-                &[("doorward.labels", "c=d, a=b,a=x,broken"), namespace],
+                &[("doorward.labels", "c=d, a = b"), namespace],
                 cart,
                 &[("a", "z")],
             ),
@@ -226,7 +226,7 @@ fn sources_of_the_workload_in_order() {
         ),
     ];
     for (attributes, namespace, labels, account) in rows {
-        let actual = Workload::of(&attributes, &sources);
+        let actual = Workload::of(&attributes, &sources).unwrap();
         let shown = actual.labels.clone().unwrap();
         let shown: Vec<_> = shown
             .iter()
@@ -243,5 +243,28 @@ fn sources_of_the_workload_in_order() {
             account.map(str::to_owned),
         );
         assert_eq!(actual, expected, "{attributes:?}");
+    }
+}
+
+#[test]
+fn what_a_route_says_must_be_understood() {
+    let rows = [
+        ("doorward.labels", "app:admin"),
+        ("doorward.labels", "app=admin;x=y"),
+        ("doorward.labels", "app=admin,app=aaa"),
+        ("doorward.labels", "app=admin,"),
+        ("doorward.labels", "=admin"),
+        ("doorward.label", "app=admin"),
+        ("doorward.Namespace", "shop"),
+    ];
+    for (name, value) in rows {
+        let attributes = Attributes {
+            context_extensions: vec![(name.to_owned(), value.to_owned())],
+            ..Attributes::default()
+        };
+        assert!(
+            Workload::of(&attributes, &WorkloadSources::default()).is_err(),
+            "{name}: {value}"
+        );
     }
 }
