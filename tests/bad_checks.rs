@@ -237,3 +237,43 @@ async fn an_unknown_method_is_unimplemented() {
         .unwrap_err();
     assert_eq!(error.code(), Code::Unimplemented);
 }
+
+/// A request target that is no path could be read as any path further on.
+#[tokio::test]
+async fn a_target_that_is_no_path_is_not_slipped_past_a_rule() {
+    let server = Server::start();
+    let yaml = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: all }\nspec: { rules: [{}] }\n\
+                ---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: admin }\n\
+                spec: { action: DENY, rules: [{ to: [{ operation: { paths: [/admin] } }] }] }\n";
+    http::put(&server.url("/v1/resources"), yaml.as_bytes()).expect(200);
+    let checks = server.checks().await;
+    let rows = [
+        ("/admin", false),
+        ("/admin?x", false),
+        ("/open", true),
+        ("admin", false),
+        ("http://web.example/admin", false),
+        ("*", true),
+    ];
+    for (path, allowed) in rows {
+        assert_eq!(checks.get(path).await.allows(), allowed, "{path}");
+    }
+}
+
+/// What the proxy's configuration says of a workload must be understood, or DENY policies that
+/// select it would not be found.
+#[tokio::test]
+async fn labels_that_are_not_understood_deny() {
+    let server = open_server().await;
+    let checks = server.checks().await;
+    for (labels, allowed) in [
+        ("app=web", true),
+        ("app:web", false),
+        ("app=a,app=b", false),
+    ] {
+        let mut check = http_check("GET", "/", &[]);
+        let extensions = &mut check.attributes.as_mut().unwrap().context_extensions;
+        extensions.insert("doorward.labels".to_owned(), labels.to_owned());
+        assert_eq!(checks.check(&check).await.allows(), allowed, "{labels}");
+    }
+}

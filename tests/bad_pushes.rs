@@ -274,6 +274,8 @@ async fn calls_that_make_no_sense() {
         ("PUT", "/v1/resources?prune=maybe", 400),
         ("PUT", "/v1/resources?dry_run=true", 400),
         ("PUT", "/v1/resources", 400),
+        // Not taken for the wish to have no policy at all.
+        ("PUT", "/v1/resources?prune=true", 400),
         (
             "GET",
             "/v1/decisions/8f14e45f-ceea-467f-a0e6-000000000000",
@@ -291,4 +293,37 @@ async fn calls_that_make_no_sense() {
     }
     http::put(&server.url("/v1/bundles/na%20me"), &constant("1", "true")).expect(400);
     http::put(&server.url("/v1/bundles/.."), &constant("1", "true")).expect(400);
+}
+
+/// Data that stands where a rule does would silently win over it.
+#[tokio::test]
+async fn data_cannot_replace_a_rule() {
+    let server = Server::start();
+    let bundle = archive(&[
+        ("p.rego", "package envoy.authz\n\nallow := false\n"),
+        ("data.json", "{\"envoy\": {\"authz\": {\"allow\": true}}}"),
+    ]);
+    let answer = http::put(&server.url("/v1/bundles/b"), &bundle)
+        .expect(400)
+        .json();
+    assert_eq!(
+        answer["errors"][0]["message"],
+        "conflicting rule for data path envoy/authz/allow found"
+    );
+    assert!(!server.checks().await.get("/").await.allows());
+}
+
+/// Headers that would make another reader see another archive.
+#[tokio::test]
+async fn extended_headers_that_change_sizes() {
+    let server = Server::start();
+    http::put(&server.url("/v1/bundles/b"), &constant("good", "true")).expect(200);
+    for (key, value) in [("size", &b"1"[..]), ("GNU.sparse.name", b"other")] {
+        let mut tar = tar::Builder::new(Vec::new());
+        tar.append_pax_extensions([(key, value)]).unwrap();
+        tar.append(&header("policy.rego", 0, tar::EntryType::Regular), &b""[..])
+            .unwrap();
+        let error = refused(&server, &gzip(&tar.into_inner().unwrap()));
+        assert_eq!(error["code"], "bundle_error", "{key}: {error}");
+    }
 }

@@ -147,6 +147,24 @@ async fn a_terminated_server_drains() {
     assert!(answered > 0 && logged >= answered, "{logged} of {answered}");
 }
 
+/// Once proxies were told to go elsewhere, a push does not call them back.
+#[tokio::test]
+async fn a_push_does_not_end_a_drain() {
+    let mut server = Server::with_config("shutdown: { drain_delay: 1s }");
+    http::put(&server.url("/v1/bundles/b"), &constant("1", "true")).expect(200);
+    let checks = server.checks().await;
+    server.signal("TERM");
+    let url = server.url("/readyz");
+    crate::support::eventually("readiness falls", || http::get(&url).status == 503).await;
+    http::delete(&server.url("/v1/bundles/b")).expect(200);
+    http::put(&server.url("/v1/bundles/b"), &constant("2", "true")).expect(200);
+    for _ in 0..10 {
+        assert_eq!(checks.call(HEALTH, vec![]).await.unwrap(), NOT_SERVING);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(server.wait(), Some(0));
+}
+
 #[tokio::test]
 async fn a_start_that_cannot_be_says_why() {
     let occupied = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -231,6 +249,27 @@ async fn without_tokens_only_this_machine_is_answered() {
     assert_eq!(status("evil.example"), 401);
     assert_eq!(status("localhost:8181"), 200);
     assert_eq!(status("[::1]:8181"), 200);
+    // One host, and one that can be read.
+    let raw = |head: &str| {
+        use std::io::{Read as _, Write as _};
+        let mut stream = std::net::TcpStream::connect(&server.management).unwrap();
+        stream
+            .write_all(format!("{head}\r\nConnection: close\r\n\r\n").as_bytes())
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(raw("GET /v1/bundles HTTP/1.1\r\nHost: localhost"), "200");
+    assert_eq!(raw("GET /v1/bundles HTTP/1.0"), "401");
+    assert_eq!(
+        raw("GET /v1/bundles HTTP/1.1\r\nHost: localhost\r\nHost: evil.example"),
+        "401"
+    );
+    assert_eq!(
+        raw("GET http://evil.example/v1/bundles HTTP/1.1\r\nHost: localhost"),
+        "401"
+    );
 }
 
 #[tokio::test]

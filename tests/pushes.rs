@@ -199,6 +199,7 @@ async fn what_a_file_owns_is_not_changed_over_the_api() {
         "AuthorizationPolicy/default/a belongs to a file and cannot be changed over the API"
     );
     http::put(&server.url("/v1/bundles/local"), &constant("1", "true")).expect(409);
+    http::put(&server.url("/v1/resources?prune=true"), policy.as_bytes()).expect(409);
     http::delete(&server.url("/v1/resources/AuthorizationPolicy/default/a")).expect(409);
     http::delete(&server.url("/v1/bundles/local")).expect(409);
 }
@@ -236,4 +237,31 @@ async fn a_push_whose_caller_hangs_up_is_whole() {
         (Some(reply.revision()), reply.allows()),
         (pushed["snapshot"].as_u64(), true)
     );
+}
+
+/// Rego of a file cannot be widened from outside by rules or data in its package.
+#[tokio::test]
+async fn rego_of_a_file_is_not_added_to_over_the_api() {
+    let files = tempfile::tempdir().unwrap();
+    let rego = "package envoy.authz\n\ndefault allow := false\n";
+    std::fs::write(files.path().join("p.rego"), rego).unwrap();
+    let server = Server::with_config(&format!("policies: [{}]\n", files.path().display()));
+    let wider = crate::support::bundle::archive(&[
+        (".manifest", "{\"roots\": [\"envoy/authz\"]}"),
+        ("p.rego", "package envoy.authz\n\nallow if true\n"),
+    ]);
+    let answer = http::put(&server.url("/v1/bundles/b"), &wider)
+        .expect(409)
+        .json();
+    assert_eq!(
+        answer["message"],
+        "data.envoy.authz belongs to a file and cannot be changed over the API"
+    );
+    assert!(!server.checks().await.get("/").await.allows());
+    // Beside it there is room.
+    let beside = crate::support::bundle::archive(&[
+        (".manifest", "{\"roots\": [\"other\"]}"),
+        ("p.rego", "package other\n\nx := 1\n"),
+    ]);
+    http::put(&server.url("/v1/bundles/b"), &beside).expect(200);
 }

@@ -275,3 +275,61 @@ fn statuses_of_refused_tokens() {
         assert_eq!(decision.status(), expected, "{error} {setting}");
     }
 }
+
+#[test]
+fn what_rego_may_not_send_fails_the_check() {
+    let outcome = |change: fn(&mut Outcome)| {
+        let mut outcome = Outcome {
+            allowed: true,
+            ..Outcome::default()
+        };
+        change(&mut outcome);
+        outcome
+    };
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let mut rows = Vec::new();
+    for name in [
+        "transfer-encoding",
+        "Content-Length",
+        "connection",
+        "Host",
+        ":path",
+    ] {
+        let mut refused = outcome(|_| {});
+        refused.headers.push(pair(name, "x"));
+        rows.push((refused, false));
+    }
+    for (name, value, fine) in [
+        ("a", "b%20c", true),
+        ("a", "b&c=d", false),
+        ("a", "b#c", false),
+        ("a=b", "c", false),
+        ("a", "b c", false),
+        ("a", "ä", false),
+    ] {
+        let mut with = outcome(|_| {});
+        with.query_parameters_to_set.push(pair(name, value));
+        rows.push((with, fine));
+    }
+    for (outcome, fine) in rows {
+        let shown = format!("{outcome:?}");
+        let decision = conclude_with(Authenticated::default(), outcome);
+        assert_eq!(decision.effect() == Effect::Allow, fine, "{shown}");
+    }
+}
+
+#[test]
+fn a_denying_outcome_denies_whatever_else_speaks_for_the_request() {
+    for default_action in [DefaultAction::Allow, DefaultAction::Deny] {
+        let denial = Outcome {
+            allowed: false,
+            ..Outcome::default()
+        };
+        let decision = conclude(Grounds {
+            rego: Some((denial, "a/b")),
+            default_action,
+            ..Grounds::default()
+        });
+        assert_eq!(decision.effect(), Effect::Deny);
+    }
+}
