@@ -96,7 +96,7 @@ fn check_host(uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
     let one = hosts.next().filter(|_| hosts.next().is_none());
     let named = uri
         .authority()
-        .map_or(true, |authority| is_local_host(authority.as_str()));
+        .is_none_or(|authority| is_local_host(authority.as_str()));
     if named && one.is_some_and(is_local_host) {
         return Ok(());
     }

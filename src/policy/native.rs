@@ -3,10 +3,12 @@
 
 mod authorization;
 mod compile;
+mod condition;
 mod matcher;
 mod path_template;
 mod request_authentication;
 mod selector;
+mod trust_domain;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ mod guard;
 mod input;
 mod module;
 mod outcome;
+mod walk;
 
 #[cfg(test)]
 mod tests;

@@ -3,19 +3,18 @@
 
 use std::sync::Arc;
 
-use super::authorization::{CompiledRule, Matcher, MetadataPattern, RuleAction, Test};
+use super::authorization::{CompiledRule, Matcher, RuleAction, Test};
+use super::condition::{bracketed, claim, is_condition_key, unknown_key};
 use super::matcher::{
     NamespacePattern, PathPattern, Pattern, PrincipalPattern, RequestPrincipalPattern,
     ServiceAccount, TrustDomainPattern, parse_ip_block, parse_port,
 };
 use super::selector::Selector;
+use super::trust_domain::{TrustDomains, expand_principal};
 use crate::policy::resource::{
     Action, AuthorizationPolicySpec, Operation, Resource, Rule, Source, Values, When,
 };
 use crate::yaml::Problem;
-
-/// Trust domains that count as the mesh's own: its trust domain and the aliases.
-pub(super) type TrustDomains = [String];
 
 /// An AuthorizationPolicy, compiled.
 #[derive(Debug)]
@@ -400,130 +399,4 @@ impl Compiler<'_> {
         }
         parsed
     }
-}
-
-fn claim(path: Vec<String>, values: Vec<Pattern>) -> Matcher {
-    Matcher::Claim { path, values }
-}
-
-/// Keys with a name in brackets.
-fn bracketed(key: &str, values: &Values) -> Result<Matcher, String> {
-    let patterns = || values.iter().map(|value| Pattern::parse(value)).collect();
-    if let Some(rest) = key.strip_prefix("request.headers") {
-        let name = inside_brackets(rest).ok_or_else(|| unknown_key(key))?;
-        return Ok(Matcher::Header {
-            name: name.to_owned(),
-            values: patterns(),
-        });
-    }
-    if let Some(rest) = key.strip_prefix("request.auth.claims") {
-        let path = claim_path(rest).ok_or_else(|| unknown_key(key))?;
-        return Ok(claim(path, patterns()));
-    }
-    if let Some(rest) = key.strip_prefix("experimental.") {
-        let (filter, rest) = rest.split_once('[').ok_or_else(|| unknown_key(key))?;
-        let name = rest
-            .strip_suffix(']')
-            .filter(|name| !name.is_empty())
-            .ok_or_else(|| unknown_key(key))?;
-        let values = values.iter().map(|value| metadata_pattern(value)).collect();
-        return Ok(Matcher::Metadata {
-            filter: filter.to_owned(),
-            key: name.to_owned(),
-            values,
-        });
-    }
-    Err(unknown_key(key))
-}
-
-fn is_condition_key(key: &str) -> bool {
-    const PLAIN: [&str; 12] = [
-        "source.ip",
-        "remote.ip",
-        "source.namespace",
-        "source.serviceAccount",
-        "source.principal",
-        "source.trustDomain",
-        "request.auth.principal",
-        "request.auth.audiences",
-        "request.auth.presenter",
-        "destination.ip",
-        "destination.port",
-        "connection.sni",
-    ];
-    const BRACKETED: [&str; 3] = [
-        "request.headers[",
-        "request.auth.claims[",
-        "experimental.envoy.filters.",
-    ];
-    PLAIN.contains(&key) || BRACKETED.iter().any(|start| key.starts_with(start))
-}
-
-fn unknown_key(key: &str) -> String {
-    format!("`{key}` is not a known attribute, or lacks the form `attribute[name]`")
-}
-
-fn inside_brackets(text: &str) -> Option<&str> {
-    let name = text.strip_prefix('[')?.strip_suffix(']')?;
-    Some(name).filter(|name| !name.is_empty())
-}
-
-/// Rule: `[a][b]` is a path; text that is no sequence of pairs is one name as a whole.
-fn claim_path(text: &str) -> Option<Vec<String>> {
-    let whole = inside_brackets(text)?;
-    let steps: Vec<_> = whole.split("][").map(str::to_owned).collect();
-    let nested = steps
-        .iter()
-        .any(|step| step.is_empty() || step.contains(['[', ']']));
-    Some(if nested {
-        vec![whole.to_owned()]
-    } else {
-        steps
-    })
-}
-
-/// Rule: `[v]` asks for a list, and `[[v]]` means the same.
-fn metadata_pattern(value: &str) -> MetadataPattern {
-    let inner = value
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
-    MetadataPattern {
-        list: inner.is_some(),
-        pattern: Pattern::parse(inner.map_or(value, |inner| inner.trim_matches(['[', ']']))),
-    }
-}
-
-/// Rule: a full principal of the mesh's own trust domain, or of `cluster.local`, stands for the
-/// same principal in every trust domain of the mesh (`pilot/pkg/security/trustdomain`).
-fn expand_principal(value: &str, trust_domains: &TrustDomains) -> Vec<String> {
-    let parts: Vec<_> = value.split('/').collect();
-    let [domain, rest @ ..] = parts.as_slice() else {
-        return vec![value.to_owned()];
-    };
-    if parts.len() != 5 || *domain == "*" {
-        return vec![value.to_owned()];
-    }
-    let pattern = Pattern::parse(domain);
-    let own = *domain == "cluster.local"
-        || trust_domains
-            .iter()
-            .any(|known| pattern.matches_bytes(known.as_bytes()));
-    if !own {
-        return vec![value.to_owned()];
-    }
-    let rest = rest.join("/");
-    let mut expanded: Vec<String> = Vec::new();
-    for known in trust_domains {
-        // A pattern that covers the known domain already stays as it is.
-        let keep = matches!(pattern, Pattern::Suffix(_)) && pattern.matches_bytes(known.as_bytes());
-        let principal = if keep {
-            value.to_owned()
-        } else {
-            format!("{known}/{rest}")
-        };
-        if !expanded.contains(&principal) {
-            expanded.push(principal);
-        }
-    }
-    expanded
 }
