@@ -1,0 +1,126 @@
+//! Decisions recorded from a real Envoy running what Istio generates: each suite is a set of
+//! policies pushed to a running server, each case a check sent to it. A suite whose policies are
+//! not supported yet must be refused for that reason, not half applied.
+
+use std::collections::BTreeSet;
+
+use prost::Message as _;
+use prost_reflect::{DescriptorPool, DynamicMessage};
+use serde_json::Value;
+
+use crate::support::{Options, Server, http};
+
+/// What a suite may be refused for.
+const NOT_YET: &[&str] = &["not supported yet", "supported so far"];
+
+/// Suites with other contents than policies and checks.
+const OTHERS: &[&str] = &["normalization.json", "peerauth.json", "validation.json"];
+
+struct Tally {
+    checked: usize,
+    refused: BTreeSet<String>,
+    wrong: Vec<String>,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn decisions_of_envoy_under_istio() {
+    let Some(folder) = super::folder("istio") else {
+        return;
+    };
+    let pool = DescriptorPool::decode(doorward_proto::DESCRIPTORS).unwrap();
+    let mut tally = Tally {
+        checked: 0,
+        refused: BTreeSet::new(),
+        wrong: Vec::new(),
+    };
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    for file in files {
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        if name.ends_with(".json") && !OTHERS.contains(&name.as_str()) {
+            let suite: Value =
+                serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+            replay(&name, &suite, &pool, &mut tally).await;
+        }
+    }
+    eprintln!(
+        "{} decisions agree; not supported yet: {:?}",
+        tally.checked, tally.refused
+    );
+    assert!(
+        tally.wrong.is_empty(),
+        "{} differ:\n{}",
+        tally.wrong.len(),
+        tally.wrong.join("\n")
+    );
+    assert!(tally.checked > 3_000, "only {} were checked", tally.checked);
+}
+
+async fn replay(name: &str, suite: &Value, pool: &DescriptorPool, tally: &mut Tally) {
+    let server = Server::with(Options {
+        config: config(suite),
+        ..Options::default()
+    });
+    let list = serde_json::json!({ "kind": "List", "items": suite["policies"] });
+    if suite["policies"]
+        .as_array()
+        .is_some_and(|policies| !policies.is_empty())
+    {
+        let answer = http::put(&server.url("/v1/resources"), list.to_string().as_bytes());
+        if answer.status != 200 {
+            let known = NOT_YET.iter().any(|reason| answer.body.contains(reason));
+            assert!(answer.status == 400 && known, "{name}: {}", answer.body);
+            tally.refused.insert(name.to_owned());
+            return;
+        }
+    }
+    let checks = server.checks().await;
+    let descriptor = pool
+        .get_message_by_name("envoy.service.auth.v3.CheckRequest")
+        .unwrap();
+    for case in suite["cases"].as_array().unwrap() {
+        let request =
+            DynamicMessage::deserialize(descriptor.clone(), &case["checkRequest"]).unwrap();
+        let reply = checks.send(request.encode_to_vec()).await.unwrap();
+        let expect = &case["expect"];
+        let actual = (
+            if reply.allows() { "allow" } else { "deny" },
+            i64::from(reply.status()),
+        );
+        let wanted = expect["decision"].as_str().unwrap();
+        let status = expect["httpStatus"]
+            .as_i64()
+            .unwrap_or(if wanted == "allow" { 200 } else { 403 });
+        let policy = expect["policy"].as_str();
+        let decided = reply.text("policy");
+        let same_policy = policy.is_none() || policy == decided.as_deref();
+        if actual == (wanted, status) && same_policy {
+            tally.checked += 1;
+        } else {
+            let case = case["name"].as_str().unwrap_or_default();
+            tally.wrong.push(format!(
+                "{name}: {case}: {actual:?} by {decided:?}, not {expect}"
+            ));
+        }
+    }
+}
+
+fn config(suite: &Value) -> String {
+    let mesh = &suite["mesh"];
+    let settings = serde_json::json!({
+        "root_namespace": mesh["rootNamespace"],
+        "trust_domain": mesh["trustDomain"],
+        "trust_domain_aliases": mesh["trustDomainAliases"],
+        "default_action": "allow",
+        "trusted_proxies": mesh["numTrustedProxies"].as_u64().unwrap_or(0),
+        "default_workload": {
+            "namespace": suite["workload"]["namespace"],
+            "labels": suite["workload"]["labels"],
+            "service_account": suite["workload"]["serviceAccount"],
+        },
+    });
+    format!("mesh: {settings}\n")
+}
