@@ -202,7 +202,8 @@ impl Activation {
             let state = self.writable(if_match).await?;
             let mut candidate = state.clone();
             let mut change = Change::to(state.revision);
-            let mut results = candidate.put_resources(resources, &mut change)?;
+            let mut results =
+                candidate.put_resources(resources, jiff::Timestamp::now(), &mut change)?;
             if scope == PutScope::All {
                 let kept = results.iter().map(|(id, _)| id.clone()).collect();
                 let pruned = candidate.prune(&kept);

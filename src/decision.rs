@@ -130,6 +130,15 @@ impl Decision {
         Self::new(Reply::Deny(denial), reason)
     }
 
+    /// Denies because a workload wants mutual TLS and the peer has no identity it accepts.
+    pub fn no_peer_identity(policy: &str) -> Self {
+        let message = "mutual TLS is STRICT and the peer has no accepted identity";
+        Self::deny_access(Reason {
+            policy: Some(policy.to_owned()),
+            ..Reason::new(ReasonKind::PeerAuthentication, message)
+        })
+    }
+
     /// Denies because a rule says so.
     pub fn denied_by_rule(rule: &CompiledRule) -> Self {
         Self::deny_access(Reason::rule(rule))

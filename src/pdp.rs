@@ -195,6 +195,16 @@ fn evaluate(
 ) -> Decision {
     let policies = &snapshot.policies;
     let settings = &policies.settings;
+    let peer = PeerIdentity::new(attributes.source_principal());
+
+    // PeerAuthentication: a STRICT workload wants an identity of the mesh.
+    let port = attributes.destination_port();
+    if let Some(policy) = attached
+        .peer
+        .refuses(port, peer, &settings.mesh.trust_domains)
+    {
+        return Decision::no_peer_identity(policy).about(attributes, None);
+    }
 
     // RequestAuthentication: a token that is there must verify; none is no identity.
     let authenticated = match attributes.http() {
@@ -212,7 +222,7 @@ fn evaluate(
     let holds_until = token.and_then(VerifiedToken::accepted_until);
     let facts = Facts {
         attributes,
-        peer: PeerIdentity::new(attributes.source_principal()),
+        peer,
         token,
         remote_ip: attributes.remote_ip(settings.trusted_proxies),
     };

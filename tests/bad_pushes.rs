@@ -205,11 +205,6 @@ async fn resources() {
             "`Secret` is neither",
         ),
         (
-            policy("  rules: [{}]\n").replace("AuthorizationPolicy", "PeerAuthentication"),
-            2,
-            "not supported yet",
-        ),
-        (
             policy("  rules: [{}]\n").replace("AuthorizationPolicy", "NetworkPolicy"),
             2,
             "network plugin",

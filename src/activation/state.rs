@@ -96,12 +96,15 @@ impl State {
     pub(super) fn put_resources(
         &mut self,
         resources: Vec<Resource>,
+        now: jiff::Timestamp,
         change: &mut Change,
     ) -> Result<Vec<(ResourceId, ObjectChange)>, ActivationError> {
         let mut results: Vec<(ResourceId, ObjectChange)> = Vec::with_capacity(resources.len());
         let mut seen = BTreeSet::new();
-        for resource in resources {
+        for mut resource in resources {
             let id = resource.id.clone();
+            let known = self.resources.get(&id).and_then(|(old, _)| old.created);
+            resource.created_at(known.unwrap_or(now));
             if !seen.insert(id.clone()) {
                 let message = format!("{id} is there twice");
                 return Err(ActivationError::Invalid(vec![PolicyError::new(

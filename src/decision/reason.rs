@@ -12,6 +12,8 @@ pub enum ReasonKind {
     AuthorizationPolicy,
     /// There are ALLOW policies and none matched.
     NoAllowRule,
+    /// A STRICT PeerAuthentication and no accepted identity.
+    PeerAuthentication,
     /// A token did not verify.
     RequestAuthentication,
     /// The Rego entrypoint answered.
@@ -100,6 +102,7 @@ impl ReasonKind {
         match self {
             Self::AuthorizationPolicy => "authorization_policy",
             Self::NoAllowRule => "no_allow_rule",
+            Self::PeerAuthentication => "peer_authentication",
             Self::RequestAuthentication => "request_authentication",
             Self::Rego => "rego",
             Self::RegoError => "rego_error",

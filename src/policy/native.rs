@@ -6,6 +6,7 @@ mod compile;
 mod condition;
 mod matcher;
 mod path_template;
+mod peer_authentication;
 mod request_authentication;
 mod selector;
 mod trust_domain;
@@ -17,14 +18,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 pub use authorization::{CompiledRule, Facts, RuleAction};
+pub use peer_authentication::PeerRequirement;
 pub use request_authentication::{Authenticated, CompiledJwtRule, Refused, authenticate};
 pub use selector::{KnownWorkload, Workload, WorkloadConfig, WorkloadSources};
 
-use super::reads::Reads;
+use super::reads::{Field, Reads};
 use super::resource::{Resource, Spec};
 use crate::attributes::Pairs;
 use crate::yaml::Problem;
 use compile::CompiledPolicy;
+use peer_authentication::{CompiledPeerAuthentication, oldest};
 use request_authentication::CompiledAuthentication;
 
 /// Workloads whose attached policies are remembered; beyond that they are found anew each time.
@@ -44,6 +47,7 @@ pub struct NativePolicies {
     root_namespace: String,
     authorization: Vec<CompiledPolicy>,
     authentication: Vec<CompiledAuthentication>,
+    peer: Vec<CompiledPeerAuthentication>,
     by_namespace: HashMap<String, Scope>,
     /// Whether any policy depends on which workload a request is for.
     needs_workload: bool,
@@ -57,6 +61,7 @@ pub struct NativePolicies {
 struct Scope {
     authorization: Vec<usize>,
     authentication: Vec<usize>,
+    peer: Vec<usize>,
 }
 
 /// The policies of one workload.
@@ -68,6 +73,7 @@ pub struct Attached {
     /// Whether any ALLOW policy is attached, even one without rules.
     pub has_allow: bool,
     pub authentication: Vec<Arc<CompiledJwtRule>>,
+    pub peer: PeerRequirement,
     pub reads: Reads,
     /// Tells attached sets of one snapshot apart in cache keys.
     pub label: String,
@@ -85,6 +91,7 @@ impl NativePolicies {
             root_namespace: mesh.root_namespace.clone(),
             authorization: Vec::new(),
             authentication: Vec::new(),
+            peer: Vec::new(),
             by_namespace: HashMap::new(),
             needs_workload: false,
             remembered: moka::sync::Cache::new(MAX_REMEMBERED_WORKLOADS),
@@ -123,6 +130,14 @@ impl NativePolicies {
                 self.authentication.push(authentication);
                 selects_all
             }
+            Spec::PeerAuthentication(spec) => {
+                let peer = peer_authentication::compile(resource, spec)?;
+                let is_mesh_wide = peer.selector.is_empty();
+                scope.peer.push(self.peer.len());
+                self.peer.push(peer);
+                // Rule: one with a selector in the root namespace is ignored.
+                is_mesh_wide || resource.id.namespace == mesh.root_namespace
+            }
         };
         self.needs_workload |= !selects_all || resource.id.namespace != mesh.root_namespace;
         Ok(())
@@ -130,7 +145,7 @@ impl NativePolicies {
 
     /// How many objects there are.
     pub fn len(&self) -> usize {
-        self.authorization.len() + self.authentication.len()
+        self.authorization.len() + self.authentication.len() + self.peer.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -193,8 +208,33 @@ impl NativePolicies {
                 attached.authentication.extend(found.rules.iter().cloned());
             }
         }
+        attached.peer = self.peer_requirement(namespace, labels);
         attached.finish();
         attached
+    }
+
+    fn peer_requirement(&self, namespace: &str, labels: Option<&Pairs>) -> PeerRequirement {
+        let of = |name: &str| {
+            let scope = self.by_namespace.get(name);
+            let positions = scope.into_iter().flat_map(|scope| &scope.peer);
+            positions
+                .filter_map(|at| self.peer.get(*at))
+                .collect::<Vec<_>>()
+        };
+        let without = |object: &&&CompiledPeerAuthentication| object.selector.is_empty();
+        let selected = |object: &&&CompiledPeerAuthentication| {
+            !object.selector.is_empty()
+                && labels.is_some_and(|labels| object.selector.selects(labels))
+        };
+        let mesh = of(&self.root_namespace);
+        let mesh = oldest(mesh.iter().filter(without).copied());
+        if namespace == self.root_namespace {
+            return PeerRequirement::compose(mesh, None, None);
+        }
+        let own = of(namespace);
+        let wide = oldest(own.iter().filter(without).copied());
+        let workload = oldest(own.iter().filter(selected).copied());
+        PeerRequirement::compose(mesh, wide, workload)
     }
 }
 
@@ -220,6 +260,10 @@ impl Attached {
             self.reads.merge(&rule.reads());
         }
         request_authentication::add_reads(&self.authentication, &mut self.reads);
+        if self.peer.is_strict_anywhere() {
+            self.reads.field(Field::Principal);
+            self.reads.field(Field::DestinationAddress);
+        }
     }
 
     /// The first DENY rule that matches.

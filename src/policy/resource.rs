@@ -22,6 +22,8 @@ pub struct Resource {
     pub spec: Spec,
     /// The object as it was written, for storing and showing.
     pub document: Document,
+    /// When it was made; of several that exclude each other the oldest holds.
+    pub created: Option<jiff::Timestamp>,
     /// Where it was written; `None` for an object out of the store.
     pub file: Option<Arc<str>>,
 }
@@ -39,6 +41,7 @@ pub struct ResourceId {
 pub enum Kind {
     AuthorizationPolicy,
     RequestAuthentication,
+    PeerAuthentication,
 }
 
 /// The part of an object that says what it does.
@@ -46,6 +49,7 @@ pub enum Kind {
 pub enum Spec {
     AuthorizationPolicy(AuthorizationPolicySpec),
     RequestAuthentication(RequestAuthenticationSpec),
+    PeerAuthentication(PeerAuthenticationSpec),
 }
 
 #[derive(Debug, Deserialize)]
@@ -63,11 +67,13 @@ struct Envelope {
 
 /// Metadata has many more members in Kubernetes; they are of no meaning here.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Metadata {
     name: String,
     namespace: Option<String>,
     #[serde(default, deserialize_with = "null_is_default")]
     annotations: BTreeMap<String, String>,
+    creation_timestamp: Option<jiff::Timestamp>,
 }
 
 /// `spec` of an AuthorizationPolicy.
@@ -225,6 +231,34 @@ pub struct ClaimToHeader {
     pub claim: String,
 }
 
+/// `spec` of a PeerAuthentication.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct PeerAuthenticationSpec {
+    pub selector: Option<Selector>,
+    pub mtls: Option<Mtls>,
+    /// By port of the workload.
+    pub port_level_mtls: Option<BTreeMap<String, Mtls>>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mtls {
+    pub mode: MtlsMode,
+}
+
+/// Whether a client must show a certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum MtlsMode {
+    /// As what it inherits.
+    #[default]
+    Unset,
+    Disable,
+    Permissive,
+    Strict,
+}
+
 // === impl Resource ===
 
 impl Resource {
@@ -272,6 +306,9 @@ impl Resource {
             Kind::RequestAuthentication => {
                 Spec::RequestAuthentication(read_spec(&document, envelope.spec)?)
             }
+            Kind::PeerAuthentication => {
+                Spec::PeerAuthentication(read_spec(&document, envelope.spec)?)
+            }
         };
         let id = ResourceId {
             kind,
@@ -285,6 +322,7 @@ impl Resource {
             id,
             spec,
             document,
+            created: envelope.metadata.creation_timestamp,
             file: None,
         })
     }
@@ -295,6 +333,21 @@ impl Resource {
     pub fn in_file(self, file: &str) -> Self {
         let file = Some(file.into());
         Self { file, ..self }
+    }
+
+    /// Notes when the object was made, if it does not say.
+    pub fn created_at(&mut self, time: jiff::Timestamp) {
+        if self.created.is_none() {
+            self.created = Some(time);
+            if let Some(metadata) = self
+                .document
+                .value
+                .get_mut("metadata")
+                .and_then(Value::as_object_mut)
+            {
+                metadata.insert("creationTimestamp".to_owned(), time.to_string().into());
+            }
+        }
     }
 
     /// What errors name: its file, or itself.
@@ -367,7 +420,7 @@ impl Kind {
         match name {
             "AuthorizationPolicy" => Ok(Self::AuthorizationPolicy),
             "RequestAuthentication" => Ok(Self::RequestAuthentication),
-            "PeerAuthentication" => Err("`PeerAuthentication` is not supported yet".to_owned()),
+            "PeerAuthentication" => Ok(Self::PeerAuthentication),
             "NetworkPolicy" => {
                 Err("`NetworkPolicy` is enforced by the network plugin, not here".to_owned())
             }
@@ -375,7 +428,7 @@ impl Kind {
                 Err(format!("`{name}` is enforced by the proxy, not here"))
             }
             _ => Err(format!(
-                "`{name}` is neither `AuthorizationPolicy` nor `RequestAuthentication`"
+                "`{name}` is neither `AuthorizationPolicy`, `RequestAuthentication` nor `PeerAuthentication`"
             )),
         }
     }
@@ -386,6 +439,7 @@ impl fmt::Display for Kind {
         formatter.write_str(match self {
             Self::AuthorizationPolicy => "AuthorizationPolicy",
             Self::RequestAuthentication => "RequestAuthentication",
+            Self::PeerAuthentication => "PeerAuthentication",
         })
     }
 }

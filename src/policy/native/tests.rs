@@ -17,6 +17,7 @@ mod authentication;
 mod conditions;
 mod identities;
 mod operations;
+mod peers;
 mod refusals;
 mod structure;
 

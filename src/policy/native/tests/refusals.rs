@@ -42,11 +42,11 @@ fn heads() {
         ),
         (
             "apiVersion: security.istio.io/v1\nkind: Authorization\nmetadata: {name: p}",
-            "2: `Authorization` is neither `AuthorizationPolicy` nor `RequestAuthentication`",
+            "2: `Authorization` is neither `AuthorizationPolicy`, `RequestAuthentication` nor `PeerAuthentication`",
         ),
         (
-            "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: p}",
-            "2: `PeerAuthentication` is not supported yet",
+            "apiVersion: security.istio.io/v1\nkind: Telemetry\nmetadata: {name: p}",
+            "2: `Telemetry` is neither `AuthorizationPolicy`, `RequestAuthentication` nor `PeerAuthentication`",
         ),
         (
             "apiVersion: security.istio.io/v1\nkind: NetworkPolicy\nmetadata: {name: p}",
@@ -389,4 +389,38 @@ fn what_has_no_meaning_here_is_accepted() {
         .collect();
     assert_eq!(ids, ["AuthorizationPolicy/default/p"]);
     assert!(NativePolicies::compile(&resources, &mesh()).is_ok());
+}
+
+#[test]
+fn peer_authentications() {
+    let rows = [
+        (
+            "spec: {mtls: {mode: STRONG}}",
+            "4: unknown variant `STRONG`…",
+        ),
+        ("spec: {mtls: {mod: STRICT}}", "4: unknown field `mod`…"),
+        (
+            "spec: {portLevelMtls: {8080: {mode: STRICT}}}",
+            "4: port level mTLS needs a workload selector",
+        ),
+        (
+            "spec:\n  selector: {matchLabels: {a: b}}\n  portLevelMtls: {}",
+            "6: must not be empty",
+        ),
+        (
+            "spec:\n  selector: {matchLabels: {a: b}}\n  portLevelMtls: {0: {}}",
+            "6: bad port `0`",
+        ),
+        (
+            "spec:\n  selector: {matchLabels: {a: b}}\n  portLevelMtls: {70000: {}}",
+            "6: bad port `70000`",
+        ),
+        (
+            "spec: {selector: {matchLabels: {\"a*\": b}}}",
+            "4: wildcard is not supported in selector",
+        ),
+    ];
+    for (spec, problem) in rows {
+        check_spec("PeerAuthentication", spec, &[problem]);
+    }
 }
