@@ -11,7 +11,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use crate::attributes::{Attributes, HttpRequest, JsonObject, Pairs};
-use crate::policy::native::{CompiledRule, Refused};
+use crate::policy::native::{CompiledRule, Observed, Refused};
 use crate::policy::rego::{Outcome, RegoFailure};
 
 pub use combine::{Grounds, conclude};
@@ -37,6 +37,8 @@ pub struct Decision {
     pub reason: Reason,
     pub peer_principal: Option<String>,
     pub request_principal: Option<String>,
+    /// What AUDIT and dry-run policies saw.
+    pub observed: Observed,
     /// What a Rego policy wants in the proxy's dynamic metadata.
     pub dynamic_metadata: Option<JsonObject>,
     /// Last second since 1970 at which the decision holds, for what depends on a token.
@@ -97,6 +99,7 @@ impl Decision {
             reason,
             peer_principal: None,
             request_principal: None,
+            observed: Observed::default(),
             dynamic_metadata: None,
             holds_until: None,
             cacheable: true,

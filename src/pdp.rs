@@ -15,7 +15,9 @@ use crate::cache;
 use crate::decision::{Decision, Grounds, Reason, ReasonKind, conclude};
 use crate::decision_log::{Record, Recorder};
 use crate::identity::{PeerIdentity, VerifiedToken};
-use crate::policy::native::{Attached, Authenticated, CompiledRule, Facts, Workload, authenticate};
+use crate::policy::native::{
+    Attached, Authenticated, CompiledRule, Facts, Passed, Workload, authenticate,
+};
 use crate::policy::rego::{Outcome, RegoPolicies};
 use crate::policy::{OnError, PolicySet, UnknownWorkload};
 use crate::snapshot::Snapshot;
@@ -122,6 +124,9 @@ impl Pdp {
             decision.reason.kind.as_str(),
             cached,
         );
+        for (action, would_be) in decision.observed.dry_run.verdicts() {
+            self.metrics.dry_run(action, would_be.result.as_str());
+        }
         self.recorder.record(Record {
             id,
             time_ns: now_ns,
@@ -226,7 +231,14 @@ fn evaluate(
         token,
         remote_ip: attributes.remote_ip(settings.trusted_proxies),
     };
-    let mut decision = match verdict(policies, attached, &facts, now_ns) {
+    let verdict = verdict(policies, attached, &facts, now_ns);
+    let denial = verdict.as_ref().err().map(|denial| denial.reason.kind);
+    let passed = Passed {
+        deny: denial != Some(ReasonKind::AuthorizationPolicy),
+        allow: denial.is_none(),
+    };
+    let observed = attached.observers.observe(&facts, passed);
+    let mut decision = match verdict {
         Err(denial) => denial,
         Ok(Undenied { rule, rego }) => conclude(Grounds {
             rule,
@@ -236,6 +248,7 @@ fn evaluate(
             nothing_loaded: policies.is_empty(),
         }),
     };
+    decision.observed = observed;
     decision.holds_until = holds_until;
     decision.about(attributes, principal)
 }

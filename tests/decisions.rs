@@ -108,6 +108,53 @@ async fn a_decision_from_memory_has_its_own_record() {
 }
 
 #[tokio::test]
+async fn watching_policies_mark_the_record_and_nothing_else() {
+    let server = Server::start();
+    let policy = |name: &str, annotations: &str, spec: &str| {
+        format!(
+            "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
+             metadata: {{name: {name}, namespace: istio-system, annotations: {{{annotations}}}}}\n\
+             spec: {spec}\n"
+        )
+    };
+    let to = "rules: [{to: [{operation: {paths: [/a]}}]}]";
+    let dry = "istio.io/dry-run: 'true'";
+    let body = [
+        policy("open", "", "{action: ALLOW, rules: [{}]}"),
+        policy("audit", "", &format!("{{action: AUDIT, {to}}}")),
+        policy("try-deny", dry, &format!("{{action: DENY, {to}}}")),
+        policy("try-allow", dry, "{}"),
+    ]
+    .concat();
+    http::put(&server.url("/v1/resources"), body.as_bytes()).expect(200);
+    let checks = server.checks().await;
+    // The third answer comes from the cache.
+    for path in ["/a", "/b", "/a"] {
+        assert!(checks.get(path).await.allows(), "{path}");
+    }
+    eventually("three records", || query(&server, "").len() == 3).await;
+    let marked = serde_json::json!([true, {
+        "deny": {"result": "denied", "matched": "ns[istio-system]-policy[try-deny]-rule[0]"},
+        "allow": {"result": "denied"}}]);
+    let unmarked = serde_json::json!([false,
+        {"deny": {"result": "allowed"}, "allow": {"result": "denied"}}]);
+    let records = query(&server, "");
+    let seen = records
+        .iter()
+        .map(|record| serde_json::json!([record["audited"], record["dry_run"]]));
+    assert_eq!(seen.collect::<Vec<_>>(), [marked.clone(), unmarked, marked]);
+
+    let metrics = http::get(&server.url("/metrics")).body;
+    for row in [
+        "doorward_dry_run_total{action=\"deny\",result=\"denied\"} 2",
+        "doorward_dry_run_total{action=\"deny\",result=\"allowed\"} 1",
+        "doorward_dry_run_total{action=\"allow\",result=\"denied\"} 3",
+    ] {
+        assert!(metrics.lines().any(|line| line == row), "{row}\n{metrics}");
+    }
+}
+
+#[tokio::test]
 async fn no_secret_gets_out() {
     const CANARY: &str = "c4n4ry";
     let server = Server::with_config("decision_log: { mask: [x-inner] }");

@@ -66,6 +66,7 @@ impl Reason {
         let action = match rule.action {
             RuleAction::Allow => "ALLOW",
             RuleAction::Deny => "DENY",
+            RuleAction::Audit => "AUDIT",
         };
         Self {
             policy: Some(format!("{}/{}", rule.namespace, rule.policy)),

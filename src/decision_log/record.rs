@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::mask::Mask;
 use crate::attributes::{Address, Attributes, HttpRequest, Peer, Port};
 use crate::decision::{Decision, Effect, Reason};
-use crate::policy::native::Workload;
+use crate::policy::native::{Observed, Workload};
 
 /// Longest text of a request that is kept, in bytes.
 const MAX_TEXT: usize = 8 * 1024;
@@ -63,6 +63,9 @@ struct Shown<'a> {
     reason: &'a Reason,
     revision: u64,
     cached: bool,
+    /// `audited` and `dry_run`.
+    #[serde(flatten)]
+    observed: &'a Observed,
     #[serde(skip_serializing_if = "Option::is_none")]
     peer_principal: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,6 +152,7 @@ impl Record {
             reason: &decision.reason,
             revision: self.revision,
             cached: self.cached,
+            observed: &decision.observed,
             peer_principal: principal.as_deref(),
             request_principal: request_principal.as_deref(),
             workload: ShownWorkload::of(&self.workload),

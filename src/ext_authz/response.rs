@@ -176,6 +176,11 @@ fn dynamic_metadata(answer: &Answer) -> Struct {
             set(name, Kind::StringValue(text.clone()));
         }
     }
+    // What watching policies saw is there when there are any.
+    let observed = serde_json::to_value(&decision.observed).unwrap_or_default();
+    for (name, seen) in observed.as_object().into_iter().flatten() {
+        ours.fields.insert(name.clone(), value(seen));
+    }
     let id = Kind::StringValue(answer.id.to_string());
     metadata
         .fields

@@ -5,6 +5,7 @@ mod authorization;
 mod compile;
 mod condition;
 mod matcher;
+mod observe;
 mod path_template;
 mod peer_authentication;
 mod request_authentication;
@@ -18,6 +19,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 pub use authorization::{CompiledRule, Facts, RuleAction};
+pub use observe::{DryRun, EngineResult, Observed, Observers, Passed, WouldBe};
 pub use peer_authentication::PeerRequirement;
 pub use request_authentication::{Authenticated, CompiledJwtRule, Refused, authenticate};
 pub use selector::{KnownWorkload, Workload, WorkloadConfig, WorkloadSources};
@@ -74,6 +76,7 @@ pub struct Attached {
     pub has_allow: bool,
     pub authentication: Vec<Arc<CompiledJwtRule>>,
     pub peer: PeerRequirement,
+    pub observers: Observers,
     pub reads: Reads,
     /// Tells attached sets of one snapshot apart in cache keys.
     pub label: String,
@@ -198,7 +201,7 @@ impl NativePolicies {
                 .iter()
                 .filter_map(|at| self.authorization.get(*at));
             for policy in policies.filter(|policy| selected(&policy.selector)) {
-                attached.add(policy.action, &policy.rules);
+                attached.add(policy);
             }
             let authentication = scope
                 .authentication
@@ -241,8 +244,12 @@ impl NativePolicies {
 // === impl Attached ===
 
 impl Attached {
-    fn add(&mut self, action: RuleAction, rules: &[Arc<CompiledRule>]) {
-        match action {
+    fn add(&mut self, policy: &CompiledPolicy) {
+        let rules = &policy.rules;
+        match policy.action {
+            // Rule: dry-run policies count for nothing that is enforced, not even for the default.
+            action if policy.dry_run => self.observers.add_dry_run(action, rules),
+            RuleAction::Audit => self.observers.add_audit(rules),
             RuleAction::Allow => {
                 self.has_allow = true;
                 self.allow.extend(rules.iter().cloned());
@@ -259,6 +266,7 @@ impl Attached {
         for rule in self.deny.iter().chain(&self.allow) {
             self.reads.merge(&rule.reads());
         }
+        self.observers.finish(&mut self.reads);
         request_authentication::add_reads(&self.authentication, &mut self.reads);
         if self.peer.is_strict_anywhere() {
             self.reads.field(Field::Principal);
@@ -268,17 +276,11 @@ impl Attached {
 
     /// The first DENY rule that matches.
     pub fn denied_by(&self, facts: &Facts<'_>) -> Option<&CompiledRule> {
-        self.deny
-            .iter()
-            .find(|rule| rule.matches(facts))
-            .map(Arc::as_ref)
+        authorization::first_match(&self.deny, facts)
     }
 
     /// The first ALLOW rule that matches.
     pub fn allowed_by(&self, facts: &Facts<'_>) -> Option<&CompiledRule> {
-        self.allow
-            .iter()
-            .find(|rule| rule.matches(facts))
-            .map(Arc::as_ref)
+        authorization::first_match(&self.allow, facts)
     }
 }

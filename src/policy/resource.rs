@@ -24,6 +24,8 @@ pub struct Resource {
     pub document: Document,
     /// When it was made; of several that exclude each other the oldest holds.
     pub created: Option<jiff::Timestamp>,
+    /// Annotated to be tried and not enforced.
+    pub dry_run: bool,
     /// Where it was written; `None` for an object out of the store.
     pub file: Option<Arc<str>>,
 }
@@ -298,7 +300,7 @@ impl Resource {
                 return Err(document.problem(path, message));
             }
         }
-        refuse_annotations(&document, &envelope.metadata.annotations)?;
+        let dry_run = dry_run(&document, kind, &envelope.metadata.annotations)?;
         let spec = match kind {
             Kind::AuthorizationPolicy => {
                 Spec::AuthorizationPolicy(read_spec(&document, envelope.spec)?)
@@ -323,6 +325,7 @@ impl Resource {
             spec,
             document,
             created: envelope.metadata.creation_timestamp,
+            dry_run,
             file: None,
         })
     }
@@ -389,18 +392,24 @@ fn items(document: &Document) -> Vec<Document> {
     }
 }
 
-/// Annotations that would change what a policy does, and that are not understood, are refused:
-/// ignoring them would enforce what was meant as a trial.
-fn refuse_annotations(
+/// Rule: a truth value as Go reads it. On another kind it has no meaning, and what was meant as a
+/// trial would be enforced.
+fn dry_run(
     document: &Document,
+    kind: Kind,
     annotations: &BTreeMap<String, String>,
-) -> Result<(), Problem> {
-    match annotations.get("istio.io/dry-run").map(String::as_str) {
-        None | Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(()),
-        Some(_) => Err(document.problem(
-            "metadata.annotations",
-            "dry-run policies (`istio.io/dry-run`) are not supported yet",
-        )),
+) -> Result<bool, Problem> {
+    let refuse = |why: &str| Err(document.problem("metadata.annotations", why));
+    let Some(text) = annotations.get("istio.io/dry-run") else {
+        return Ok(false);
+    };
+    if kind != Kind::AuthorizationPolicy {
+        return refuse("`istio.io/dry-run` is for AuthorizationPolicy only");
+    }
+    match text.as_str() {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => refuse("`istio.io/dry-run` is neither true nor false"),
     }
 }
 

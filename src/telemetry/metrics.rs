@@ -23,6 +23,7 @@ pub struct Metrics {
     registry: Registry,
     decisions: Family<DecisionLabels, Counter>,
     cache: Family<CacheLabels, Counter>,
+    dry_run: Family<DryRunLabels, Counter>,
     check_duration: Histogram,
     /// Checks that panicked; must stay 0.
     pub panics: Counter,
@@ -47,6 +48,12 @@ struct CacheLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DryRunLabels {
+    action: &'static str,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DroppedLabels {
     reason: &'static str,
 }
@@ -63,6 +70,7 @@ impl Default for Metrics {
         let metrics = Self {
             decisions: Family::default(),
             cache: Family::default(),
+            dry_run: Family::default(),
             check_duration: check_duration.clone(),
             panics: Counter::default(),
             undecodable: Counter::default(),
@@ -83,6 +91,11 @@ impl Default for Metrics {
             "decision_cache",
             "Decisions found in the cache (hit) or evaluated (miss)",
             metrics.cache.clone(),
+        );
+        registry.register(
+            "dry_run",
+            "What dry-run policies would have done, by their action",
+            metrics.dry_run.clone(),
         );
         registry.register_with_unit(
             "check_duration",
@@ -135,6 +148,13 @@ impl Metrics {
             .inc();
         let result = if cached { "hit" } else { "miss" };
         self.cache.get_or_create(&CacheLabels { result }).inc();
+    }
+
+    /// Counts what dry-run policies of an action would have done.
+    pub fn dry_run(&self, action: &'static str, result: &'static str) {
+        self.dry_run
+            .get_or_create(&DryRunLabels { action, result })
+            .inc();
     }
 
     pub fn check_took(&self, duration: Duration) {

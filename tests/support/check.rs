@@ -120,6 +120,16 @@ impl Reply {
         }
     }
 
+    /// The `doorward` part of the metadata as JSON.
+    pub fn shown(&self) -> serde_json::Value {
+        let fields = self
+            .response
+            .dynamic_metadata
+            .as_ref()
+            .and_then(|metadata| metadata.fields.get("doorward"));
+        fields.map_or(serde_json::Value::Null, json)
+    }
+
     pub fn revision(&self) -> u64 {
         match self.metadata("revision") {
             Some(prost_types::value::Kind::NumberValue(number)) => number as u64,
@@ -129,6 +139,22 @@ impl Reply {
 
     pub fn cached(&self) -> bool {
         self.metadata("cached") == Some(prost_types::value::Kind::BoolValue(true))
+    }
+}
+
+fn json(value: &prost_types::Value) -> serde_json::Value {
+    use prost_types::value::Kind;
+    match &value.kind {
+        Some(Kind::BoolValue(value)) => (*value).into(),
+        Some(Kind::NumberValue(number)) => (*number).into(),
+        Some(Kind::StringValue(text)) => text.as_str().into(),
+        Some(Kind::ListValue(list)) => list.values.iter().map(json).collect(),
+        Some(Kind::StructValue(object)) => object
+            .fields
+            .iter()
+            .map(|(name, value)| (name.clone(), json(value)))
+            .collect(),
+        Some(Kind::NullValue(_)) | None => serde_json::Value::Null,
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::support::{Options, Server, http};
 
 /// What a suite may be refused for.
-const NOT_YET: &[&str] = &["not supported yet", "supported so far"];
+const NOT_YET: &[&str] = &["not supported yet"];
 
 /// Suites with other contents than policies and checks.
 const OTHERS: &[&str] = &["normalization.json", "validation.json"];
@@ -115,12 +115,23 @@ async fn replay(name: &str, suite: &Value, pool: &DescriptorPool, tally: &mut Ta
         let policy = expect["policy"].as_str();
         let decided = reply.text("policy");
         let same_policy = policy.is_none() || policy == decided.as_deref();
-        if actual == (wanted, status) && same_policy {
+        let shown = reply.shown();
+        let same_dry_run = expect.get("dryRun").is_none_or(|dry_run| {
+            let seen = shown
+                .get("dry_run")
+                .cloned()
+                .unwrap_or(serde_json::json!({}));
+            seen == *dry_run
+        });
+        let same_audit = expect
+            .get("audited")
+            .is_none_or(|audited| shown.get("audited") == Some(audited));
+        if actual == (wanted, status) && same_policy && same_dry_run && same_audit {
             tally.checked += 1;
         } else {
             let case = case["name"].as_str().unwrap_or_default();
             tally.wrong.push(format!(
-                "{name}: {case}: {actual:?} by {decided:?}, not {expect}"
+                "{name}: {case}: {actual:?} by {decided:?} {shown}, not {expect}"
             ));
         }
     }

@@ -3,6 +3,7 @@
 //! are asked, and in which order, is left to `native`.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -23,11 +24,13 @@ pub struct Facts<'a> {
     pub remote_ip: Option<IpAddr>,
 }
 
-/// Actions that decide.
+/// What a matching rule does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RuleAction {
     Allow,
     Deny,
+    /// Nothing but a mark in the record.
+    Audit,
 }
 
 /// One rule of one policy.
@@ -87,6 +90,15 @@ pub(super) enum Matcher {
 pub(super) struct MetadataPattern {
     pub(super) list: bool,
     pub(super) pattern: Pattern,
+}
+
+/// The first of the rules that matches.
+pub(super) fn first_match<'a>(
+    rules: &'a [Arc<CompiledRule>],
+    facts: &Facts<'_>,
+) -> Option<&'a CompiledRule> {
+    let rule = rules.iter().find(|rule| rule.matches(facts));
+    rule.map(Arc::as_ref)
 }
 
 // === impl CompiledRule ===
@@ -150,7 +162,7 @@ impl Test {
             && !matches!(http.bare_path(), "" | "*")
             && !http.path.starts_with('/')
         {
-            return action == RuleAction::Deny;
+            return action != RuleAction::Allow;
         }
         // Only rules that deny get here with HTTP-only tests on TCP.
         if facts.attributes.http().is_none() && self.matcher.http_only() {

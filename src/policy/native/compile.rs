@@ -20,6 +20,8 @@ use crate::yaml::Problem;
 #[derive(Debug)]
 pub(super) struct CompiledPolicy {
     pub action: RuleAction,
+    /// Watches instead of deciding.
+    pub dry_run: bool,
     pub selector: Selector,
     pub rules: Vec<Arc<CompiledRule>>,
 }
@@ -73,8 +75,13 @@ impl Compiler<'_> {
             );
         }
         let rules = rules.iter().enumerate();
+        if self.resource.dry_run && self.action == RuleAction::Audit {
+            let why = "`istio.io/dry-run` is for ALLOW and DENY only";
+            self.problem("metadata.annotations", why);
+        }
         CompiledPolicy {
             action: self.action,
+            dry_run: self.resource.dry_run,
             selector,
             rules: rules
                 .map(|(index, rule)| Arc::new(self.rule(index, rule)))
@@ -106,8 +113,9 @@ impl Compiler<'_> {
         match spec.action {
             Action::Allow => RuleAction::Allow,
             Action::Deny => RuleAction::Deny,
-            Action::Audit | Action::Custom => {
-                self.problem("spec.action", "only ALLOW and DENY are supported so far");
+            Action::Audit => RuleAction::Audit,
+            Action::Custom => {
+                self.problem("spec.action", "action CUSTOM is not supported yet");
                 RuleAction::Deny
             }
         }

@@ -20,6 +20,7 @@ mod operations;
 mod peers;
 mod refusals;
 mod structure;
+mod watching;
 
 pub(super) static SIGNER: LazyLock<Signer> = LazyLock::new(Signer::eddsa);
 

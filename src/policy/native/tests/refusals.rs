@@ -61,13 +61,17 @@ fn heads() {
             "4: unknown field `sepc`…",
         ),
         (
-            "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata:\n  name: p\n  annotations: {istio.io/dry-run: \"true\"}",
-            "5: dry-run policies (`istio.io/dry-run`) are not supported yet",
+            "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata:\n  name: p\n  annotations: {istio.io/dry-run: \"true\"}",
+            "5: `istio.io/dry-run` is for AuthorizationPolicy only",
+        ),
+        (
+            "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata:\n  name: p\n  annotations: {istio.io/dry-run: \"true\"}\nspec: {action: AUDIT, rules: [{}]}",
+            "5: `istio.io/dry-run` is for ALLOW and DENY only",
         ),
         // Not a boolean: Istio would enforce it and only log that.
         (
             "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata:\n  name: p\n  annotations: {istio.io/dry-run: \"maybe\"}",
-            "5: dry-run policies (`istio.io/dry-run`) are not supported yet",
+            "5: `istio.io/dry-run` is neither true nor false",
         ),
         (
             "kind: AuthorizationPolicy\nmetadata: {name: p}",
@@ -252,11 +256,7 @@ fn authorization_policies() {
         ),
         (
             "spec:\n  action: CUSTOM\n  provider: {name: a}\n  rules: [{}]",
-            &["5: only ALLOW and DENY are supported so far"],
-        ),
-        (
-            "spec:\n  rules: [{}]\n  action: AUDIT",
-            &["6: only ALLOW and DENY are supported so far"],
+            &["5: action CUSTOM is not supported yet"],
         ),
         (
             "spec: {action: allow}",
