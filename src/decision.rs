@@ -19,8 +19,10 @@ pub use reason::{Reason, ReasonKind};
 
 /// Body of a denial by a native policy.
 const ACCESS_DENIED: &str = "RBAC: access denied";
-/// Longest realm in `www-authenticate`, in bytes.
-const MAX_REALM: usize = 256;
+/// Longest path in the realm of `www-authenticate`, in characters.
+const MAX_REALM_PATH: usize = 256;
+/// Longest host there.
+const MAX_REALM_HOST: usize = 256;
 
 /// Whether the request passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -279,16 +281,22 @@ impl Decision {
     }
 }
 
-/// Rule: the realm is the request's URL, cut at 256 bytes. Envoy shows the query string too, which
+/// Rule: the realm is the request's URL, its path cut at 256 characters. Envoy shows the query string too, which
 /// may hold the very token that was refused; here it is left out.
 fn challenge(http: &HttpRequest) -> String {
-    let realm: String = format!("{}://{}{}", http.scheme, http.host, http.bare_path())
+    let quotable = |character: &char| !character.is_control() && !matches!(character, '"' | '\\');
+    let path: String = http
+        .bare_path()
         .chars()
-        .filter(|character| !character.is_control() && !matches!(character, '"' | '\\'))
-        .scan(0, |length, character| {
-            *length += character.len_utf8();
-            (*length <= MAX_REALM).then_some(character)
-        })
+        .take(MAX_REALM_PATH)
+        .filter(quotable)
         .collect();
+    let host: String = http
+        .host
+        .chars()
+        .take(MAX_REALM_HOST)
+        .filter(quotable)
+        .collect();
+    let realm = format!("{}://{host}{path}", http.scheme);
     format!("Bearer realm=\"{realm}\", error=\"invalid_token\"")
 }

@@ -2,6 +2,7 @@
 //! tests say so and pass.
 
 mod istio;
+mod jwt;
 
 use std::path::PathBuf;
 

@@ -221,7 +221,7 @@ fn headers_a_client_cannot_get_are_left_out() {
 #[test]
 fn challenges_repeat_neither_query_nor_quotes() {
     let long = format!("/{}", "ü".repeat(300));
-    let cut = format!("/{}", "ü".repeat((256 - "https://h/".len()) / 2));
+    let cut = format!("/{}", "ü".repeat(255));
     let rows = [
         ("https", "h", "/a", "https://h/a"),
         (

@@ -6,14 +6,18 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+/// Most levels of lists and objects.
+const MAX_DEPTH: usize = 64;
+
 /// The payload of a token.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Claims(Map<String, Value>);
 
 impl Claims {
-    /// Parses a JSON object, refusing repeated members at any depth.
+    /// Parses a JSON object, refusing repeated members at any depth, and more than `MAX_DEPTH`.
     pub(super) fn parse(json: &[u8]) -> Option<Self> {
         match serde_json::from_slice(json).ok()? {
+            StrictJson(value) if is_deeper(&value, MAX_DEPTH) => None,
             StrictJson(Value::Object(members)) => Some(Self(members)),
             StrictJson(_) => None,
         }
@@ -39,14 +43,23 @@ impl Claims {
         &self.0
     }
 
-    /// Turns a string claim into the list of its words. A list stays as it is.
-    pub(super) fn split_at_spaces(&mut self, name: &str) {
-        if let Some(value) = self.0.get_mut(name)
-            && let Value::String(text) = value
-        {
-            let words = text.split(' ').filter(|word| !word.is_empty());
-            *value = words.map(Value::from).collect();
-        }
+    /// Turns a string claim into the list of its words, and returns the string. One without words
+    /// stays as it is, and so does a list.
+    pub(super) fn split_at_spaces(&mut self, name: &str) -> Option<Value> {
+        let value = self.0.get_mut(name)?;
+        let words = value.as_str()?.split(' ').filter(|word| !word.is_empty());
+        let words: Vec<_> = words.map(Value::from).collect();
+        (!words.is_empty()).then(|| std::mem::replace(value, words.into()))
+    }
+}
+
+/// The parser has a limit of its own, so that this cannot run deep.
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    let deeper = |value: &Value| is_deeper(value, levels.saturating_sub(1));
+    match value {
+        Value::Array(items) => levels == 0 || items.iter().any(deeper),
+        Value::Object(members) => levels == 0 || members.values().any(deeper),
+        _ => false,
     }
 }
 

@@ -43,58 +43,62 @@ impl Location {
             location: self,
             text,
         };
-        match self {
-            Self::Header { name, prefix } => http
-                .headers
-                .values(name)
-                .filter_map(|value| in_header(value, prefix))
-                .map(found)
-                .collect(),
-            Self::Parameter(name) => in_query(&http.path, name).map(found).into_iter().collect(),
+        let mut tokens: Vec<_> = match self {
+            Self::Header { name, prefix } => {
+                let value = http.headers.joined(name);
+                let token = value.and_then(|value| in_header(value, prefix));
+                token.map(found).into_iter().collect()
+            }
+            Self::Parameter(name) => in_query(&http.path, name).map(found).collect(),
             Self::Cookie(name) => http
                 .headers
                 .values("cookie")
-                .filter_map(|value| in_cookies(value, name))
+                .flat_map(|value| in_cookies(value, name))
                 .map(found)
                 .collect(),
-        }
+        };
+        // One that is repeated is verified once.
+        tokens.dedup();
+        tokens
     }
 }
 
-/// Rule: the prefix is searched as a substring; the token is what follows, from the first token
-/// character to the end. Nothing behind the prefix is a missing token. Without a prefix the whole
-/// value is the token, even an empty one.
-fn in_header<'a>(value: &'a [u8], prefix: &str) -> Option<Cow<'a, str>> {
-    let text = String::from_utf8_lossy(value);
+/// Rule: several lines are one value; the prefix is searched as a substring; the token is what
+/// follows, spaces left aside. With no token character behind the prefix it is missing. Envoy skips
+/// other characters too; here they are part of the token and make it a bad one. Without a prefix the
+/// whole value is the token, even an empty one.
+fn in_header<'a>(text: Cow<'a, str>, prefix: &str) -> Option<Cow<'a, str>> {
     if prefix.is_empty() {
         return Some(text);
     }
     let start = text.find(prefix)? + prefix.len();
     let rest = text.get(start..)?;
-    let offset = rest.bytes().position(is_token_byte)?;
+    rest.bytes().position(is_token_byte)?;
+    let offset = rest.len() - rest.trim_start_matches(' ').len();
     Some(match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.get(start + offset..)?),
         Cow::Owned(ref text) => Cow::Owned(text.get(start + offset..)?.to_owned()),
     })
 }
 
-/// Rule: the first value of the parameter, decoded.
-fn in_query<'a>(path: &'a str, name: &str) -> Option<Cow<'a, str>> {
-    let (_, query) = path.split_once('?')?;
+/// Every value of the parameter, decoded: Envoy takes the first, but what runs behind the proxy may
+/// take another.
+fn in_query<'a>(path: &'a str, name: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
+    let query = path.split_once('?').map_or("", |(_, query)| query);
     let query = query.split('#').next().unwrap_or_default();
     // Each pair by itself: a broken pair elsewhere must not hide the token.
     query
         .split('&')
         .filter_map(|pair| decode_query(pair).ok())
-        .find_map(|mut parameters| parameters.remove(name)?.into_iter().next())
+        .filter_map(move |mut parameters| parameters.remove(name)?.into_iter().next())
         .map(Cow::Owned)
 }
 
-fn in_cookies<'a>(value: &'a [u8], name: &str) -> Option<Cow<'a, str>> {
-    let text = std::str::from_utf8(value).ok()?;
+/// Every cookie of the name, for the same reason; one without a value is an empty token.
+fn in_cookies<'a>(value: &'a [u8], name: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
+    let text = std::str::from_utf8(value).unwrap_or_default();
     text.split(';')
         .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(key, _)| *key == name)
+        .filter(move |(key, _)| *key == name)
         .map(|(_, value)| Cow::Borrowed(value.trim_matches('"')))
-        .filter(|value| !value.is_empty())
 }

@@ -19,6 +19,7 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 /// Verification keys of one issuer.
 #[derive(Debug, Clone)]
 pub struct KeySet {
+    /// In the order of the set, those that cannot verify anything among them.
     keys: Vec<VerificationKey>,
 }
 
@@ -26,10 +27,11 @@ pub struct KeySet {
 #[derive(Debug, Clone)]
 pub(super) struct VerificationKey {
     pub(super) kid: Option<String>,
+    /// What its signatures can be made with; nothing for a key that is not used.
     pub(super) algorithms: &'static [Algorithm],
     /// The algorithm the set binds this key to, if it does.
     pub(super) bound: Option<Algorithm>,
-    pub(super) key: DecodingKey,
+    pub(super) key: Option<DecodingKey>,
 }
 
 /// Why a key set cannot be used.
@@ -77,7 +79,7 @@ struct RawKey {
 // === impl KeySet ===
 
 impl KeySet {
-    /// Parses a set. Keys that cannot verify signatures are left out; one usable key must remain.
+    /// Parses a set. Keys that cannot verify signatures are not used; one usable key must remain.
     pub fn parse(json: &str) -> Result<Self, KeySetError> {
         let raw: RawSet =
             serde_json::from_str(json).map_err(|error| KeySetError::Format(error.to_string()))?;
@@ -91,12 +93,18 @@ impl KeySet {
             if key.is_private() {
                 return Err(KeySetError::Private(name));
             }
-            match VerificationKey::new(key) {
-                Ok(key) => keys.push(key),
-                Err(why) => refused.push(format!("{name} {why}")),
-            }
+            let unused = VerificationKey {
+                kid: key.kid.clone(),
+                algorithms: &[],
+                bound: key.alg.as_ref().and_then(|name| name.parse().ok()),
+                key: None,
+            };
+            keys.push(VerificationKey::new(key).unwrap_or_else(|why| {
+                refused.push(format!("{name} {why}"));
+                unused
+            }));
         }
-        if keys.is_empty() {
+        if keys.iter().all(|key| key.key.is_none()) {
             let why = if refused.is_empty() {
                 String::new()
             } else {
@@ -107,29 +115,28 @@ impl KeySet {
         Ok(Self { keys })
     }
 
-    /// Keys that may have made a signature with this algorithm under this key id.
-    pub(super) fn candidates<'a>(
+    /// Keys that a token with this algorithm and key id may mean, of whatever type.
+    pub(super) fn named<'a>(
         &'a self,
         kid: Option<&'a str>,
         algorithm: Algorithm,
     ) -> impl Iterator<Item = &'a VerificationKey> {
         // Rule: a key is skipped if both key ids are there and differ, or if it is bound to
-        // another algorithm; the key's type decides which algorithms it can be for at all.
+        // another algorithm.
         self.keys.iter().filter(move |key| {
             let same_kid = match (kid, &key.kid) {
                 (Some(wanted), Some(has)) => wanted.is_empty() || has.is_empty() || wanted == has,
                 _ => true,
             };
-            same_kid
-                && key.bound.is_none_or(|bound| bound == algorithm)
-                && key.algorithms.contains(&algorithm)
+            same_kid && key.bound.is_none_or(|bound| bound == algorithm)
         })
     }
 
-    /// Ids of all keys, for status reports.
+    /// Ids of all keys that are used, for status reports.
     pub fn key_ids(&self) -> HashSet<&str> {
         self.keys
             .iter()
+            .filter(|key| key.key.is_some())
             .filter_map(|key| key.kid.as_deref())
             .collect()
     }
@@ -189,7 +196,7 @@ impl VerificationKey {
             kid: raw.kid,
             algorithms,
             bound,
-            key,
+            key: Some(key),
         })
     }
 
@@ -206,6 +213,9 @@ impl VerificationKey {
                 let x = member(raw.x.as_ref(), "x")?;
                 if x.len() != 32 {
                     return Err("has a coordinate of the wrong length".to_owned());
+                }
+                if is_small_order(&x) {
+                    return Err("is a point of small order: anybody can sign for it".to_owned());
                 }
                 Ok((&[Algorithm::EdDSA], DecodingKey::from_ed_der(&x)))
             }
@@ -236,6 +246,37 @@ fn member(value: Option<&String>, name: &str) -> Result<Vec<u8>, String> {
     URL_SAFE_NO_PAD
         .decode(value.trim_end_matches('='))
         .map_err(|_| format!("has a `{name}` that is not base64url"))
+}
+
+/// y of the points of order 8, little-endian.
+const Y_OF_ORDER_8: [[u8; 32]; 2] = [
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
+        0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
+        0x03, 0x7a,
+    ],
+];
+
+/// Rule: the points whose order divides 8, in all encodings, whatever the sign bit. A signature can
+/// be made for them without a private key, and RFC 8032 leaves refusing them to the application.
+fn is_small_order(x: &[u8]) -> bool {
+    let [lowest, between @ .., last] = x else {
+        return false;
+    };
+    let top = last & 0x7f;
+    // y is 0 or 1; or p - 1, p or p + 1, where p = 2^255 - 19.
+    let is_tiny = top == 0 && between.iter().all(|byte| *byte == 0) && *lowest <= 1;
+    let is_near_p =
+        top == 0x7f && between.iter().all(|byte| *byte == 0xff) && (0xec..=0xee).contains(lowest);
+    let is_of_order_8 = Y_OF_ORDER_8
+        .iter()
+        .any(|[low, middle @ .., high]| low == lowest && middle == between && *high == top);
+    is_tiny || is_near_p || is_of_order_8
 }
 
 fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), String> {

@@ -16,17 +16,20 @@ use super::jwks::KeySet;
 
 /// Tolerance for `exp` and `nbf`, in seconds.
 pub const CLOCK_SKEW: u64 = 60;
-/// Longest token that is looked at, in bytes.
-const MAX_TOKEN: usize = 64 * 1024;
+/// Longest token that is looked at, in bytes: what fits into a request under Envoy's default limits.
+const MAX_TOKEN: usize = 60 * 1024;
 /// Most keys tried for a token without key id.
 const MAX_CANDIDATES: usize = 8;
+const TWO_TO_64: f64 = 18_446_744_073_709_551_616.0;
+/// Length of an Ed25519 signature, in bytes.
+const ED25519_SIGNATURE: usize = 64;
 
 /// What a token must satisfy, and the keys to check it with.
 #[derive(Debug, Clone)]
 pub struct Verifier {
     /// `""` accepts any issuer.
     issuer: String,
-    /// Normalised; empty accepts any audience.
+    /// Empty accepts any audience.
     audiences: Vec<String>,
     keys: Arc<KeySet>,
     /// Claims that are lists of words written as one string.
@@ -37,6 +40,8 @@ pub struct Verifier {
 #[derive(Debug, Clone, PartialEq)]
 pub struct VerifiedToken {
     claims: Claims,
+    /// Claims that were split into words, as one string.
+    as_written: Vec<(String, Value)>,
     issuer: Option<String>,
     subject: Option<String>,
     payload: String,
@@ -88,6 +93,8 @@ pub enum TokenError {
     NoKey,
     #[error("Jwt verification fails")]
     Signature,
+    #[error("Jwt ED25519 signature is wrong length")]
+    SignatureLength,
     #[error("Request carries two different Jwts")]
     Ambiguous,
 }
@@ -97,6 +104,8 @@ struct Unverified<'a> {
     signed: &'a str,
     payload: &'a str,
     signature: &'a str,
+    /// In bytes, once decoded.
+    signature_length: usize,
     algorithm: Algorithm,
     kid: Option<String>,
     claims: Claims,
@@ -105,6 +114,14 @@ struct Unverified<'a> {
     audiences: Vec<String>,
     not_before: Option<u64>,
     expires: Option<u64>,
+}
+
+/// What the first part of a token says.
+struct Header {
+    algorithm: Algorithm,
+    kid: Option<String>,
+    /// A member that asks for more than is understood here.
+    unsupported: Option<&'static str>,
 }
 
 // === impl Verifier ===
@@ -121,10 +138,7 @@ impl Verifier {
         let always = ["scope", "permission"].map(str::to_owned);
         Self {
             issuer: issuer.to_owned(),
-            audiences: audiences
-                .iter()
-                .map(|audience| bare_audience(audience).to_owned())
-                .collect(),
+            audiences: audiences.to_vec(),
             keys,
             space_delimited: always
                 .into_iter()
@@ -144,11 +158,14 @@ impl Verifier {
         self.check_audience(&token)?;
         self.check_signature(&token)?;
         let mut claims = token.claims;
-        for name in &self.space_delimited {
-            claims.split_at_spaces(name);
-        }
+        let as_written = self
+            .space_delimited
+            .iter()
+            .filter_map(|name| Some((name.clone(), claims.split_at_spaces(name)?)))
+            .collect();
         Ok(VerifiedToken {
             claims,
+            as_written,
             issuer: token.issuer,
             subject: token.subject,
             payload: token.payload.to_owned(),
@@ -158,13 +175,17 @@ impl Verifier {
 
     fn check_audience(&self, token: &Unverified<'_>) -> Result<(), TokenError> {
         // Rule: without configured audiences none is checked; else one of the token's must be
-        // among them, scheme and one trailing slash left aside.
+        // among them, scheme and one trailing slash left aside. What nothing is left of (`/`,
+        // `http://`) is the same only as itself, though Envoy takes all of those for one.
+        let same = |own: &str, audience: &str| {
+            let bare = bare_audience(own);
+            own == audience || (!bare.is_empty() && bare == bare_audience(audience))
+        };
         let allowed = self.audiences.is_empty()
-            || token.audiences.iter().any(|audience| {
-                self.audiences
-                    .iter()
-                    .any(|own| own == bare_audience(audience))
-            });
+            || token
+                .audiences
+                .iter()
+                .any(|audience| self.audiences.iter().any(|own| same(own, audience)));
         if allowed {
             Ok(())
         } else {
@@ -173,28 +194,27 @@ impl Verifier {
     }
 
     fn check_signature(&self, token: &Unverified<'_>) -> Result<(), TokenError> {
+        let mut failure = TokenError::NoKey;
         let mut tried = 0;
-        for key in self
-            .keys
-            .candidates(token.kid.as_deref(), token.algorithm)
-            .take(MAX_CANDIDATES)
-        {
-            tried += 1;
-            let verified = crypto::verify(
-                token.signature,
-                token.signed.as_bytes(),
-                &key.key,
-                token.algorithm,
-            );
-            if verified.is_ok_and(|verified| verified) {
-                return Ok(());
+        for key in self.keys.named(token.kid.as_deref(), token.algorithm) {
+            // Rule: the key's type, not the token, says what a signature can be made with.
+            if let Some(material) = &key.key
+                && key.algorithms.contains(&token.algorithm)
+                && tried < MAX_CANDIDATES
+            {
+                tried += 1;
+                let signed = token.signed.as_bytes();
+                if crypto::verify(token.signature, signed, material, token.algorithm) == Ok(true) {
+                    return Ok(());
+                }
             }
+            let is_ed25519 = key.algorithms == [Algorithm::EdDSA];
+            failure = match is_ed25519 && token.signature_length != ED25519_SIGNATURE {
+                true => TokenError::SignatureLength,
+                false => TokenError::Signature,
+            };
         }
-        Err(if tried == 0 {
-            TokenError::NoKey
-        } else {
-            TokenError::Signature
-        })
+        Err(failure)
     }
 }
 
@@ -211,9 +231,6 @@ fn bare_audience(audience: &str) -> &str {
 impl<'a> Unverified<'a> {
     /// Rules in the order of Envoy's parser, which decides what is reported.
     fn parse(token: &'a str) -> Result<Self, TokenError> {
-        if token.len() > MAX_TOKEN {
-            return Err(TokenError::TooLong);
-        }
         let mut parts = token.split('.');
         let (Some(header), Some(payload), Some(signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
@@ -223,7 +240,14 @@ impl<'a> Unverified<'a> {
         if header.is_empty() || payload.is_empty() || signature.is_empty() {
             return Err(TokenError::Format);
         }
-        let (algorithm, kid) = parse_header(header)?;
+        if token.len() > MAX_TOKEN {
+            return Err(TokenError::TooLong);
+        }
+        let Header {
+            algorithm,
+            kid,
+            unsupported,
+        } = parse_header(header)?;
 
         let json = URL_SAFE_NO_PAD
             .decode(payload)
@@ -240,13 +264,18 @@ impl<'a> Unverified<'a> {
         let signed = token
             .get(..header.len() + 1 + payload.len())
             .ok_or(TokenError::Format)?;
-        URL_SAFE_NO_PAD
+        let signature_length = URL_SAFE_NO_PAD
             .decode(signature)
-            .map_err(|_| TokenError::SignatureBase64)?;
+            .map_err(|_| TokenError::SignatureBase64)?
+            .len();
+        if let Some(name) = unsupported {
+            return Err(TokenError::HeaderUnsupported(name));
+        }
         Ok(Self {
             signed,
             payload,
             signature,
+            signature_length,
             algorithm,
             kid,
             claims,
@@ -274,7 +303,7 @@ impl<'a> Unverified<'a> {
     }
 }
 
-fn parse_header(header: &str) -> Result<(Algorithm, Option<String>), TokenError> {
+fn parse_header(header: &str) -> Result<Header, TokenError> {
     let json = URL_SAFE_NO_PAD
         .decode(header)
         .map_err(|_| TokenError::HeaderBase64)?;
@@ -292,12 +321,14 @@ fn parse_header(header: &str) -> Result<(Algorithm, Option<String>), TokenError>
     };
     // Members that change how the token is to be read: not understood, so not accepted
     // (RFC 7515 section 4.1.11). Envoy ignores them.
-    for name in ["crit", "b64", "zip", "enc"] {
-        if header.get(name).is_some() {
-            return Err(TokenError::HeaderUnsupported(name));
-        }
-    }
-    Ok((algorithm, kid))
+    let unsupported = ["crit", "b64", "zip", "enc"]
+        .into_iter()
+        .find(|name| header.get(name).is_some());
+    Ok(Header {
+        algorithm,
+        kid,
+        unsupported,
+    })
 }
 
 fn string(claims: &Claims, name: &'static str) -> Result<Option<String>, TokenError> {
@@ -308,26 +339,24 @@ fn string(claims: &Claims, name: &'static str) -> Result<Option<String>, TokenEr
     }
 }
 
-/// Fractions are cut off.
+/// Rule: a number is a double, and its fraction is cut off; but what only then is 0 (`0.9`) is not
+/// the 0 that Envoy takes for "never expires".
 fn seconds(claims: &Claims, name: &'static str) -> Result<Option<u64>, TokenError> {
     let Some(value) = claims.get(name) else {
         return Ok(None);
     };
     let number = value.as_number().ok_or(TokenError::NotAnInteger(name))?;
-    if let Some(seconds) = number.as_u64() {
-        return Ok(Some(seconds));
-    }
     let float = number
         .as_f64()
-        .filter(|float| (0.0..9.2e18).contains(float));
+        .filter(|float| (0.0..TWO_TO_64).contains(float))
+        .ok_or(TokenError::NotPositive(name))?;
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "the range was checked just above"
     )]
-    float
-        .map(|float| Some(float as u64))
-        .ok_or(TokenError::NotPositive(name))
+    let cut = || (float as u64).max(1);
+    Ok(Some(number.as_u64().unwrap_or_else(cut)))
 }
 
 fn audiences(claims: &Claims) -> Result<Vec<String>, TokenError> {
@@ -351,6 +380,15 @@ fn audiences(claims: &Claims) -> Result<Vec<String>, TokenError> {
 impl VerifiedToken {
     pub fn claims(&self) -> &Claims {
         &self.claims
+    }
+
+    /// A claim as it stands in the token, where `claims` may show a list of words.
+    pub fn written_claim(&self, path: &[String]) -> Option<&Value> {
+        let whole = match path {
+            [name] => self.as_written.iter().find(|(split, _)| split == name),
+            _ => None,
+        };
+        whole.map_or_else(|| self.claims.lookup(path), |(_, text)| Some(text))
     }
 
     /// `iss/sub`, if the token has both and neither is empty.

@@ -46,7 +46,9 @@ fn headers_with_a_prefix() {
             (&["authorization: x Bearer a.b.c"], &["a.b.c"]),
             (&["authorization: NotBearer a.b.c"], &["a.b.c"]),
             (&["authorization: Basic eA==,Bearer a.b.c"], &["a.b.c"]),
-            (&["authorization: Bearer \"a.b.c"], &["a.b.c"]),
+            // What is no space is part of the token, and spoils it.
+            (&["authorization: Bearer \"a.b.c"], &["\"a.b.c"]),
+            (&["authorization: Bearer ,a.b.c"], &[",a.b.c"]),
             (&["authorization: Bearer "], &[]),
             (&["authorization: Bearer  ,;"], &[]),
             (&["authorization: Bearer"], &[]),
@@ -63,7 +65,7 @@ fn headers_with_a_prefix() {
                     "authorization: Basic x",
                     "authorization: Bearer b",
                 ],
-                &["a", "b"],
+                &["a,Basic x,Bearer b"],
             ),
         ],
     );
@@ -82,7 +84,7 @@ fn headers_without_a_prefix() {
             (&["x-jwt: Bearer a.b.c"], &["Bearer a.b.c"]),
             // There is a header, so there is a token, and it does not verify.
             (&["x-jwt: "], &[""]),
-            (&["x-jwt: a", "X-JWT: b"], &["a", "b"]),
+            (&["x-jwt: a", "X-JWT: b"], &["a,b"]),
             (&["authorization: Bearer a.b.c"], &[]),
         ],
     );
@@ -98,7 +100,8 @@ fn query_parameters() {
             (&["/p?access_token=a%2Eb%2ec"], &["a.b.c"]),
             (&["/p?access%5Ftoken=a.b.c"], &["a.b.c"]),
             (&["/p?access_token=a.b.c#x"], &["a.b.c"]),
-            (&["/p?access_token=a&access_token=b"], &["a"]),
+            (&["/p?access_token=a&access_token=b"], &["a", "b"]),
+            (&["/p?access_token=a&access_token=a"], &["a"]),
             (&["/p?access_token="], &[""]),
             (&["/p?access_token"], &[""]),
             // A broken pair beside it does not hide it.
@@ -122,7 +125,9 @@ fn cookies() {
             (&["cookie: a=1;jwt=a.b.c"], &["a.b.c"]),
             (&["cookie: jwt=\"a.b.c\""], &["a.b.c"]),
             (&["cookie: jwt=a", "cookie: jwt=b"], &["a", "b"]),
-            (&["cookie: jwt="], &[]),
+            (&["cookie: jwt=a; jwt=b"], &["a", "b"]),
+            (&["cookie: jwt=a; jwt="], &["a", ""]),
+            (&["cookie: jwt="], &[""]),
             (&["cookie: jwt"], &[]),
             (&["cookie: JWT=a.b.c"], &[]),
             (&["cookie: xjwt=a.b.c"], &[]),

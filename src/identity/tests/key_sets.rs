@@ -40,6 +40,13 @@ fn keys_that_cannot_verify_are_left_out() {
     };
     let exponent = "rsa has an unusable exponent";
     let length = "ec has a coordinate of the wrong length";
+    let small = "ed is a point of small order: anybody can sign for it";
+    // An encoded point, by its lowest, its middle and its highest byte.
+    let point = |lowest: u8, middle: u8, highest: u8| {
+        let mut bytes = [middle; 32];
+        (bytes[0], bytes[31]) = (lowest, highest);
+        bytes
+    };
     let rows = [
         (rsa_with(json!({})), ""),
         (
@@ -137,6 +144,38 @@ fn keys_that_cannot_verify_are_left_out() {
             with(&ed, json!({"x": base64([9; 31])})),
             "ed has a coordinate of the wrong length",
         ),
+        (with(&ed, json!({"x": base64(point(0, 0, 0))})), small),
+        (with(&ed, json!({"x": base64(point(0, 0, 0x80))})), small),
+        (with(&ed, json!({"x": base64(point(1, 0, 0))})), small),
+        (with(&ed, json!({"x": base64(point(1, 0, 0x80))})), small),
+        (
+            with(&ed, json!({"x": base64(point(0xec, 0xff, 0x7f))})),
+            small,
+        ),
+        (
+            with(&ed, json!({"x": base64(point(0xed, 0xff, 0xff))})),
+            small,
+        ),
+        (
+            with(&ed, json!({"x": base64(point(0xee, 0xff, 0x7f))})),
+            small,
+        ),
+        (
+            with(
+                &ed,
+                json!({"x": "JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_AU"}),
+            ),
+            small,
+        ),
+        (
+            with(
+                &ed,
+                json!({"x": "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA_o"}),
+            ),
+            small,
+        ),
+        (with(&ed, json!({"x": base64(point(2, 0, 0))})), ""),
+        (with(&ed, json!({"x": base64(point(0xeb, 0xff, 0x7f))})), ""),
     ];
     for (key, expected) in rows {
         let actual = KeySet::parse(&set(std::slice::from_ref(&key)));
@@ -263,7 +302,7 @@ fn a_token_chooses_neither_key_nor_algorithm() {
             &own,
             None,
             vec![RS256.jwk.clone()],
-            no_key,
+            fails,
         ),
         ("bound elsewhere", &ps256, None, vec![bound.clone()], no_key),
         ("bound here", &RS256, None, vec![bound], ok),

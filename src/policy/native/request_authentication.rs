@@ -15,6 +15,8 @@ use crate::policy::reads::{Field, Reads};
 use crate::policy::resource::{JwtRule, RequestAuthenticationSpec, Resource};
 use crate::yaml::Problem;
 
+const TWO_TO_64: f64 = 18_446_744_073_709_551_616.0;
+
 /// One object.
 #[derive(Debug)]
 pub(super) struct CompiledAuthentication {
@@ -100,7 +102,8 @@ impl CompiledJwtRule {
                 "remote key sets are not supported yet; give `jwks`".to_owned(),
             ));
         }
-        if rule.issuer.is_empty() {
+        // Rule: without an issuer, tokens of any issuer pass that one of the given keys signed.
+        if rule.issuer.is_empty() && rule.jwks.is_none() {
             return Err(("", "`issuer` must be a non-empty string".to_owned()));
         }
         let Some(jwks) = &rule.jwks else {
@@ -158,7 +161,7 @@ impl CompiledJwtRule {
             .iter()
             .map(|name| (name.clone(), token.payload().to_owned()));
         let claims = self.claim_headers.iter().filter_map(|(name, path)| {
-            let text = header_text(token.claims().lookup(path)?)?;
+            let text = header_text(token.written_claim(path)?)?;
             Some((name.clone(), text))
         });
         payload.chain(claims).collect()
@@ -212,16 +215,27 @@ fn header_text(claim: &Value) -> Option<String> {
         Value::Null => return None,
         Value::String(text) => text.clone(),
         Value::Bool(value) => value.to_string(),
-        Value::Number(number) => match number.as_u64() {
-            Some(integer) => integer.to_string(),
-            None => format!("{:.6}", number.as_f64()?),
-        },
+        Value::Number(number) => number_text(number.as_f64()?),
         Value::Array(_) | Value::Object(_) => STANDARD.encode(claim.to_string()),
     };
     let printable = text
         .bytes()
         .all(|byte| byte == b'\t' || !byte.is_ascii_control());
     Some(text).filter(|text| printable && !text.is_empty())
+}
+
+/// Rule: a double, written as an integer if it is one without a sign and of 64 bits.
+fn number_text(number: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the range is checked"
+    )]
+    if number.fract() == 0.0 && (0.0..TWO_TO_64).contains(&number) {
+        (number as u64).to_string()
+    } else {
+        format!("{number:.6}")
+    }
 }
 
 /// Authenticates a request against all rules attached to its workload.

@@ -74,7 +74,12 @@ fn every_token_found_must_verify_and_be_the_same() {
         ("/".to_owned(), vec![&bearer_a], some("a")),
         (query(&a), vec![], some("a")),
         (query(&a), vec![&bearer_a], some("a")),
-        ("/".to_owned(), vec![&bearer_a, &bearer_a], some("a")),
+        // Several lines are one value, as Envoy sees them too.
+        (
+            "/".to_owned(),
+            vec![&bearer_a, &bearer_a],
+            Err(TokenError::Format),
+        ),
         (
             "/".to_owned(),
             vec!["authorization: Basic eA==", &bearer_a],
@@ -85,6 +90,11 @@ fn every_token_found_must_verify_and_be_the_same() {
         (
             "/".to_owned(),
             vec![&bearer_a, &bearer_b],
+            Err(TokenError::Format),
+        ),
+        (
+            format!("{}&access_token={b}", query(&a)),
+            vec![],
             Err(TokenError::Ambiguous),
         ),
         (query(&old), vec![&bearer_a], Err(TokenError::Expired)),
@@ -105,6 +115,28 @@ fn every_token_found_must_verify_and_be_the_same() {
     for (path, lines, expected) in rows {
         let actual = subject(&attached, &request(&path, &lines));
         assert_eq!(actual, expected, "{path} {lines:?}");
+    }
+}
+
+#[test]
+fn keys_without_an_issuer_speak_for_any() {
+    let attached = attached(&[("", json!({"audiences": ["shop"]}))]);
+    let rows = [
+        (
+            json!({"iss": "i", "sub": "a", "aud": "shop"}),
+            Ok(Some("a")),
+        ),
+        (json!({"sub": "a", "aud": "shop"}), Ok(Some("a"))),
+        (json!({"iss": "i", "sub": "a"}), Err(TokenError::Audience)),
+    ];
+    for (claims, expected) in rows {
+        let line = format!("authorization: Bearer {}", signed(&claims));
+        let actual = subject(&attached, &request("/", &[&line]));
+        assert_eq!(
+            actual,
+            expected.map(|name| name.map(str::to_owned)),
+            "{claims}"
+        );
     }
 }
 
@@ -309,6 +341,10 @@ fn claims_as_header_text() {
         (json!(0), Some("0")),
         (json!(7), Some("7")),
         (json!(-7), Some("-7.000000")),
+        (json!(1e3), Some("1000")),
+        (json!(-0.0), Some("0")),
+        (json!(9_007_199_254_740_993_u64), Some("9007199254740992")),
+        (json!(u64::MAX), Some("18446744073709551616.000000")),
         (json!(1.5), Some("1.500000")),
         (json!(["a", 1]), Some("WyJhIiwxXQ==")),
         (json!({"a": {}}), Some("eyJhIjp7fX0=")),

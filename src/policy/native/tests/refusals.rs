@@ -304,7 +304,7 @@ fn request_authentications() {
             &["7: unknown field `jwks_url`…"],
         ),
         (
-            "spec:\n  jwtRules:\n  - jwks: '{}'",
+            "spec:\n  jwtRules:\n  - audiences: [a]",
             &["6: `issuer` must be a non-empty string"],
         ),
         (
