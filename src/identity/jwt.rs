@@ -1,7 +1,7 @@
 //! Verification of signed tokens (RFC 7519) with the checks, their order and their messages as in
-//! Envoy's JWT filter; stricter where Envoy is lax (`crit`, repeated members, padding). Signatures
-//! are checked by `jsonwebtoken`; every claim is checked here, since that crate lets claims of the
-//! wrong type pass.
+//! Envoy's JWT filter; stricter where Envoy is lax (`docs/istio-differences.md` lists it).
+//! Signatures are checked by `jsonwebtoken`; every claim is checked here, since that crate lets
+//! claims of the wrong type pass.
 
 use std::sync::Arc;
 
