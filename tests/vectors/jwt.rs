@@ -19,8 +19,13 @@ struct Tally {
     checked: usize,
     /// Why the objects of a namespace were refused.
     refused: BTreeMap<String, String>,
+    /// Good tokens refused for what is missing here.
+    not_yet: Vec<String>,
     wrong: Vec<String>,
 }
+
+/// The only thing that may be missing.
+const NOT_YET: &str = "curve `P-521`, which is not supported";
 
 #[test]
 fn tokens_envoy_judged_under_istio() {
@@ -38,7 +43,10 @@ fn tokens_envoy_judged_under_istio() {
             replay(&serde_json::from_str(&text).unwrap(), &mut tally);
         }
     }
-    eprintln!("{} tokens agree; objects refused:", tally.checked);
+    eprintln!(
+        "{} tokens agree; not supported yet: {:?}; objects refused:",
+        tally.checked, tally.not_yet
+    );
     for (namespace, why) in &tally.refused {
         eprintln!("  {namespace}: {why}");
     }
@@ -64,10 +72,15 @@ fn replay(suite: &Value, tally: &mut Tally) {
             Ok(attached) => forms(case)
                 .into_iter()
                 .find_map(|headers| disagreement(suite, case, attached, headers)),
-            // Refused keys refuse their tokens; only what is missing here may refuse good ones.
             Err(why) => {
                 tally.refused.insert(namespace.to_owned(), why.clone());
-                (required == "accept" && !why.contains("not supported")).then(|| why.clone())
+                if required == "accept" && why.contains(NOT_YET) {
+                    let name = case["name"].as_str().unwrap();
+                    tally.not_yet.push(format!("{namespace}/{name}"));
+                    continue;
+                }
+                // Refused keys refuse their tokens.
+                (required == "accept").then(|| why.clone())
             }
         };
         match found {
