@@ -4,7 +4,7 @@
 mod embedded;
 
 #[cfg(test)]
-mod contract;
+mod tests;
 
 use std::future::Future;
 use std::pin::Pin;

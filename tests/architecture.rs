@@ -153,7 +153,7 @@ fn modules() -> BTreeMap<String, Vec<(PathBuf, String)>> {
             let relative = path.strip_prefix(&source).unwrap().to_owned();
             let is_test = relative
                 .iter()
-                .any(|part| matches!(part.to_str(), Some("tests" | "tests.rs" | "contract.rs")));
+                .any(|part| matches!(part.to_str(), Some("tests" | "tests.rs")));
             let first = relative.iter().next().unwrap().to_str().unwrap();
             let module = first.trim_end_matches(".rs").to_owned();
             if !is_test && !matches!(module.as_str(), "lib" | "main") {

@@ -1,9 +1,30 @@
+use std::sync::Arc;
+
+use signer::Signer;
+
 use super::*;
 
+mod claims;
 mod extraction;
 mod key_sets;
 pub(crate) mod signer;
 mod verification;
+
+const NOW: u64 = 1_700_000_000;
+const ISSUER: &str = "https://idp.example.com";
+
+fn verifier(signer: &Signer, audiences: &[&str]) -> Verifier {
+    let keys = Arc::new(KeySet::parse(&signer.jwks()).unwrap());
+    let audiences: Vec<_> = audiences.iter().map(ToString::to_string).collect();
+    Verifier::new(ISSUER, &audiences, keys, &["groups".to_owned()])
+}
+
+/// Verifies at `NOW` and compares the message, `""` for an accepted token.
+fn check(verifier: &Verifier, token: &str, expected: &str, about: &str) {
+    let actual = verifier.verify(token, NOW);
+    let actual = actual.map_or_else(|error| error.to_string(), |_| String::new());
+    assert_eq!(actual, expected, "{about}");
+}
 
 #[test]
 fn spiffe_ids() {

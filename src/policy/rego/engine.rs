@@ -1,7 +1,7 @@
 //! The regorus interpreter behind one narrow type: modules and data are prepared once, copies of
 //! the prepared interpreter are kept for reuse, and one evaluation runs on one copy without a lock.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,13 +14,15 @@ use super::module::{self, Analysis};
 use super::{RegoError, RegoModule, RegoSettings, data_paths, guard};
 use crate::policy::reads::Reads;
 
+// Each `unwrap` below is evaluated by the compiler: a zero would not build, and none is left to run.
+
 /// Work units between two looks at the clock.
 const CHECK_INTERVAL: NonZeroU32 = NonZeroU32::new(64).unwrap();
 /// Most idle copies of the interpreter; more are made when more evaluations run at once.
 const MAX_IDLE: usize = 64;
 /// Longest file, line and most lines, as generous as OPA.
-const MAX_FILE_BYTES: std::num::NonZeroUsize = std::num::NonZeroUsize::new(64 << 20).unwrap();
-const MAX_LINES: std::num::NonZeroUsize = std::num::NonZeroUsize::new(4_000_000).unwrap();
+const MAX_FILE_BYTES: NonZeroUsize = NonZeroUsize::new(64 << 20).unwrap();
+const MAX_LINES: NonZeroUsize = NonZeroUsize::new(4_000_000).unwrap();
 const MAX_COLUMNS: NonZeroU32 = NonZeroU32::new(1 << 20).unwrap();
 
 /// Prepared policies and the entrypoint into them.
