@@ -14,7 +14,7 @@ use crate::attributes::{Attributes, HttpRequest, JsonObject, Pairs};
 use crate::policy::native::{CompiledRule, Observed, Refused};
 use crate::policy::rego::{Outcome, RegoFailure};
 
-pub use combine::{Grounds, conclude};
+pub use combine::{Grounds, conclude, lookalikes};
 pub use reason::{Reason, ReasonKind};
 
 /// Body of a denial by a native policy.
@@ -281,8 +281,8 @@ impl Decision {
     }
 }
 
-/// Rule: the realm is the request's URL, its path cut at 256 characters. Envoy shows the query string too, which
-/// may hold the very token that was refused; here it is left out.
+/// Rule: the realm is the request's URL, its path cut at 256 characters. Envoy shows the query
+/// string too, which may hold the very token that was refused; here it is left out.
 fn challenge(http: &HttpRequest) -> String {
     let quotable = |character: &char| !character.is_control() && !matches!(character, '"' | '\\');
     let path: String = http

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::attributes::Attributes;
 use crate::cache;
-use crate::decision::{Decision, Grounds, Reason, ReasonKind, conclude};
+use crate::decision::{Decision, Grounds, Reason, ReasonKind, conclude, lookalikes};
 use crate::decision_log::{Record, Recorder};
 use crate::identity::{PeerIdentity, VerifiedToken};
 use crate::policy::native::{
@@ -38,6 +38,8 @@ pub struct Answer {
     pub id: Uuid,
     pub revision: u64,
     pub cached: bool,
+    /// Headers of the request to remove beside those the decision removes.
+    pub lookalikes: Vec<String>,
 }
 
 impl Pdp {
@@ -119,6 +121,10 @@ impl Pdp {
         now_ns: i64,
     ) -> Answer {
         let id = Uuid::new_v4();
+        let lookalikes = match (decision.reply(), attributes.http()) {
+            (Ok(mutations), Some(http)) => lookalikes(mutations, &http.headers),
+            _ => Vec::new(),
+        };
         self.metrics.decided(
             decision.effect().as_str(),
             decision.reason.kind.as_str(),
@@ -141,6 +147,7 @@ impl Pdp {
             id,
             revision,
             cached,
+            lookalikes,
         }
     }
 }

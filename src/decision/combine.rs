@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{Decision, Mutations, Reason, ReasonKind, Reply};
-use crate::attributes::Pairs;
+use crate::attributes::{Headers, Pairs};
 use crate::policy::DefaultAction;
 use crate::policy::native::{Authenticated, CompiledRule};
 use crate::policy::rego::Outcome;
@@ -74,13 +74,14 @@ pub fn conclude(grounds: Grounds<'_>) -> Decision {
 fn merge(authenticated: Authenticated, outcome: Option<Outcome>) -> Mutations {
     let explicit = outcome.as_ref().is_some_and(|outcome| !outcome.plain);
     let outcome = outcome.unwrap_or_default();
-    let governed: BTreeSet<String> = authenticated
+    let governed: Vec<String> = authenticated
         .set_headers
         .iter()
-        .map(|(name, _)| folded(name))
-        .chain(authenticated.remove_headers.iter().map(|name| folded(name)))
+        .map(|(name, _)| name)
+        .chain(&authenticated.remove_headers)
+        .cloned()
         .collect();
-    let is_free = |name: &str| !governed.contains(&folded(name));
+    let is_free = |name: &str| !governed.iter().any(|other| are_alike(other, name));
 
     let mut set_headers = authenticated.set_headers;
     set_headers.extend(
@@ -122,9 +123,29 @@ fn merge(authenticated: Authenticated, outcome: Option<Outcome>) -> Mutations {
     }
 }
 
-/// A header's name as a careless server may read it.
-fn folded(name: &str) -> String {
-    name.to_ascii_lowercase().replace('_', "-")
+/// Headers of a request that a careless server takes for one which the reply sets or removes:
+/// `x_user` beside `x-user`. Told for each request anew, since those that share a cached decision
+/// may differ in them.
+pub fn lookalikes(mutations: &Mutations, headers: &Headers) -> Vec<String> {
+    let set = mutations.set_headers.iter().map(|(name, _)| name);
+    let governed: Vec<&String> = set.chain(&mutations.remove_headers).collect();
+    let is_lookalike = |name: &str| {
+        let mut alike = governed.iter().filter(|other| are_alike(other, name));
+        alike.clone().next().is_some() && alike.all(|other| !other.eq_ignore_ascii_case(name))
+    };
+    let names = headers.iter().map(|(name, _)| name);
+    let found: BTreeSet<&str> = names.filter(|name| is_lookalike(name)).collect();
+    found.into_iter().map(str::to_owned).collect()
+}
+
+/// Whether two names are one to a server that takes `_` for `-`, as all do that hand headers on in
+/// environment variables.
+fn are_alike(left: &str, right: &str) -> bool {
+    let fold = |byte: u8| match byte {
+        b'_' => b'-',
+        byte => byte.to_ascii_lowercase(),
+    };
+    left.len() == right.len() && left.bytes().map(fold).eq(right.bytes().map(fold))
 }
 
 /// A header that cannot be sent is left out of what a client gets.

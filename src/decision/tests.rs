@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::attributes::Headers;
 use crate::identity::TokenError;
 use crate::policy::DefaultAction;
 use crate::policy::native::Authenticated;
@@ -108,6 +109,34 @@ fn rego_does_not_touch_what_authentication_governs() {
         explicit: true,
     };
     assert_eq!(decision.reply(), Ok(&expected));
+}
+
+#[test]
+fn headers_that_look_like_governed_ones() {
+    let mutations = Mutations {
+        set_headers: pairs(&[("X-User-Id", "alice"), ("x_team", "a"), ("X-USER-ID", "b")]),
+        remove_headers: names(&["x-gone-by"]),
+        response_headers: pairs(&[("x-told-to", "client")]),
+        ..Mutations::default()
+    };
+    let rows: &[(&[&str], &[&str])] = &[
+        (&[], &[]),
+        // Governed themselves.
+        (&["x-user-id", "X-User-ID", "x_team", "x-gone-by"], &[]),
+        (&["x_user_id"], &["x_user_id"]),
+        (&["X_USER-id", "x-user_id"], &["X_USER-id", "x-user_id"]),
+        (&["x-team", "x-team"], &["x-team"]),
+        (&["x_gone-by", "x-user-id"], &["x_gone-by"]),
+        (&["x_told_to", "xuser-id", "x-user-idx", "_x-user-id"], &[]),
+    ];
+    for (sent, expected) in rows {
+        let lines = sent.iter().map(|name| ((*name).to_owned(), "v".into()));
+        let raw = Headers::new(Vec::new(), Some(lines.collect()));
+        assert_eq!(lookalikes(&mutations, &raw), *expected, "{sent:?}");
+        let merged = sent.iter().map(|name| (*name, "v")).collect::<Vec<_>>();
+        let merged = Headers::new(pairs(&merged), None);
+        assert_eq!(lookalikes(&mutations, &merged), *expected, "{sent:?}");
+    }
 }
 
 #[test]

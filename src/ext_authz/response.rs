@@ -24,7 +24,7 @@ pub(super) fn reply(answer: &Answer) -> Result<CheckResponse, Status> {
                 code: Code::Ok as i32,
                 ..RpcStatus::default()
             }),
-            http_response: ok_response(mutations),
+            http_response: ok_response(mutations, &answer.lookalikes),
             dynamic_metadata: Some(dynamic_metadata(answer)),
         },
         Err(denial) if denial.as_error => {
@@ -67,7 +67,7 @@ fn denied_code(denial: &Denial) -> Code {
     }
 }
 
-fn ok_response(mutations: &Mutations) -> Option<HttpResponse> {
+fn ok_response(mutations: &Mutations, lookalikes: &[String]) -> Option<HttpResponse> {
     let Mutations {
         set_headers,
         remove_headers,
@@ -78,7 +78,7 @@ fn ok_response(mutations: &Mutations) -> Option<HttpResponse> {
     } = mutations;
     let response = OkHttpResponse {
         headers: overwriting(set_headers),
-        headers_to_remove: remove_headers.clone(),
+        headers_to_remove: remove_headers.iter().chain(lookalikes).cloned().collect(),
         response_headers_to_add: response_headers
             .iter()
             .map(|pair| header(pair, None))

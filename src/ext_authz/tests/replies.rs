@@ -25,6 +25,7 @@ fn answer(decision: Decision) -> Answer {
         id: Uuid::from_u128(1),
         revision: 7,
         cached: false,
+        lookalikes: Vec::new(),
     }
 }
 
@@ -81,15 +82,19 @@ fn allows() {
     let response = reply(allow(Outcome::default()));
     assert_eq!(ok_response(response), Some(OkHttpResponse::default()));
 
-    let response = reply(allow(Outcome {
+    let decision = allow(Outcome {
         headers: pairs(&[("a", "1"), ("b", "2"), ("A", "3"), ("a", "4")]),
         request_headers_to_remove: vec!["gone".to_owned()],
         response_headers_to_add: pairs(&[("set-cookie", "s"), ("set-cookie", "t")]),
         query_parameters_to_set: pairs(&[("q", "1"), ("q", "2")]),
         query_parameters_to_remove: vec!["p".to_owned()],
         ..Outcome::default()
-    }));
-    let ok = ok_response(response).unwrap();
+    });
+    let answer = Answer {
+        lookalikes: vec!["go_ne".to_owned()],
+        ..answer(decision)
+    };
+    let ok = ok_response(response::reply(&answer).unwrap()).unwrap();
     // The first of a name replaces the client's own, the rest go beside it.
     let expected = [
         ("a", "1", Some(false)),
@@ -98,7 +103,7 @@ fn allows() {
         ("a", "4", Some(true)),
     ];
     assert_eq!(shown(&ok.headers), expected);
-    assert_eq!(ok.headers_to_remove, ["gone"]);
+    assert_eq!(ok.headers_to_remove, ["gone", "go_ne"]);
     let expected = [("set-cookie", "s", None), ("set-cookie", "t", None)];
     assert_eq!(shown(&ok.response_headers_to_add), expected);
     let set: Vec<_> = ok
