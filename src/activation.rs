@@ -294,9 +294,10 @@ impl Activation {
     }
 
     fn swap(&self, revision: u64, policies: PolicySet) {
-        self.loaded.send_replace(!policies.is_empty());
+        let is_loaded = !policies.is_empty();
         let snapshot = Snapshot::new(revision, policies, self.settings.cache);
         let old = self.snapshot.swap(Arc::new(snapshot));
+        self.loaded.send_replace(is_loaded);
         // Checks that still hold the old one let go of it soon; freeing it is not their work.
         drop(tokio::task::spawn_blocking(move || drop(old)));
         self.metrics

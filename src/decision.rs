@@ -255,30 +255,49 @@ impl Decision {
 
     /// Roughly how much memory this holds, in bytes.
     pub fn weight(&self) -> usize {
+        let names = |names: &[String]| -> usize { names.iter().map(|name| name.len() + 24).sum() };
         let pairs = |pairs: &Pairs| -> usize {
+            let pairs = pairs.iter();
             pairs
-                .iter()
                 .map(|(name, value)| name.len() + value.len() + 48)
                 .sum()
         };
         let reply = match &self.reply {
             Reply::Allow(mutations) => {
                 pairs(&mutations.set_headers)
+                    + names(&mutations.remove_headers)
                     + pairs(&mutations.response_headers)
                     + pairs(&mutations.set_parameters)
-                    + mutations
-                        .remove_headers
-                        .iter()
-                        .map(|name| name.len() + 24)
-                        .sum::<usize>()
+                    + names(&mutations.remove_parameters)
             }
             Reply::Deny(denial) => denial.body.len() + pairs(&denial.headers),
         };
-        let metadata = self.dynamic_metadata.as_ref().map_or(0, |metadata| {
-            serde_json::to_string(metadata).map_or(0, |text| 4 * text.len())
-        });
-        size_of::<Self>() + reply + metadata + self.reason.weight()
+        let principals = [&self.peer_principal, &self.request_principal];
+        let principals = principals.into_iter().flatten().map(String::len);
+        size_of::<Self>()
+            + reply
+            + principals.sum::<usize>()
+            + self.observed.weight()
+            + self.dynamic_metadata.as_ref().map_or(0, object_weight)
+            + self.reason.weight()
     }
+}
+
+fn object_weight(object: &JsonObject) -> usize {
+    let members = object.iter();
+    members
+        .map(|(name, value)| name.len() + 24 + value_weight(value))
+        .sum()
+}
+
+fn value_weight(value: &serde_json::Value) -> usize {
+    let inside = match value {
+        serde_json::Value::String(text) => text.len(),
+        serde_json::Value::Array(items) => items.iter().map(value_weight).sum(),
+        serde_json::Value::Object(object) => object_weight(object),
+        _ => 0,
+    };
+    size_of::<serde_json::Value>() + inside
 }
 
 /// Rule: the realm is the request's URL, its path cut at 256 characters. Envoy shows the query

@@ -127,14 +127,24 @@ fn glob_matches(glob: &str, path: &str) -> bool {
     }
 }
 
+/// The leftmost place for each piece between two stars leaves most to the rest, so that taking it
+/// finds a match if there is one, in one pass.
 fn segment_matches(glob: &str, part: &str) -> bool {
-    let Some((before, after)) = glob.split_once('*') else {
+    let Some((first, pieces)) = glob.split_once('*') else {
         return glob == part;
     };
-    let Some(rest) = part.strip_prefix(before) else {
+    let (between, last) = pieces.rsplit_once('*').unwrap_or(("", pieces));
+    let rest = part.strip_prefix(first);
+    let Some(mut rest) = rest.and_then(|rest| rest.strip_suffix(last)) else {
         return false;
     };
-    (0..=rest.len())
-        .filter_map(|at| rest.get(at..))
-        .any(|tail| segment_matches(after, tail))
+    between
+        .split('*')
+        .all(|piece| match rest.split_once(piece) {
+            Some((_, after)) => {
+                rest = after;
+                true
+            }
+            None => false,
+        })
 }

@@ -120,6 +120,32 @@ fn the_language_version_is_the_nearest_given() {
 }
 
 #[test]
+fn stars_of_language_versions_stay_in_their_segment() {
+    let many = format!("/{}b.rego", "*a".repeat(40));
+    let long = format!("{}.rego", "a".repeat(90));
+    let rows = [
+        ("/*", "a.rego", true),
+        ("/*", "a/b.rego", false),
+        ("/*/*", "a/b.rego", true),
+        ("/a*.rego", "ab.rego", true),
+        ("/a*.rego", "a.rego", true),
+        ("/a*a.rego", "a.rego", false),
+        ("/*a*b*.rego", "xaxbx.rego", true),
+        ("/*a*b*.rego", "xbxax.rego", false),
+        ("/**.rego", "a.rego", true),
+        ("/ab*ba.rego", "aba.rego", false),
+        ("a.rego", "a.rego", false),
+        // Trying all ways to share out the letters among the stars would take for ever.
+        (many.as_str(), long.as_str(), false),
+    ];
+    for (glob, path, expected) in rows {
+        let manifest = serde_json::json!({"file_rego_versions": {glob: 0}}).to_string();
+        let bundle = read(&[(".manifest", &manifest), (path, "package a\n")]).unwrap();
+        assert_eq!(bundle.modules[0].v0, expected, "{glob} {path}");
+    }
+}
+
+#[test]
 fn sizes_are_limited_while_reading() {
     let large = "x".repeat(10_000);
     let files = [("a.rego", large.as_str()), ("b.rego", "package b")];

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::attributes::Headers;
+use crate::attributes::{Attributes, Headers};
 use crate::identity::TokenError;
 use crate::policy::DefaultAction;
 use crate::policy::native::Authenticated;
@@ -136,6 +136,43 @@ fn headers_that_look_like_governed_ones() {
         let merged = sent.iter().map(|name| (*name, "v")).collect::<Vec<_>>();
         let merged = Headers::new(pairs(&merged), None);
         assert_eq!(lookalikes(&mutations, &merged), *expected, "{sent:?}");
+    }
+}
+
+/// What a cache counts must grow with whatever a request or policy can make large.
+#[test]
+fn everything_large_weighs() {
+    let large = "x".repeat(10_000);
+    let plain = || conclude_with(Authenticated::default(), allowing());
+    let with = |change: &dyn Fn(&mut Outcome)| {
+        let mut outcome = allowing();
+        change(&mut outcome);
+        conclude_with(Authenticated::default(), outcome)
+    };
+    let about = |peer: &str, principal: Option<&str>| {
+        let mut attributes = Attributes::default();
+        attributes.source.get_or_insert_default().principal = peer.to_owned();
+        plain().about(&attributes, principal.map(str::to_owned))
+    };
+    let rows = [
+        about(&large, None),
+        about("", Some(&large)),
+        with(&|outcome| outcome.headers = pairs(&[("a", &large)])),
+        with(&|outcome| outcome.response_headers_to_add = pairs(&[("a", &large)])),
+        with(&|outcome| outcome.request_headers_to_remove = names(&[&large])),
+        with(&|outcome| outcome.query_parameters_to_set = pairs(&[("a", &large)])),
+        with(&|outcome| outcome.query_parameters_to_remove = names(&[&large])),
+        with(&|outcome| {
+            let metadata = serde_json::json!({"a": [{"b": large}]});
+            outcome.dynamic_metadata = metadata.as_object().cloned();
+        }),
+        Decision::deny(403, Reason::new(ReasonKind::NoPolicy, large.as_str())),
+    ];
+    for (row, decision) in rows.iter().enumerate() {
+        assert!(
+            decision.weight() >= large.len() + plain().weight() / 2,
+            "row {row}"
+        );
     }
 }
 

@@ -113,6 +113,17 @@ impl Observers {
     }
 }
 
+// === impl Observed ===
+
+impl Observed {
+    /// Memory held besides its own, in bytes.
+    pub fn weight(&self) -> usize {
+        let matched = self.dry_run.verdicts();
+        let matched = matched.filter_map(|(_, verdict)| verdict.matched.as_ref());
+        matched.map(String::len).sum()
+    }
+}
+
 // === impl DryRun ===
 
 impl DryRun {

@@ -117,16 +117,18 @@ impl PeerRequirement {
     }
 
     /// The object by which a connection is refused. Rule: STRICT needs a SPIFFE identity of one of
-    /// the mesh's trust domains.
+    /// the mesh's trust domains. Where the port is not known, one that is STRICT could be meant.
     pub fn refuses(
         &self,
         port: Option<u32>,
         peer: PeerIdentity<'_>,
         trust_domains: &[String],
     ) -> Option<&str> {
-        let setting = port
-            .and_then(|port| self.ports.get(&port))
-            .unwrap_or(&self.mode);
+        let setting = match port {
+            Some(port) => self.ports.get(&port),
+            None => self.ports.values().find(|setting| setting.strict),
+        };
+        let setting = setting.unwrap_or(&self.mode);
         let accepted = |name: &str| {
             SpiffeId::parse(name).is_ok_and(|id| {
                 trust_domains

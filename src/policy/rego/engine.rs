@@ -134,8 +134,8 @@ impl Engine {
         let _clock = Clock::set(now_ns);
         engine.set_input(input);
         let result = self.target.evaluate(&mut engine);
-        // An interpreter that failed or panicked is not used again.
-        if result.is_ok() {
+        // An interpreter that failed or panicked is not used again; undefined is no failure.
+        if matches!(result, Ok(_) | Err(EvaluationError::Undefined)) {
             engine.set_input(Value::Undefined);
             drop(engine.take_prints());
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);

@@ -13,7 +13,7 @@ fn object(namespace: &str, name: &str, created: &str, spec: &Value) -> Value {
 }
 
 /// Object that refuses a peer on a port of workload `shop`, `app: cart`; `None` lets it pass.
-fn refused_by(objects: &[Value], port: u32, peer: &str) -> Option<String> {
+fn refused_by(objects: &[Value], port: impl Into<Option<u32>>, peer: &str) -> Option<String> {
     let labels = vec![("app".to_owned(), "cart".to_owned())];
     let workload = Workload {
         namespace: Some("shop".to_owned()),
@@ -26,7 +26,7 @@ fn refused_by(objects: &[Value], port: u32, peer: &str) -> Option<String> {
     let domains = mesh().trust_domains;
     attached
         .peer
-        .refuses(Some(port), PeerIdentity::new(peer), &domains)
+        .refuses(port.into(), PeerIdentity::new(peer), &domains)
         .map(str::to_owned)
 }
 
@@ -118,6 +118,28 @@ fn the_nearest_mode_holds_and_unset_inherits() {
             expected,
             "{objects:#?}"
         );
+    }
+}
+
+/// The proxy says nothing of the port, or names it: the STRICT one could be meant.
+#[test]
+fn an_unknown_port_is_as_strict_as_the_strictest() {
+    let workload = |set: &str, port: &str| {
+        let spec = json!({"selector": {"matchLabels": {"app": "cart"}},
+            "mtls": {"mode": set}, "portLevelMtls": {"8080": {"mode": port}, "8081": {}}});
+        [object("shop", "workload", EARLY, &spec)]
+    };
+    let rows = [
+        ("PERMISSIVE", "PERMISSIVE", false),
+        ("PERMISSIVE", "STRICT", true),
+        ("STRICT", "PERMISSIVE", true),
+        ("STRICT", "STRICT", true),
+    ];
+    for (set, port, refused) in rows {
+        let actual = refused_by(&workload(set, port), None, "");
+        assert_eq!(actual.is_some(), refused, "{set} {port}");
+        let peer = "spiffe://cluster.local/ns/a/sa/b";
+        assert_eq!(refused_by(&workload(set, port), None, peer), None);
     }
 }
 
