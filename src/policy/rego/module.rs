@@ -164,36 +164,13 @@ pub(super) fn reference<S: AsRef<str>>(parts: impl Iterator<Item = S>) -> String
     text
 }
 
-/// The parts of a reference up to the first that is not constant.
+/// The parts of a reference before the first that is not constant.
 pub(super) fn path_of(expression: &Expr) -> Option<Vec<String>> {
-    match expression {
-        Expr::Var { span, .. } => Some(vec![span.text().to_owned()]),
-        Expr::RefDot { refr, field, .. } => {
-            let mut path = path_of(refr)?;
-            path.push(field.0.text().to_owned());
-            Some(path)
-        }
-        Expr::RefBrack { refr, index, .. } => {
-            let mut path = path_of(refr)?;
-            if let Expr::String { value, .. } | Expr::RawString { value, .. } = index.as_ref() {
-                path.push(value.as_string().ok()?.to_string());
-            }
-            Some(path)
-        }
-        _ => None,
-    }
+    constant_beginning(expression).map(|(path, _)| path)
 }
 
-/// Where a reference begins; its own span is that of its last dot or bracket.
-pub(super) fn begin_of(expression: &Expr) -> &Span {
-    match expression {
-        Expr::RefDot { refr, .. } | Expr::RefBrack { refr, .. } => begin_of(refr),
-        _ => expression.span(),
-    }
-}
-
-/// The parts of a reference before the first that is not constant, and whether that is all of it.
-pub(super) fn constant_beginning(expression: &Expr) -> Option<(Vec<String>, bool)> {
+/// The same, and whether that is all of it.
+fn constant_beginning(expression: &Expr) -> Option<(Vec<String>, bool)> {
     match expression {
         Expr::Var { span, .. } => Some((vec![span.text().to_owned()], true)),
         Expr::RefDot { refr, field, .. } => {
@@ -214,6 +191,14 @@ pub(super) fn constant_beginning(expression: &Expr) -> Option<(Vec<String>, bool
             }
         }
         _ => None,
+    }
+}
+
+/// Where a reference begins; its own span is that of its last dot or bracket.
+pub(super) fn begin_of(expression: &Expr) -> &Span {
+    match expression {
+        Expr::RefDot { refr, .. } | Expr::RefBrack { refr, .. } => begin_of(refr),
+        _ => expression.span(),
     }
 }
 

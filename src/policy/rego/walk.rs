@@ -7,7 +7,7 @@ use regorus::unstable::{Expr, Literal, Module, Query, Ref, Rule, RuleAssign, Rul
 
 use super::RegoError;
 use super::builtins::{Purity, purity};
-use super::module::{Analysis, begin_of, constant_beginning, path_of, reference, rule_reference};
+use super::module::{Analysis, begin_of, path_of, reference, rule_reference};
 
 /// One pass over one module.
 pub(super) struct Walk<'a> {
@@ -178,7 +178,7 @@ impl<'a> Walk<'a> {
 
     /// Notes a reference into the input, by its own name or that of an import.
     fn note_read(&mut self, reference: &Expr) {
-        let Some((path, _)) = constant_beginning(reference) else {
+        let Some(path) = path_of(reference) else {
             return;
         };
         let Some((root, rest)) = path.split_first() else {

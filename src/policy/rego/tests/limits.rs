@@ -81,6 +81,14 @@ fn data_in_the_place_of_a_rule_is_refused() {
             json!({"a": {"b": {"users": [1]}}}),
         ),
         ("f(x) := x", json!({"a": {"b": {"f": 1}}})),
+        (
+            "users[name].admin if some name in [\"eve\"]",
+            json!({"a": {"b": {"users": {"eve": {"admin": true}}}}}),
+        ),
+        (
+            "users[name] := 1 if some name in [\"eve\"]",
+            json!({"a": {"b": {"users": {"eve": 2}}}}),
+        ),
     ];
     for (rego, data) in rows {
         let errors = compile(rego, data.clone()).expect_err(rego);
