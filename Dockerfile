@@ -36,7 +36,7 @@ WORKDIR /var/lib/doorward
 VOLUME /var/lib/doorward
 
 # Loopback inside a container is out of Envoy's reach. The management API stays on loopback on purpose: on
-# any other address it asks for tokens and TLS, see docs/configuration.md.
+# any other address it asks for tokens and for `allow_plaintext`, see docs/configuration.md.
 ENV DOORWARD__EXT_AUTHZ__LISTEN=0.0.0.0:9191
 
 EXPOSE 9191 8181

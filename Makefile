@@ -2,8 +2,9 @@
 
 PYTHON ?= python3
 
-# What others recorded and built (OPA's bundles so far), for tests to be checked against. It is no part of this
-# repository: without it those tests say that they did not run. A value from the environment wins.
+# What others recorded and built (OPA's bundles, decisions and tokens judged by Envoy), for tests to be
+# checked against. It is no part of this repository: without it those tests say that they did not run. A value
+# from the environment wins.
 ifneq ($(wildcard ../shared/vectors),)
 DOORWARD_VECTORS ?= $(abspath ../shared/vectors)
 export DOORWARD_VECTORS

@@ -186,8 +186,8 @@ impl Activation {
         .await
     }
 
-    /// Puts the native objects of a YAML or JSON text, all or none. With `prune` the API's other
-    /// objects are removed. `file` is what errors name.
+    /// Puts the native objects of a YAML or JSON text, all or none. `file` is what errors
+    /// name.
     pub async fn put_resources(
         self: &Arc<Self>,
         file: &str,

@@ -19,7 +19,7 @@ pub use path::{PathError, QueryParameters, decode_query, split_path_and_query, u
 /// Name and value pairs, sorted by name, each name once.
 pub type Pairs = Vec<(String, String)>;
 
-/// JSON object as it arrives in filter metadata (numbers are doubles).
+/// JSON object as it arrives in filter metadata; whole numbers are integers.
 pub type JsonObject = serde_json::Map<String, serde_json::Value>;
 
 /// One question of a proxy. An absent message stays absent (`None`), since a policy can see that.

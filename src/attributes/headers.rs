@@ -90,15 +90,13 @@ impl Headers {
     /// whose name does. Such a header could not have come over HTTP and must not reach a policy.
     pub fn invalid(&self) -> Option<&str> {
         let forbidden = |bytes: &[u8]| bytes.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n'));
-        let in_merged = self
-            .merged
-            .iter()
-            .find(|(name, value)| forbidden(name.as_bytes()) || forbidden(value.as_bytes()))
-            .map(|(name, _)| name.as_str());
-        in_merged.or_else(|| {
-            self.iter()
-                .find(|(name, value)| forbidden(name.as_bytes()) || forbidden(value))
-                .map(|(name, _)| name)
-        })
+        let merged = self.merged.iter();
+        let merged = merged.map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let raw = self.raw.iter().flatten();
+        let raw = raw.map(|(name, value)| (name.as_str(), &value[..]));
+        merged
+            .chain(raw)
+            .find(|(name, value)| forbidden(name.as_bytes()) || forbidden(value))
+            .map(|(name, _)| name)
     }
 }

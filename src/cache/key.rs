@@ -6,7 +6,7 @@
 use aws_lc_rs::digest;
 
 use crate::attributes::{
-    Address, Attributes, HttpRequest, JsonObject, Metadata, Pairs, Peer, Port, TypedValue,
+    Address, Attributes, Headers, HttpRequest, JsonObject, Metadata, Pairs, Peer, Port, TypedValue,
 };
 use crate::policy::reads::{Field, Reads};
 
@@ -102,7 +102,7 @@ impl Encoder {
             Field::Target => self.optional(http, |encoder, http| encoder.text(&http.path)),
             Field::Scheme => self.optional(http, |encoder, http| encoder.text(&http.scheme)),
             Field::HttpVersion => self.optional(http, |encoder, http| encoder.text(&http.protocol)),
-            Field::Headers => self.optional(http, Self::headers),
+            Field::Headers => self.optional(http, |encoder, http| encoder.headers(&http.headers)),
             Field::Body => {
                 self.optional(http, |encoder, http| {
                     encoder.text(&http.body);
@@ -148,9 +148,9 @@ impl Encoder {
         self.0.push(0);
     }
 
-    fn headers(&mut self, http: &HttpRequest) {
-        self.pairs(http.headers.merged());
-        self.optional(http.headers.raw(), |encoder, lines| {
+    fn headers(&mut self, headers: &Headers) {
+        self.pairs(headers.merged());
+        self.optional(headers.raw(), |encoder, lines| {
             encoder.number(lines.len() as u64);
             for (name, value) in lines {
                 encoder.text(name);
@@ -185,22 +185,28 @@ impl Encoder {
     }
 
     fn http(&mut self, http: &HttpRequest) {
+        let HttpRequest {
+            id,
+            method,
+            headers,
+            path,
+            host,
+            scheme,
+            query,
+            fragment,
+            size,
+            protocol,
+            body,
+            raw_body,
+        } = http;
         for text in [
-            &http.id,
-            &http.method,
-            &http.path,
-            &http.host,
-            &http.scheme,
-            &http.query,
-            &http.fragment,
-            &http.protocol,
-            &http.body,
+            id, method, path, host, scheme, query, fragment, protocol, body,
         ] {
             self.text(text);
         }
-        self.bytes(&http.raw_body);
-        self.number(http.size.cast_unsigned());
-        self.headers(http);
+        self.bytes(raw_body);
+        self.number(size.cast_unsigned());
+        self.headers(headers);
     }
 
     fn peer(&mut self, peer: &Peer) {
@@ -270,8 +276,8 @@ impl Encoder {
         self.number(fields.len() as u64);
         for (name, value) in fields {
             self.text(name);
-            // JSON text is a canonical form here: members are sorted, numbers doubles, and text
-            // is quoted, so `1` and `"1"` differ.
+            // JSON text is a canonical form here: members are sorted, equal numbers are written
+            // alike, and text is quoted, so `1` and `"1"` differ.
             self.text(&value.to_string());
         }
     }

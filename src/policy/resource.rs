@@ -1,5 +1,6 @@
-//! Native policy objects as users write them: Istio's `AuthorizationPolicy` and
-//! `RequestAuthentication`, with every unknown field refused. Their meaning is left to `native`.
+//! Native policy objects as users write them: Istio's `AuthorizationPolicy`,
+//! `RequestAuthentication` and `PeerAuthentication`, with every unknown field refused. Their meaning
+//! is left to `native`.
 
 use std::collections::BTreeMap;
 use std::fmt;

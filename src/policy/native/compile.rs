@@ -173,6 +173,7 @@ impl Compiler<'_> {
                 "`serviceAccounts` cannot stand beside `principals` or `namespaces`",
             );
         }
+        let known_problems = self.problems.len();
         let mut tests = Vec::new();
         let fields = [
             (
@@ -221,11 +222,12 @@ impl Compiler<'_> {
         for (name, key, values, not_values) in fields {
             self.field(path, name, key, values, not_values, &mut tests);
         }
-        self.require_some(path, &tests, "source");
+        self.require_some(path, &tests, known_problems, "source");
         tests
     }
 
     fn operation(&mut self, path: &str, operation: &Operation) -> Vec<Test> {
+        let known_problems = self.problems.len();
         let mut tests = Vec::new();
         let fields = [
             ("hosts", "hosts", &operation.hosts, &operation.not_hosts),
@@ -246,12 +248,13 @@ impl Compiler<'_> {
         for (name, key, values, not_values) in fields {
             self.field(path, name, key, values, not_values, &mut tests);
         }
-        self.require_some(path, &tests, "operation");
+        self.require_some(path, &tests, known_problems, "operation");
         tests
     }
 
-    fn require_some(&mut self, path: &str, tests: &[Test], what: &str) {
-        if tests.is_empty() && self.problems.is_empty() {
+    /// Values that were refused just now leave no test either, and that was told.
+    fn require_some(&mut self, path: &str, tests: &[Test], known_problems: usize, what: &str) {
+        if tests.is_empty() && self.problems.len() == known_problems {
             self.problem(
                 path,
                 format!("the {what} must have at least one field with values"),
