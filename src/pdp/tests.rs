@@ -45,6 +45,7 @@ impl Default for Setup {
                     namespace: Some("shop".to_owned()),
                     labels: Some(Pairs::new()),
                     service_account: None,
+                    ..Workload::default()
                 }),
                 ..WorkloadSources::default()
             },

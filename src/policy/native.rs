@@ -1,6 +1,7 @@
 //! Native policies, indexed by workload: which are attached to one, in which order they are asked,
 //! and what they answer. Combining that answer with Rego's is left to `decision`.
 
+mod attachment;
 mod authorization;
 mod compile;
 mod condition;
@@ -9,8 +10,8 @@ mod observe;
 mod path_template;
 mod peer_authentication;
 mod request_authentication;
-mod selector;
 mod trust_domain;
+mod workload;
 
 #[cfg(test)]
 mod tests;
@@ -22,12 +23,14 @@ pub use authorization::{CompiledRule, Facts, RuleAction};
 pub use observe::{DryRun, EngineResult, Observed, Observers, Passed, WouldBe};
 pub use peer_authentication::PeerRequirement;
 pub use request_authentication::{Authenticated, CompiledJwtRule, Refused, authenticate};
-pub use selector::{KnownWorkload, Workload, WorkloadConfig, WorkloadSources};
+pub use workload::{
+    KnownWorkload, ServiceKind, ServiceName, Workload, WorkloadConfig, WorkloadSources,
+};
 
 use super::reads::{Field, Reads};
 use super::resource::{Resource, Spec};
-use crate::attributes::Pairs;
 use crate::yaml::Problem;
+use attachment::Attachment;
 use compile::CompiledPolicy;
 use peer_authentication::{CompiledPeerAuthentication, oldest};
 use request_authentication::CompiledAuthentication;
@@ -47,10 +50,7 @@ pub struct MeshSettings {
 #[derive(Debug)]
 pub struct NativePolicies {
     root_namespace: String,
-    authorization: Vec<CompiledPolicy>,
-    authentication: Vec<CompiledAuthentication>,
-    peer: Vec<CompiledPeerAuthentication>,
-    by_namespace: HashMap<String, Scope>,
+    by_namespace: HashMap<String, Objects>,
     /// Whether any policy depends on which workload a request is for.
     needs_workload: bool,
     remembered: moka::sync::Cache<Arc<Workload>, Arc<Attached>>,
@@ -58,12 +58,12 @@ pub struct NativePolicies {
     mesh_wide: OnceLock<Arc<Attached>>,
 }
 
-/// Positions of a namespace's policies.
+/// Objects of one namespace.
 #[derive(Debug, Default)]
-struct Scope {
-    authorization: Vec<usize>,
-    authentication: Vec<usize>,
-    peer: Vec<usize>,
+struct Objects {
+    authorization: Vec<CompiledPolicy>,
+    authentication: Vec<CompiledAuthentication>,
+    peer: Vec<CompiledPeerAuthentication>,
 }
 
 /// The policies of one workload.
@@ -92,9 +92,6 @@ impl NativePolicies {
     ) -> Result<Self, Vec<(&'a Resource, Problem)>> {
         let mut policies = Self {
             root_namespace: mesh.root_namespace.clone(),
-            authorization: Vec::new(),
-            authentication: Vec::new(),
-            peer: Vec::new(),
             by_namespace: HashMap::new(),
             needs_workload: false,
             remembered: moka::sync::Cache::new(MAX_REMEMBERED_WORKLOADS),
@@ -114,41 +111,38 @@ impl NativePolicies {
     }
 
     fn add(&mut self, resource: &Resource, mesh: &MeshSettings) -> Result<(), Vec<Problem>> {
-        let scope = self
-            .by_namespace
-            .entry(resource.id.namespace.clone())
-            .or_default();
-        let selects_all = match &resource.spec {
+        let namespace = resource.id.namespace.clone();
+        let is_root = namespace == mesh.root_namespace;
+        let objects = self.by_namespace.entry(namespace).or_default();
+        let is_for_all = match &resource.spec {
             Spec::AuthorizationPolicy(spec) => {
                 let policy = compile::compile(resource, spec, &mesh.trust_domains)?;
-                let selects_all = policy.selector.is_empty();
-                scope.authorization.push(self.authorization.len());
-                self.authorization.push(policy);
-                selects_all
+                let is_for_all = policy.attachment.is_for_all();
+                objects.authorization.push(policy);
+                is_for_all
             }
             Spec::RequestAuthentication(spec) => {
                 let authentication = request_authentication::compile(resource, spec)?;
-                let selects_all = authentication.selector.is_empty();
-                scope.authentication.push(self.authentication.len());
-                self.authentication.push(authentication);
-                selects_all
+                let is_for_all = authentication.attachment.is_for_all();
+                objects.authentication.push(authentication);
+                is_for_all
             }
             Spec::PeerAuthentication(spec) => {
                 let peer = peer_authentication::compile(resource, spec)?;
-                let is_mesh_wide = peer.selector.is_empty();
-                scope.peer.push(self.peer.len());
-                self.peer.push(peer);
                 // Rule: one with a selector in the root namespace is ignored.
-                is_mesh_wide || resource.id.namespace == mesh.root_namespace
+                let is_for_all = peer.selector.is_empty() || is_root;
+                objects.peer.push(peer);
+                is_for_all
             }
         };
-        self.needs_workload |= !selects_all || resource.id.namespace != mesh.root_namespace;
+        self.needs_workload |= !is_for_all || !is_root;
         Ok(())
     }
 
     /// How many objects there are.
     pub fn len(&self) -> usize {
-        self.authorization.len() + self.authentication.len() + self.peer.len()
+        let objects = self.by_namespace.values();
+        objects.map(Objects::len).sum()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -157,87 +151,89 @@ impl NativePolicies {
 
     /// Policies of a workload; `None` if what is known of it is not enough to tell.
     pub fn attached(&self, workload: &Arc<Workload>) -> Option<Arc<Attached>> {
-        match (&workload.namespace, &workload.labels) {
-            (Some(namespace), Some(labels)) => {
-                let found = self.remembered.get(workload).unwrap_or_else(|| {
-                    let found = Arc::new(self.find(namespace, Some(labels)));
-                    self.remembered
-                        .insert(Arc::clone(workload), Arc::clone(&found));
-                    found
-                });
-                Some(found)
-            }
-            _ if self.needs_workload => None,
-            _ => Some(self.mesh_wide()),
+        let is_known = workload.namespace.is_some() && workload.labels.is_some();
+        if self.needs_workload && !is_known {
+            return None;
         }
+        let found = self.remembered.get(workload).unwrap_or_else(|| {
+            let found = Arc::new(self.find(workload));
+            self.remembered
+                .insert(Arc::clone(workload), Arc::clone(&found));
+            found
+        });
+        Some(found)
     }
 
     /// Policies of the root namespace without selector: those of every workload.
     pub fn mesh_wide(&self) -> Arc<Attached> {
-        let find = || Arc::new(self.find("", None));
+        let find = || Arc::new(self.find(&Workload::default()));
         Arc::clone(self.mesh_wide.get_or_init(find))
     }
 
-    /// Rule: policies of the root namespace and of the workload's own, if they select its labels.
-    fn find(&self, namespace: &str, labels: Option<&Pairs>) -> Attached {
+    /// Rule: policies of the root namespace, of the workload's own, and of that of the service behind
+    /// a waypoint, if they are for it.
+    fn find(&self, workload: &Workload) -> Attached {
         let mut attached = Attached {
-            label: format!("{namespace}\0{labels:?}"),
+            label: format!("{workload:?}"),
             ..Attached::default()
         };
-        let mut scopes = vec![self.root_namespace.as_str()];
-        if namespace != self.root_namespace {
-            scopes.push(namespace);
+        let root = self.root_namespace.as_str();
+        let service = workload.service.as_ref();
+        let mut namespaces = vec![root];
+        for namespace in [
+            workload.namespace.as_deref(),
+            service.map(|service| service.namespace.as_str()),
+        ] {
+            namespaces.extend(namespace.filter(|namespace| !namespaces.contains(namespace)));
         }
-        for scope in scopes
-            .into_iter()
-            .filter_map(|name| self.by_namespace.get(name))
-        {
-            let selected = |selector: &selector::Selector| match labels {
-                Some(labels) => selector.selects(labels),
-                None => selector.is_empty(),
+        for namespace in namespaces {
+            let Some(objects) = self.by_namespace.get(namespace) else {
+                continue;
             };
-            let policies = scope
-                .authorization
-                .iter()
-                .filter_map(|at| self.authorization.get(*at));
-            for policy in policies.filter(|policy| selected(&policy.selector)) {
-                attached.add(policy);
+            let covers = |attachment: &Attachment| attachment.covers(workload, namespace, root);
+            for policy in &objects.authorization {
+                if covers(&policy.attachment) {
+                    attached.add(policy);
+                }
             }
-            let authentication = scope
-                .authentication
-                .iter()
-                .filter_map(|at| self.authentication.get(*at));
-            for found in authentication.filter(|found| selected(&found.selector)) {
-                attached.authentication.extend(found.rules.iter().cloned());
+            for object in &objects.authentication {
+                if covers(&object.attachment) {
+                    attached.authentication.extend(object.rules.iter().cloned());
+                }
             }
         }
-        attached.peer = self.peer_requirement(namespace, labels);
+        attached.peer = self.peer_requirement(workload);
         attached.finish();
         attached
     }
 
-    fn peer_requirement(&self, namespace: &str, labels: Option<&Pairs>) -> PeerRequirement {
-        let of = |name: &str| {
-            let scope = self.by_namespace.get(name);
-            let positions = scope.into_iter().flat_map(|scope| &scope.peer);
-            positions
-                .filter_map(|at| self.peer.get(*at))
-                .collect::<Vec<_>>()
-        };
-        let without = |object: &&&CompiledPeerAuthentication| object.selector.is_empty();
-        let selected = |object: &&&CompiledPeerAuthentication| {
-            !object.selector.is_empty()
-                && labels.is_some_and(|labels| object.selector.selects(labels))
-        };
-        let mesh = of(&self.root_namespace);
-        let mesh = oldest(mesh.iter().filter(without).copied());
-        if namespace == self.root_namespace {
-            return PeerRequirement::compose(mesh, None, None);
+    fn peer_requirement(&self, workload: &Workload) -> PeerRequirement {
+        // Rule: on a Gateway, its own TLS settings say who may connect.
+        if workload.gateway().is_some() && workload.service.is_none() {
+            return PeerRequirement::default();
         }
-        let own = of(namespace);
-        let wide = oldest(own.iter().filter(without).copied());
-        let workload = oldest(own.iter().filter(selected).copied());
+        let of = |namespace: &str| {
+            let objects = self.by_namespace.get(namespace);
+            objects.map_or(&[][..], |objects| &objects.peer)
+        };
+        let without = |object: &&CompiledPeerAuthentication| object.selector.is_empty();
+        let selected = |object: &&CompiledPeerAuthentication| {
+            !object.selector.is_empty() && object.selector.selects(workload.labels.as_ref())
+        };
+        let mesh = oldest(of(&self.root_namespace).iter().filter(without));
+        let own = match workload.namespace.as_deref() {
+            Some(namespace) if namespace != self.root_namespace => of(namespace),
+            _ => return PeerRequirement::compose(mesh, None, None),
+        };
+        let wide = oldest(own.iter().filter(without));
+        let workload = oldest(own.iter().filter(selected));
         PeerRequirement::compose(mesh, wide, workload)
+    }
+}
+
+impl Objects {
+    fn len(&self) -> usize {
+        self.authorization.len() + self.authentication.len() + self.peer.len()
     }
 }
 

@@ -84,8 +84,8 @@ struct Metadata {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct AuthorizationPolicySpec {
     pub selector: Option<Selector>,
-    pub target_ref: Option<Value>,
-    pub target_refs: Option<Vec<Value>>,
+    pub target_ref: Option<TargetRef>,
+    pub target_refs: Option<Vec<TargetRef>>,
     pub action: Action,
     pub provider: Option<Provider>,
     pub rules: Option<Vec<Rule>>,
@@ -115,6 +115,18 @@ pub struct Provider {
 pub struct Selector {
     #[serde(deserialize_with = "null_is_default")]
     pub match_labels: BTreeMap<String, String>,
+}
+
+/// An object of Kubernetes that an object is for.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TargetRef {
+    #[serde(deserialize_with = "null_is_default")]
+    pub group: String,
+    pub kind: String,
+    pub name: String,
+    #[serde(deserialize_with = "null_is_default")]
+    pub namespace: String,
 }
 
 /// One rule. A part that is absent matches everything.
@@ -192,8 +204,8 @@ pub struct Values(pub Vec<String>);
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RequestAuthenticationSpec {
     pub selector: Option<Selector>,
-    pub target_ref: Option<Value>,
-    pub target_refs: Option<Vec<Value>>,
+    pub target_ref: Option<TargetRef>,
+    pub target_refs: Option<Vec<TargetRef>>,
     #[serde(deserialize_with = "null_is_default")]
     pub jwt_rules: Vec<JwtRule>,
 }
@@ -415,7 +427,7 @@ fn dry_run(
 }
 
 /// Names go into policy ids and log lines: nothing but what Kubernetes allows.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let valid = |byte: u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
     };

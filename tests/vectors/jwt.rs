@@ -113,6 +113,7 @@ fn attached(suite: &Value, namespace: &str) -> Result<Arc<Attached>, String> {
         namespace: Some(namespace.to_owned()),
         labels: Some(Vec::new()),
         service_account: None,
+        ..Workload::default()
     };
     Ok(policies.attached(&Arc::new(workload)).unwrap())
 }

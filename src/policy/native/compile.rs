@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
+use super::attachment::Attachment;
 use super::authorization::{CompiledRule, Matcher, RuleAction, Test};
 use super::condition::{bracketed, claim, is_condition_key, unknown_key};
 use super::matcher::{
     NamespacePattern, PathPattern, Pattern, PrincipalPattern, RequestPrincipalPattern,
     ServiceAccount, TrustDomainPattern, parse_ip_block, parse_port,
 };
-use super::selector::Selector;
 use super::trust_domain::{TrustDomains, expand_principal};
 use crate::policy::resource::{
     Action, AuthorizationPolicySpec, Operation, Resource, Rule, Source, Values, When,
@@ -22,7 +22,7 @@ pub(super) struct CompiledPolicy {
     pub action: RuleAction,
     /// Watches instead of deciding.
     pub dry_run: bool,
-    pub selector: Selector,
+    pub attachment: Attachment,
     pub rules: Vec<Arc<CompiledRule>>,
 }
 
@@ -60,12 +60,14 @@ impl Compiler<'_> {
     }
 
     fn policy(&mut self, spec: &AuthorizationPolicySpec) -> CompiledPolicy {
-        self.scope(spec);
+        let attachment = Attachment::compile(
+            &self.resource.document,
+            spec.selector.as_ref(),
+            spec.target_ref.as_ref(),
+            spec.target_refs.as_deref(),
+            &mut self.problems,
+        );
         self.action = self.action(spec);
-        let selector = Selector::compile(spec.selector.as_ref()).unwrap_or_else(|why| {
-            self.problem("spec.selector", why);
-            Selector::default()
-        });
         // Rule: no rules match nothing; for a policy that denies that is a mistake.
         let rules = spec.rules.as_deref().unwrap_or_default();
         if rules.is_empty() && self.action == RuleAction::Deny {
@@ -82,24 +84,10 @@ impl Compiler<'_> {
         CompiledPolicy {
             action: self.action,
             dry_run: self.resource.dry_run,
-            selector,
+            attachment,
             rules: rules
                 .map(|(index, rule)| Arc::new(self.rule(index, rule)))
                 .collect(),
-        }
-    }
-
-    fn scope(&mut self, spec: &AuthorizationPolicySpec) {
-        if spec.target_ref.is_some()
-            || spec
-                .target_refs
-                .as_ref()
-                .is_some_and(|refs| !refs.is_empty())
-        {
-            self.problem(
-                "spec.targetRefs",
-                "target references are not supported yet; use `selector`",
-            );
         }
     }
 

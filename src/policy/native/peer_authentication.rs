@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::selector::Selector;
+use super::attachment::Selector;
 use crate::identity::{PeerIdentity, SpiffeId};
 use crate::policy::resource::{MtlsMode, PeerAuthenticationSpec, Resource};
 use crate::yaml::Problem;
@@ -40,10 +40,7 @@ pub(super) fn compile(
 ) -> Result<CompiledPeerAuthentication, Vec<Problem>> {
     let mut problems = Vec::new();
     let document = &resource.document;
-    let selector = Selector::compile(spec.selector.as_ref()).unwrap_or_else(|why| {
-        problems.push(document.problem("spec.selector", why));
-        Selector::default()
-    });
+    let selector = Selector::of(document, spec.selector.as_ref(), &mut problems);
     // Rule: ports are of a workload, so there must be a selector.
     if spec.port_level_mtls.is_some() && selector.is_empty() {
         let why = "port level mTLS needs a workload selector";

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::selector::Selector;
+use super::attachment::Attachment;
 use crate::attributes::HttpRequest;
 use crate::identity::{FoundToken, KeySet, Location, TokenError, VerifiedToken, Verifier};
 use crate::policy::reads::{Field, Reads};
@@ -20,7 +20,7 @@ const TWO_TO_64: f64 = 18_446_744_073_709_551_616.0;
 /// One object.
 #[derive(Debug)]
 pub(super) struct CompiledAuthentication {
-    pub selector: Selector,
+    pub attachment: Attachment,
     pub rules: Vec<Arc<CompiledJwtRule>>,
 }
 
@@ -62,19 +62,13 @@ pub(super) fn compile(
 ) -> Result<CompiledAuthentication, Vec<Problem>> {
     let mut problems = Vec::new();
     let document = &resource.document;
-    if spec.target_ref.is_some()
-        || spec
-            .target_refs
-            .as_ref()
-            .is_some_and(|refs| !refs.is_empty())
-    {
-        let why = "target references are not supported yet; use `selector`";
-        problems.push(document.problem("spec.targetRefs", why));
-    }
-    let selector = Selector::compile(spec.selector.as_ref()).unwrap_or_else(|why| {
-        problems.push(document.problem("spec.selector", why));
-        Selector::default()
-    });
+    let attachment = Attachment::compile(
+        document,
+        spec.selector.as_ref(),
+        spec.target_ref.as_ref(),
+        spec.target_refs.as_deref(),
+        &mut problems,
+    );
     let mut rules = Vec::new();
     for (index, rule) in spec.jwt_rules.iter().enumerate() {
         match CompiledJwtRule::compile(resource, rule) {
@@ -86,7 +80,7 @@ pub(super) fn compile(
         }
     }
     if problems.is_empty() {
-        Ok(CompiledAuthentication { selector, rules })
+        Ok(CompiledAuthentication { attachment, rules })
     } else {
         Err(problems)
     }

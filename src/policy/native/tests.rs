@@ -53,6 +53,7 @@ fn workload(namespace: &str, labels: &[(&str, &str)]) -> Workload {
         namespace: Some(namespace.to_owned()),
         labels: Some(labels.iter().map(own).collect()),
         service_account: None,
+        ..Workload::default()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which policies a workload gets, and how it is known which workload a request is for.
 
 use super::*;
+use crate::attributes::Pairs;
 
 /// Names of the policies attached, sorted.
 fn names(attached: &Attached) -> Vec<&str> {
@@ -159,6 +160,7 @@ fn sources_of_the_workload_in_order() {
         namespace: namespace.map(str::to_owned),
         labels: Some(vec![("known".to_owned(), label.to_owned())]),
         service_account: Some(account.to_owned()),
+        ..Workload::default()
     };
     let sources = WorkloadSources {
         known: vec![
@@ -169,6 +171,7 @@ fn sources_of_the_workload_in_order() {
             namespace: Some("default-ns".to_owned()),
             labels: Some(vec![("default".to_owned(), "yes".to_owned())]),
             service_account: None,
+            ..Workload::default()
         }),
     };
     let cart = "spiffe://td/ns/shop/sa/cart";
@@ -266,5 +269,162 @@ fn what_a_route_says_must_be_understood() {
             Workload::of(&attributes, &WorkloadSources::default()).is_err(),
             "{name}: {value}"
         );
+    }
+}
+
+/// A workload as the context extensions of a route describe it.
+fn told(extensions: &[(&str, &str)]) -> Result<Arc<Workload>, String> {
+    let mut pairs: Pairs = extensions
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    pairs.sort();
+    let attributes = Attributes {
+        context_extensions: pairs,
+        ..Attributes::default()
+    };
+    Workload::of(&attributes, &WorkloadSources::default())
+}
+
+#[test]
+fn target_references() {
+    const SIDECAR: &[(&str, &str)] = &[("doorward.namespace", "shop"), ("doorward.labels", "a=b")];
+    const GATEWAY: &[(&str, &str)] = &[
+        ("doorward.gateway", "gw"),
+        ("doorward.namespace", "shop"),
+        ("doorward.labels", "a=b"),
+    ];
+    const LABELLED: &[(&str, &str)] = &[
+        ("doorward.namespace", "shop"),
+        (
+            "doorward.labels",
+            "gateway.networking.k8s.io/gateway-name=gw",
+        ),
+    ];
+    const WAYPOINT: &[(&str, &str)] = &[
+        ("doorward.gateway", "wp"),
+        ("doorward.namespace", "infra"),
+        ("doorward.labels", "a=b"),
+        ("doorward.service", "shop/cart"),
+    ];
+    const ENTRY: &[(&str, &str)] = &[
+        ("doorward.namespace", "infra"),
+        ("doorward.labels", "a=b"),
+        ("doorward.service-entry", "shop/cart"),
+    ];
+    let gateway = |name: &str| json!([{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": name}]);
+    let class = |name: &str| json!([{"group": "gateway.networking.k8s.io", "kind": "GatewayClass", "name": name}]);
+    let service =
+        |group: &str, name: &str| json!([{"group": group, "kind": "Service", "name": name}]);
+    let entry = json!([{"group": "networking.istio.io", "kind": "ServiceEntry", "name": "cart"}]);
+    let two = json!([
+        {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "other"},
+        {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "gw"}]);
+    let rows = [
+        // A sidecar is named by nothing; a gateway by its name in its namespace.
+        ("shop", gateway("gw"), SIDECAR, false),
+        ("shop", gateway("gw"), GATEWAY, true),
+        ("shop", gateway("gw"), LABELLED, true),
+        ("shop", two, GATEWAY, true),
+        ("shop", gateway("other"), GATEWAY, false),
+        ("shop", gateway("GW"), GATEWAY, false),
+        ("web", gateway("gw"), GATEWAY, false),
+        ("istio-system", gateway("gw"), GATEWAY, false),
+        ("infra", gateway("wp"), WAYPOINT, true),
+        ("shop", gateway("wp"), WAYPOINT, false),
+        // A service, only behind a waypoint.
+        ("shop", service("", "cart"), WAYPOINT, true),
+        ("shop", service("core", "cart"), WAYPOINT, true),
+        ("shop", service("", "other"), WAYPOINT, false),
+        ("infra", service("", "cart"), WAYPOINT, false),
+        ("istio-system", service("", "cart"), WAYPOINT, false),
+        ("shop", service("", "cart"), SIDECAR, false),
+        ("shop", service("", "cart"), GATEWAY, false),
+        ("shop", service("", "cart"), ENTRY, false),
+        ("shop", entry.clone(), ENTRY, true),
+        ("shop", entry, WAYPOINT, false),
+        // Every waypoint.
+        ("istio-system", class("istio-waypoint"), WAYPOINT, true),
+        ("istio-system", class("istio-waypoint"), ENTRY, true),
+        ("istio-system", class("istio-waypoint"), GATEWAY, false),
+        ("istio-system", class("istio"), WAYPOINT, false),
+        ("infra", class("istio-waypoint"), WAYPOINT, false),
+        // Without references: by labels, but not on a waypoint.
+        ("shop", json!([]), SIDECAR, true),
+        ("shop", json!([]), GATEWAY, true),
+        ("infra", json!([]), WAYPOINT, false),
+        ("istio-system", json!([]), WAYPOINT, false),
+        ("istio-system", json!(null), GATEWAY, true),
+    ];
+    for (namespace, references, extensions, expected) in rows {
+        let spec = json!({"targetRefs": references, "rules": [{}]});
+        let object = object("AuthorizationPolicy", namespace, "p", &spec);
+        let attached = compile_in(&mesh(), &[object]).attached(&told(extensions).unwrap());
+        let found = attached.is_some_and(|attached| attached.has_allow);
+        assert_eq!(found, expected, "{namespace} {references} {extensions:?}");
+    }
+    // The older member, and tokens.
+    let reference = json!({"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "gw"});
+    let spec =
+        json!({"targetRef": reference, "jwtRules": [{"issuer": "a", "jwks": SIGNER.jwks()}]});
+    let policies = compile_in(
+        &mesh(),
+        &[object("RequestAuthentication", "shop", "p", &spec)],
+    );
+    for (extensions, expected) in [(GATEWAY, 1), (SIDECAR, 0), (WAYPOINT, 0)] {
+        let attached = policies.attached(&told(extensions).unwrap()).unwrap();
+        assert_eq!(attached.authentication.len(), expected, "{extensions:?}");
+    }
+}
+
+#[test]
+fn a_gateway_says_itself_who_may_connect() {
+    let strict = json!({"mtls": {"mode": "STRICT"}});
+    let policies = compile_in(
+        &mesh(),
+        &[object("PeerAuthentication", "istio-system", "p", &strict)],
+    );
+    let rows: [(&[(&str, &str)], bool); 4] = [
+        (
+            &[("doorward.namespace", "shop"), ("doorward.labels", "")],
+            true,
+        ),
+        (&[("doorward.gateway", "gw")], false),
+        (
+            &[(
+                "doorward.labels",
+                "gateway.networking.k8s.io/gateway-name=gw",
+            )],
+            false,
+        ),
+        (
+            &[
+                ("doorward.gateway", "gw"),
+                ("doorward.service", "shop/cart"),
+            ],
+            true,
+        ),
+    ];
+    for (extensions, strict) in rows {
+        let attached = policies.attached(&told(extensions).unwrap()).unwrap();
+        assert_eq!(attached.peer.is_strict_anywhere(), strict, "{extensions:?}");
+    }
+}
+
+#[test]
+fn services_must_be_told_whole_and_once() {
+    for extensions in [
+        &[("doorward.service", "cart")][..],
+        &[("doorward.service", "/cart")],
+        &[("doorward.service", "shop/")],
+        &[("doorward.service", "shop/cart/x")],
+        &[("doorward.service", "shop/Cart")],
+        &[("doorward.service", "")],
+        &[
+            ("doorward.service", "shop/cart"),
+            ("doorward.service-entry", "shop/cart"),
+        ],
+    ] {
+        assert!(told(extensions).is_err(), "{extensions:?}");
     }
 }

@@ -19,6 +19,7 @@ fn refused_by(objects: &[Value], port: impl Into<Option<u32>>, peer: &str) -> Op
         namespace: Some("shop".to_owned()),
         labels: Some(labels),
         service_account: None,
+        ..Workload::default()
     };
     let attached = compile_in(&mesh(), objects)
         .attached(&Arc::new(workload))

@@ -268,11 +268,31 @@ fn authorization_policies() {
         ),
         (
             "spec:\n  targetRefs:\n  - {kind: Gateway, name: a}",
-            &["5: target references are not supported yet; use `selector`"],
+            &["6: `/Gateway` is neither `core/Service`…"],
         ),
         (
-            "spec:\n  targetRef: {kind: Gateway, name: a}",
-            &["4: target references are not supported yet; use `selector`"],
+            "spec:\n  targetRef: {group: apps, kind: Deployment, name: a}",
+            &["5: `apps/Deployment` is neither `core/Service`…"],
+        ),
+        (
+            "spec:\n  targetRefs:\n  - {kind: Service, name: a}\n  - {kind: Service}",
+            &["7: must not be empty"],
+        ),
+        (
+            "spec:\n  targetRefs:\n  - {kind: Service, name: a, namespace: b}",
+            &["6: cross namespace referencing is not supported"],
+        ),
+        (
+            "spec:\n  targetRefs:\n  - {kind: Service, name: a, port: 1}",
+            &["6: unknown field `port`…"],
+        ),
+        (
+            "spec:\n  targetRefs: [{kind: Service, name: a}]\n  selector: {}",
+            &["5: only one of `targetRefs` and `selector` can be set"],
+        ),
+        (
+            "spec:\n  targetRefs: [{kind: Service, name: a}]\n  targetRef: {kind: Service, name: a}",
+            &["5: only one of `targetRefs` and `selector` can be set"],
         ),
         (
             "spec:\n  selector: {matchLabels: {\"a*\": b}}",
@@ -325,7 +345,7 @@ fn request_authentications() {
         ),
         (
             "spec:\n  targetRefs: [{kind: Gateway, name: a}]",
-            &["5: target references are not supported yet; use `selector`"],
+            &["5: `/Gateway` is neither `core/Service`…"],
         ),
         (
             "spec:\n  selector: {matchLabels: {a: \"*\"}}",

@@ -1,5 +1,5 @@
-//! Which workload a request is for, and whether a policy selects it. The order of the sources is
-//! fixed here; what policies then say is left to them.
+//! Which workload a request is for, from the first source that tells. Which policies are for it is
+//! left to `attachment`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,6 +15,19 @@ const EXTENSION_PREFIX: &str = "doorward.";
 const NAMESPACE_EXTENSION: &str = "doorward.namespace";
 const LABELS_EXTENSION: &str = "doorward.labels";
 const ACCOUNT_EXTENSION: &str = "doorward.service-account";
+const GATEWAY_EXTENSION: &str = "doorward.gateway";
+const SERVICE_EXTENSION: &str = "doorward.service";
+const SERVICE_ENTRY_EXTENSION: &str = "doorward.service-entry";
+const EXTENSIONS: [&str; 6] = [
+    NAMESPACE_EXTENSION,
+    LABELS_EXTENSION,
+    ACCOUNT_EXTENSION,
+    GATEWAY_EXTENSION,
+    SERVICE_EXTENSION,
+    SERVICE_ENTRY_EXTENSION,
+];
+/// Label of the pods of a Gateway.
+const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
 
 /// A workload; what no source tells is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -23,6 +36,25 @@ pub struct Workload {
     /// Sorted by name.
     pub labels: Option<Pairs>,
     pub service_account: Option<String>,
+    /// Name of the Gateway it belongs to, if a route says so.
+    pub gateway: Option<String>,
+    /// The service behind a waypoint that the request is for.
+    pub service: Option<ServiceName>,
+}
+
+/// A service behind a waypoint.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ServiceName {
+    pub kind: ServiceKind,
+    pub namespace: String,
+    pub name: String,
+}
+
+/// Where a service is registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ServiceKind {
+    Service,
+    ServiceEntry,
 }
 
 /// The workload of requests that do not say otherwise: `mesh.default_workload`.
@@ -51,12 +83,6 @@ pub struct WorkloadSources {
     pub known: Vec<Workload>,
     /// Shared by all requests that say nothing of their own.
     pub default: Arc<Workload>,
-}
-
-/// Labels that a policy asks for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Selector {
-    labels: Vec<(String, String)>,
 }
 
 // === impl Workload ===
@@ -103,6 +129,8 @@ impl Workload {
             labels: told_labels.transpose()?.or_else(|| labels.cloned()),
             service_account: extension(ACCOUNT_EXTENSION)
                 .or_else(|| identity.map(|(_, account)| account.to_owned())),
+            gateway: extension(GATEWAY_EXTENSION),
+            service: told_service(attributes)?,
         })
     }
 
@@ -114,7 +142,15 @@ impl Workload {
             service_account: self
                 .service_account
                 .or_else(|| other.service_account.clone()),
+            gateway: self.gateway,
+            service: self.service,
         }
+    }
+
+    /// The Gateway it belongs to. Rule: its pods carry the name as a label.
+    pub fn gateway(&self) -> Option<&str> {
+        let label = || lookup(self.labels.as_ref()?, GATEWAY_LABEL);
+        self.gateway.as_deref().or_else(label)
     }
 }
 
@@ -134,23 +170,52 @@ impl From<WorkloadConfig> for Workload {
             namespace: config.namespace,
             labels: config.labels.map(|labels| labels.into_iter().collect()),
             service_account: config.service_account,
+            gateway: None,
+            service: None,
         }
     }
 }
 
 /// Context extensions of ours that are not known are mistakes, not somebody else's.
 fn check_extensions(attributes: &Attributes) -> Result<(), String> {
-    let known = [NAMESPACE_EXTENSION, LABELS_EXTENSION, ACCOUNT_EXTENSION];
     let names = attributes
         .context_extensions
         .iter()
         .map(|(name, _)| name.as_str());
     match names
         .into_iter()
-        .find(|name| name.starts_with(EXTENSION_PREFIX) && !known.contains(name))
+        .find(|name| name.starts_with(EXTENSION_PREFIX) && !EXTENSIONS.contains(name))
     {
         None => Ok(()),
         Some(name) => Err(format!("context extension `{name}` is not known")),
+    }
+}
+
+/// `NAMESPACE/NAME` of the service behind a waypoint; a request is for one.
+fn told_service(attributes: &Attributes) -> Result<Option<ServiceName>, String> {
+    let told = |extension, kind| {
+        let text = attributes.context_extension(extension)?;
+        Some((extension, kind, text))
+    };
+    let service = told(SERVICE_EXTENSION, ServiceKind::Service);
+    let entry = told(SERVICE_ENTRY_EXTENSION, ServiceKind::ServiceEntry);
+    if service.is_some() && entry.is_some() {
+        return Err(format!(
+            "`{SERVICE_EXTENSION}` and `{SERVICE_ENTRY_EXTENSION}` exclude each other"
+        ));
+    }
+    let Some((extension, kind, text)) = service.or(entry) else {
+        return Ok(None);
+    };
+    match text.split_once('/') {
+        Some((namespace, name)) if resource::is_name(namespace) && resource::is_name(name) => {
+            Ok(Some(ServiceName {
+                kind,
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+            }))
+        }
+        _ => Err(format!("`{extension}`: `{text}` is not `NAMESPACE/NAME`")),
     }
 }
 
@@ -182,38 +247,4 @@ fn parse_labels(text: &str) -> Result<Pairs, String> {
         labels.sort();
     }
     Ok(labels)
-}
-
-// === impl Selector ===
-
-impl Selector {
-    pub(super) fn compile(selector: Option<&resource::Selector>) -> Result<Self, String> {
-        let labels = selector.map(|selector| &selector.match_labels);
-        for (name, value) in labels.into_iter().flatten() {
-            if name.is_empty() {
-                return Err("empty key is not supported in selector".to_owned());
-            }
-            if name.contains('*') || value.contains('*') {
-                return Err("wildcard is not supported in selector".to_owned());
-            }
-        }
-        let labels = labels.into_iter().flatten();
-        Ok(Self {
-            labels: labels
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
-        })
-    }
-
-    /// Whether it selects every workload of its namespace.
-    pub(super) fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// Rule: every label asked for is there with the same value.
-    pub(super) fn selects(&self, labels: &Pairs) -> bool {
-        self.labels
-            .iter()
-            .all(|(name, value)| lookup(labels, name) == Some(value.as_str()))
-    }
 }
