@@ -149,6 +149,12 @@ impl Decision {
         Self::deny_access(Reason::rule(rule))
     }
 
+    /// Denies because a CUSTOM rule asks a provider that is not there.
+    pub fn no_provider(provider: &str, rule: &CompiledRule) -> Self {
+        let why = format!("CUSTOM rule matched and its provider `{provider}` is not configured");
+        Self::deny_access(Reason::new(ReasonKind::AuthorizationPolicy, why).under(rule))
+    }
+
     /// Denies because there are ALLOW policies and none of their rules matches.
     pub fn not_allowed() -> Self {
         Self::deny_access(Reason::new(
@@ -220,6 +226,12 @@ impl Decision {
                 decision
             }
         }
+    }
+
+    /// Notes the CUSTOM rule that had Rego asked.
+    pub fn asked_by(mut self, rule: &CompiledRule) -> Self {
+        self.reason = self.reason.under(rule);
+        self
     }
 
     pub fn effect(&self) -> Effect {

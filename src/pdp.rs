@@ -1,6 +1,8 @@
 //! The policy decision point: one function from attributes to a decision, called by every door.
 //! It does no I/O, takes the time as an argument, and looks at exactly one snapshot.
 
+mod verdict;
+
 #[cfg(test)]
 mod tests;
 
@@ -12,16 +14,14 @@ use uuid::Uuid;
 
 use crate::attributes::Attributes;
 use crate::cache;
-use crate::decision::{Decision, Grounds, Reason, ReasonKind, conclude, lookalikes};
+use crate::decision::{Decision, Reason, ReasonKind, lookalikes};
 use crate::decision_log::{Record, Recorder};
-use crate::identity::{PeerIdentity, VerifiedToken};
-use crate::policy::native::{
-    Attached, Authenticated, CompiledRule, Facts, Passed, Workload, authenticate,
-};
-use crate::policy::rego::{Outcome, RegoPolicies};
-use crate::policy::{OnError, PolicySet, UnknownWorkload};
+use crate::policy::UnknownWorkload;
+use crate::policy::native::Workload;
+use crate::policy::rego::RegoPolicies;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Metrics;
+use verdict::evaluate;
 
 /// Decides requests under the snapshot that is active.
 #[derive(Debug)]
@@ -190,116 +190,11 @@ fn decide(
     if let Some(decision) = key.and_then(|key| snapshot.cache.get(&key, now)) {
         return (decision, true);
     }
-    let decision = Arc::new(evaluate(snapshot, &attached, attributes, now, now_ns));
+    let decision = Arc::new(evaluate(snapshot, &attached, attributes, now_ns));
     if let Some(key) = key {
         snapshot.cache.insert(key, Arc::clone(&decision));
     }
     (decision, false)
-}
-
-/// Finds out who asks, goes through the verdict, and concludes.
-fn evaluate(
-    snapshot: &Snapshot,
-    attached: &Attached,
-    attributes: &Attributes,
-    now: u64,
-    now_ns: i64,
-) -> Decision {
-    let policies = &snapshot.policies;
-    let settings = &policies.settings;
-    let peer = PeerIdentity::new(attributes.source_principal());
-
-    // PeerAuthentication: a STRICT workload wants an identity of the mesh.
-    let port = attributes.destination_port();
-    if let Some(policy) = attached
-        .peer
-        .refuses(port, peer, &settings.mesh.trust_domains)
-    {
-        return Decision::no_peer_identity(policy).about(attributes, None);
-    }
-
-    // RequestAuthentication: a token that is there must verify; none is no identity.
-    let authenticated = match attributes.http() {
-        Some(http) => match authenticate(&attached.authentication, http, now) {
-            Ok(authenticated) => authenticated,
-            Err(refused) => {
-                return Decision::unauthenticated(&refused, http, settings.invalid_token_status)
-                    .about(attributes, None);
-            }
-        },
-        None => Authenticated::default(),
-    };
-    let token = authenticated.token.as_ref();
-    let principal = token.and_then(VerifiedToken::principal);
-    let holds_until = token.and_then(VerifiedToken::accepted_until);
-    let facts = Facts {
-        attributes,
-        peer,
-        token,
-        remote_ip: attributes.remote_ip(settings.trusted_proxies),
-    };
-    let verdict = verdict(policies, attached, &facts, now_ns);
-    let denial = verdict.as_ref().err().map(|denial| denial.reason.kind);
-    let passed = Passed {
-        deny: denial != Some(ReasonKind::AuthorizationPolicy),
-        allow: denial.is_none(),
-    };
-    let observed = attached.observers.observe(&facts, passed);
-    let mut decision = match verdict {
-        Err(denial) => denial,
-        Ok(Undenied { rule, rego }) => conclude(Grounds {
-            rule,
-            rego,
-            authenticated,
-            default_action: settings.default_action,
-            nothing_loaded: policies.is_empty(),
-        }),
-    };
-    decision.observed = observed;
-    decision.holds_until = holds_until;
-    decision.about(attributes, principal)
-}
-
-/// What speaks for a request that nothing denied.
-struct Undenied<'a> {
-    rule: Option<&'a CompiledRule>,
-    rego: Option<(Outcome, &'a str)>,
-}
-
-/// The order of the verdict: the first denial ends it.
-#[expect(
-    clippy::result_large_err,
-    reason = "a denial is no error: it is moved on once"
-)]
-fn verdict<'a>(
-    policies: &'a PolicySet,
-    attached: &'a Attached,
-    facts: &Facts<'_>,
-    now_ns: i64,
-) -> Result<Undenied<'a>, Decision> {
-    // DENY: any rule that matches.
-    if let Some(rule) = attached.denied_by(facts) {
-        return Err(Decision::denied_by_rule(rule));
-    }
-    // The Rego entrypoint, asked for every request as soon as there is any Rego.
-    let mut rego = None;
-    if let Some(policy) = &policies.rego {
-        let entrypoint = policy.entrypoint();
-        match policy.evaluate(facts.attributes, now_ns) {
-            Ok(outcome) if outcome.allowed => rego = Some((outcome, entrypoint)),
-            Ok(outcome) => return Err(Decision::denied_by_rego(&outcome, entrypoint)),
-            Err(failure) => {
-                let as_error = policies.settings.on_error == OnError::Error;
-                return Err(Decision::rego_failed(&failure, entrypoint, as_error));
-            }
-        }
-    }
-    // ALLOW: if there is any such policy, one of their rules must match.
-    let rule = attached.allowed_by(facts);
-    if attached.has_allow && rule.is_none() {
-        return Err(Decision::not_allowed());
-    }
-    Ok(Undenied { rule, rego })
 }
 
 /// What no request of an honest proxy holds, and what could mean one thing here and another there.

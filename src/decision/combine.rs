@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{Decision, Mutations, Reason, ReasonKind, Reply};
-use crate::attributes::{Headers, Pairs};
+use crate::attributes::{Headers, JsonObject, Pairs};
 use crate::policy::DefaultAction;
 use crate::policy::native::{Authenticated, CompiledRule};
 use crate::policy::rego::Outcome;
@@ -23,8 +23,9 @@ const FRAMING: [&str; 5] = [
 pub struct Grounds<'a> {
     /// The ALLOW rule that matched.
     pub rule: Option<&'a CompiledRule>,
-    /// The entrypoint's answer and name.
-    pub rego: Option<(Outcome, &'a str)>,
+    /// What Rego answered, with the path of the entrypoint: providers of action CUSTOM by name, then
+    /// the one that is asked for every request.
+    pub rego: Vec<(Outcome, &'a str)>,
     pub authenticated: Authenticated,
     /// What holds when there is neither.
     pub default_action: DefaultAction,
@@ -35,12 +36,10 @@ pub struct Grounds<'a> {
 /// Decides a request that nothing denied.
 pub fn conclude(grounds: Grounds<'_>) -> Decision {
     // An outcome that denies must not get this far; if it does, it still denies.
-    if let Some((outcome, entrypoint)) = &grounds.rego
-        && !outcome.allowed
-    {
+    if let Some((outcome, entrypoint)) = grounds.rego.iter().find(|(outcome, _)| !outcome.allowed) {
         return Decision::denied_by_rego(outcome, entrypoint);
     }
-    let reason = match (grounds.rule, &grounds.rego, grounds.default_action) {
+    let reason = match (grounds.rule, grounds.rego.last(), grounds.default_action) {
         (Some(rule), _, _) => Reason::rule(rule),
         (None, Some((_, entrypoint)), _) => Reason::rego(entrypoint, "allowed by Rego"),
         (None, None, DefaultAction::Allow) => {
@@ -56,70 +55,74 @@ pub fn conclude(grounds: Grounds<'_>) -> Decision {
             return Decision::deny(403, Reason::new(ReasonKind::DefaultAction, why));
         }
     };
-    let outcome = grounds.rego.map(|(outcome, _)| outcome);
-    if let Some(outcome) = &outcome
-        && let Err(why) = check_upstream_headers(outcome).and_then(|()| check_parameters(outcome))
-    {
-        return Decision::fail(403, Reason::new(ReasonKind::RegoError, why));
+    let mut mutations = Mutations::of(grounds.authenticated);
+    let mut metadata = None;
+    for (mut outcome, _) in grounds.rego {
+        if let Err(why) = check_upstream_headers(&outcome).and_then(|()| check_parameters(&outcome))
+        {
+            return Decision::fail(403, Reason::new(ReasonKind::RegoError, why));
+        }
+        add_metadata(&mut metadata, outcome.dynamic_metadata.take());
+        mutations.add(outcome);
     }
-    let metadata = outcome
-        .as_ref()
-        .and_then(|outcome| outcome.dynamic_metadata.clone());
-    let mut decision = Decision::new(Reply::Allow(merge(grounds.authenticated, outcome)), reason);
+    let mut decision = Decision::new(Reply::Allow(mutations), reason);
     decision.dynamic_metadata = metadata;
     decision
 }
 
-/// Rule: RequestAuthentication comes first; what it sets or removes, Rego may not touch.
-fn merge(authenticated: Authenticated, outcome: Option<Outcome>) -> Mutations {
-    let explicit = outcome.as_ref().is_some_and(|outcome| !outcome.plain);
-    let outcome = outcome.unwrap_or_default();
-    let governed: Vec<String> = authenticated
-        .set_headers
-        .iter()
-        .map(|(name, _)| name)
-        .chain(&authenticated.remove_headers)
-        .cloned()
-        .collect();
-    let is_free = |name: &str| !governed.iter().any(|other| are_alike(other, name));
+/// Rule: members that an earlier answer gave stay.
+fn add_metadata(metadata: &mut Option<JsonObject>, more: Option<JsonObject>) {
+    for (name, value) in more.into_iter().flatten() {
+        let known = metadata.get_or_insert_default();
+        known.entry(name).or_insert(value);
+    }
+}
 
-    let mut set_headers = authenticated.set_headers;
-    set_headers.extend(
-        outcome
-            .headers
-            .into_iter()
-            .filter(|(name, _)| is_free(name)),
-    );
-    let set: BTreeSet<String> = set_headers
-        .iter()
-        .map(|(name, _)| name.to_ascii_lowercase())
-        .collect();
+impl Mutations {
+    fn of(authenticated: Authenticated) -> Self {
+        Self {
+            set_headers: authenticated.set_headers,
+            remove_headers: authenticated.remove_headers.into_iter().collect(),
+            remove_parameters: authenticated.remove_parameters.into_iter().collect(),
+            ..Self::default()
+        }
+    }
 
-    // A name both set and removed would end removed; the removal gives way.
-    let removed = outcome
-        .request_headers_to_remove
-        .into_iter()
-        .filter(|name| is_free(name) && !set.contains(&name.to_ascii_lowercase()));
-    let remove_headers = authenticated
-        .remove_headers
-        .into_iter()
-        .chain(removed)
-        .collect();
+    /// Rule: what an earlier part sets or removes, a later one may not touch.
+    fn add(&mut self, outcome: Outcome) {
+        let names = self.set_headers.iter().map(|(name, _)| name);
+        let governed: Vec<String> = names.chain(&self.remove_headers).cloned().collect();
+        let is_free = |name: &str| !governed.iter().any(|other| are_alike(other, name));
 
-    let mut remove_parameters: Vec<String> = authenticated.remove_parameters.into_iter().collect();
-    remove_parameters.extend(outcome.query_parameters_to_remove);
-    let set_parameters = outcome
-        .query_parameters_to_set
-        .into_iter()
-        .filter(|(name, _)| !remove_parameters.contains(name))
-        .collect();
-    Mutations {
-        set_headers,
-        remove_headers,
-        response_headers: client_headers(&outcome.response_headers_to_add),
-        set_parameters,
-        remove_parameters,
-        explicit,
+        // A name both set and removed would end removed; the removal gives way.
+        let set = outcome.headers.iter();
+        let set: BTreeSet<_> = set.map(|(name, _)| name.to_ascii_lowercase()).collect();
+        let removed = outcome.request_headers_to_remove.into_iter();
+        let removed =
+            removed.filter(|name| is_free(name) && !set.contains(&name.to_ascii_lowercase()));
+        self.remove_headers.extend(removed);
+        let set = outcome.headers.into_iter();
+        self.set_headers
+            .extend(set.filter(|(name, _)| is_free(name)));
+        let response_headers = client_headers(&outcome.response_headers_to_add);
+        self.response_headers.extend(response_headers);
+        self.add_parameters(
+            outcome.query_parameters_to_set,
+            outcome.query_parameters_to_remove,
+        );
+        self.explicit |= !outcome.plain;
+    }
+
+    fn add_parameters(&mut self, set: Pairs, remove: Vec<String>) {
+        let names = self.set_parameters.iter().map(|(name, _)| name);
+        let governed: Vec<String> = names.chain(&self.remove_parameters).cloned().collect();
+        let remove = remove.into_iter();
+        self.remove_parameters
+            .extend(remove.filter(|name| !governed.contains(name)));
+        let removed = &self.remove_parameters;
+        let is_free = |name: &String| !governed.contains(name) && !removed.contains(name);
+        let set: Pairs = set.into_iter().filter(|(name, _)| is_free(name)).collect();
+        self.set_parameters.extend(set);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::policy::native::{CompiledRule, RuleAction};
+use crate::policy::native::CompiledRule;
 
 /// What decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -63,18 +63,16 @@ impl Reason {
 
     /// A rule that matched.
     pub fn rule(rule: &CompiledRule) -> Self {
-        let action = match rule.action {
-            RuleAction::Allow => "ALLOW",
-            RuleAction::Deny => "DENY",
-            RuleAction::Audit => "AUDIT",
-        };
+        let message = format!("{} rule matched", rule.action.as_str());
+        Self::new(ReasonKind::AuthorizationPolicy, message).under(rule)
+    }
+
+    /// The same reason, with the rule that led to it.
+    pub(super) fn under(self, rule: &CompiledRule) -> Self {
         Self {
             policy: Some(format!("{}/{}", rule.namespace, rule.policy)),
             rule: Some(rule.index),
-            ..Self::new(
-                ReasonKind::AuthorizationPolicy,
-                format!("{action} rule matched"),
-            )
+            ..self
         }
     }
 

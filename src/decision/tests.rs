@@ -26,7 +26,7 @@ fn allowing() -> Outcome {
 
 fn conclude_with(authenticated: Authenticated, outcome: Outcome) -> Decision {
     conclude(Grounds {
-        rego: Some((outcome, "a/b")),
+        rego: vec![(outcome, "a/b")],
         authenticated,
         ..Grounds::default()
     })
@@ -40,12 +40,12 @@ fn grounds_to_allow() {
             plain,
             ..Outcome::default()
         };
-        Some((outcome, "a/b"))
+        vec![(outcome, "a/b")]
     };
     use DefaultAction::{Allow, Deny};
     let rows = [
-        (None, Deny, 403, ReasonKind::DefaultAction),
-        (None, Allow, 200, ReasonKind::DefaultAction),
+        (vec![], Deny, 403, ReasonKind::DefaultAction),
+        (vec![], Allow, 200, ReasonKind::DefaultAction),
         (rego(true, true), Deny, 200, ReasonKind::Rego),
         (rego(true, false), Deny, 200, ReasonKind::Rego),
         // Rego decides, whatever the default.
@@ -392,7 +392,7 @@ fn a_denying_outcome_denies_whatever_else_speaks_for_the_request() {
             ..Outcome::default()
         };
         let decision = conclude(Grounds {
-            rego: Some((denial, "a/b")),
+            rego: vec![(denial, "a/b")],
             default_action,
             ..Grounds::default()
         });

@@ -1,5 +1,6 @@
 //! The whole path from attributes to an answer.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -12,9 +13,10 @@ use crate::identity::tests::signer::Signer;
 use crate::policy::native::{MeshSettings, WorkloadSources};
 use crate::policy::rego::{DEFAULT_ENTRYPOINT, RegoModule, RegoSettings};
 use crate::policy::resource::Resource;
-use crate::policy::{DefaultAction, PolicySet, PolicySettings, PolicySources};
+use crate::policy::{DefaultAction, OnError, PolicySet, PolicySettings, PolicySources};
 
 mod caching;
+mod custom;
 mod form;
 mod generated;
 
@@ -28,7 +30,7 @@ const REGO: &str = "package envoy.authz\n\
 /// What a PDP is made of.
 struct Setup {
     objects: Vec<Value>,
-    rego: Option<&'static str>,
+    rego: Vec<&'static str>,
     settings: PolicySettings,
     cache_bytes: u64,
 }
@@ -55,6 +57,10 @@ impl Default for Setup {
             trusted_proxies: 0,
             rego: RegoSettings {
                 entrypoint: DEFAULT_ENTRYPOINT.to_owned(),
+                providers: BTreeMap::from([
+                    ("one".to_owned(), "one/allow".to_owned()),
+                    ("two".to_owned(), "two/allow".to_owned()),
+                ]),
                 evaluation_limit: Duration::from_secs(5),
             },
             rego_always: false,
@@ -62,7 +68,7 @@ impl Default for Setup {
         };
         Self {
             objects: Vec::new(),
-            rego: None,
+            rego: Vec::new(),
             settings,
             cache_bytes: 0,
         }
@@ -78,7 +84,7 @@ impl Setup {
     }
 
     fn with_rego(mut self, text: &'static str) -> Self {
-        self.rego = Some(text);
+        self.rego.push(text);
         self
     }
 
@@ -95,14 +101,14 @@ impl Setup {
     fn pdp(&self) -> Pdp {
         let list = json!({"kind": "List", "items": self.objects}).to_string();
         let resources = Resource::parse_stream(&list).unwrap();
-        let module = |text: &&str| RegoModule {
-            path: "p.rego".to_owned(),
+        let module = |(at, text): (usize, &&str)| RegoModule {
+            path: format!("p{at}.rego"),
             text: (*text).to_owned(),
             v0: false,
         };
         let sources = PolicySources {
             resources: resources.iter().collect(),
-            modules: self.rego.iter().map(module).collect(),
+            modules: self.rego.iter().enumerate().map(module).collect(),
             ..PolicySources::default()
         };
         let policies = PolicySet::compile(sources, &self.settings).unwrap();
@@ -311,6 +317,7 @@ fn what_is_loaded_decides_what_silence_means() {
             let setup = Setup {
                 settings,
                 objects: setup.objects.clone(),
+                rego: setup.rego.clone(),
                 ..setup
             };
             let decision = setup

@@ -46,6 +46,8 @@ pub struct RegoConfig {
     /// Slash-separated path of the rule that decides; `envoy/authz/allow` if not set. Once set, it
     /// is asked even if no Rego is loaded.
     pub entrypoint: Option<String>,
+    /// Path of the rule asked for action CUSTOM, by the name of the policy's provider.
+    pub providers: BTreeMap<String, String>,
     pub evaluation_limit: EvaluationLimit,
     pub on_error: OnError,
 }
@@ -124,6 +126,7 @@ pub fn settings(
                 .entrypoint
                 .clone()
                 .unwrap_or_else(|| DEFAULT_ENTRYPOINT.to_owned()),
+            providers: rego.providers.clone(),
             evaluation_limit: rego.evaluation_limit.0.0.min(deadline),
         },
         rego_always: rego.entrypoint.is_some(),

@@ -16,7 +16,7 @@ mod workload;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
 pub use authorization::{CompiledRule, Facts, RuleAction};
@@ -71,6 +71,8 @@ struct Objects {
 pub struct Attached {
     /// In byte order of their ids.
     pub deny: Vec<Arc<CompiledRule>>,
+    /// Rules of action CUSTOM, by the name of the provider they ask.
+    pub custom: BTreeMap<String, Vec<Arc<CompiledRule>>>,
     pub allow: Vec<Arc<CompiledRule>>,
     /// Whether any ALLOW policy is attached, even one without rules.
     pub has_allow: bool,
@@ -251,17 +253,24 @@ impl Attached {
                 self.allow.extend(rules.iter().cloned());
             }
             RuleAction::Deny => self.deny.extend(rules.iter().cloned()),
+            RuleAction::Custom => {
+                let provider = policy.provider.clone();
+                let custom = self.custom.entry(provider).or_default();
+                custom.extend(rules.iter().cloned());
+            }
         }
     }
 
     fn finish(&mut self) {
         // Rule: of several rules that match, the first in byte order of the ids is reported.
-        self.deny.sort_by_cached_key(|rule| rule.id());
-        self.allow.sort_by_cached_key(|rule| rule.id());
-        request_authentication::sort(&mut self.authentication);
-        for rule in self.deny.iter().chain(&self.allow) {
-            self.reads.merge(&rule.reads());
+        let custom = self.custom.values_mut();
+        for rules in custom.chain([&mut self.deny, &mut self.allow]) {
+            rules.sort_by_cached_key(|rule| rule.id());
+            rules
+                .iter()
+                .for_each(|rule| self.reads.merge(&rule.reads()));
         }
+        request_authentication::sort(&mut self.authentication);
         self.observers.finish(&mut self.reads);
         request_authentication::add_reads(&self.authentication, &mut self.reads);
         if self.peer.is_strict_anywhere() {
@@ -273,6 +282,17 @@ impl Attached {
     /// The first DENY rule that matches.
     pub fn denied_by(&self, facts: &Facts<'_>) -> Option<&CompiledRule> {
         authorization::first_match(&self.deny, facts)
+    }
+
+    /// Providers to be asked, in the order of their names, each with the first rule that asks it.
+    pub fn custom<'a>(
+        &'a self,
+        facts: &'a Facts<'_>,
+    ) -> impl Iterator<Item = (&'a str, &'a CompiledRule)> {
+        self.custom.iter().filter_map(|(provider, rules)| {
+            let rule = authorization::first_match(rules, facts)?;
+            Some((provider.as_str(), rule))
+        })
     }
 
     /// The first ALLOW rule that matches.

@@ -12,6 +12,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use regorus::Value;
@@ -24,7 +25,7 @@ pub use outcome::{Outcome, OutcomeError};
 
 use super::reads::Reads;
 use crate::attributes::Attributes;
-use engine::Engine;
+use engine::{Engine, Target};
 
 /// Entrypoint of opa-envoy-plugin.
 pub const DEFAULT_ENTRYPOINT: &str = "envoy/authz/allow";
@@ -44,6 +45,8 @@ pub struct RegoModule {
 pub struct RegoSettings {
     /// Slash-separated path of the rule asked for every request.
     pub entrypoint: String,
+    /// Path of the rule asked for action CUSTOM, by the provider's name.
+    pub providers: BTreeMap<String, String>,
     pub evaluation_limit: Duration,
 }
 
@@ -55,7 +58,15 @@ pub struct Data(Value);
 #[derive(Debug)]
 pub struct RegoPolicies {
     engine: Engine,
-    entrypoint: String,
+    entrypoint: Entrypoint,
+    providers: BTreeMap<String, Entrypoint>,
+}
+
+/// A rule that can be asked.
+#[derive(Debug)]
+pub struct Entrypoint {
+    path: String,
+    target: Target,
 }
 
 /// What is wrong with a module or data, in the words and codes of OPA.
@@ -105,28 +116,55 @@ impl RegoPolicies {
         data: Data,
         settings: &RegoSettings,
     ) -> Result<Self, Vec<RegoError>> {
-        let engine = Engine::compile(modules, data.0, settings)?;
+        let engine = Engine::compile(modules, data.0, settings.evaluation_limit)?;
+        let entrypoint = |path: &String| Entrypoint {
+            path: path.clone(),
+            target: engine.target(path),
+        };
+        let providers = settings.providers.iter();
         Ok(Self {
+            entrypoint: entrypoint(&settings.entrypoint),
+            providers: providers
+                .map(|(name, path)| (name.clone(), entrypoint(path)))
+                .collect(),
             engine,
-            entrypoint: settings.entrypoint.clone(),
         })
     }
 
-    /// Evaluates the entrypoint for a request. `now_ns` is what policies see as the current time, in
+    /// Evaluates an entrypoint for a request. `now_ns` is what policies see as the current time, in
     /// nanoseconds since 1970.
-    pub fn evaluate(&self, attributes: &Attributes, now_ns: i64) -> Result<Outcome, RegoFailure> {
+    pub fn evaluate(
+        &self,
+        entrypoint: &Entrypoint,
+        attributes: &Attributes,
+        now_ns: i64,
+    ) -> Result<Outcome, RegoFailure> {
         let input = input::build(attributes)?;
-        let value = self.engine.evaluate(input, now_ns)?;
+        let value = self.engine.evaluate(&entrypoint.target, input, now_ns)?;
         Ok(Outcome::parse(&value)?)
     }
 
-    /// The entrypoint as configured, slash-separated.
-    pub fn entrypoint(&self) -> &str {
+    /// What is asked for every request.
+    pub fn entrypoint(&self) -> &Entrypoint {
         &self.entrypoint
+    }
+
+    /// What a provider of action CUSTOM asks.
+    pub fn provider(&self, name: &str) -> Option<&Entrypoint> {
+        self.providers.get(name)
     }
 
     pub fn reads(&self) -> &Reads {
         self.engine.reads()
+    }
+}
+
+// === impl Entrypoint ===
+
+impl Entrypoint {
+    /// As configured, slash-separated.
+    pub fn path(&self) -> &str {
+        &self.path
     }
 }
 
@@ -156,12 +194,7 @@ impl Data {
 
     /// Puts the document under a path: `data.a.b` for `["a", "b"]`.
     pub fn nested_under(self, path: &[&str]) -> Self {
-        let wrap = |inner, name: &&str| {
-            Value::from(std::collections::BTreeMap::from([(
-                Value::from(*name),
-                inner,
-            )]))
-        };
+        let wrap = |inner, name: &&str| Value::from(BTreeMap::from([(Value::from(*name), inner)]));
         Self(path.iter().rev().fold(self.0, wrap))
     }
 

@@ -104,7 +104,7 @@ pub enum Action {
 
 /// Who answers for action CUSTOM.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Provider {
     pub name: String,
 }

@@ -40,13 +40,13 @@ fn pairs(pairs: &[(&str, &str)]) -> Pairs {
 
 fn allow(outcome: Outcome) -> Decision {
     conclude(Grounds {
-        rego: Some((
+        rego: vec![(
             Outcome {
                 allowed: true,
                 ..outcome
             },
             "a/b",
-        )),
+        )],
         ..Grounds::default()
     })
 }
@@ -248,7 +248,7 @@ prop_compose! {
 
 prop_compose! {
     fn decisions()(
-        rego in prop::option::of(outcomes()),
+        rego in prop::collection::vec(outcomes(), 0..3),
         set in prop::collection::btree_map("[ab]", "[a-z]{0,3}", 0..2),
         remove_headers in prop::collection::btree_set("[cd]", 0..2),
         allow in any::<bool>(),
@@ -263,7 +263,7 @@ prop_compose! {
             ..Authenticated::default()
         };
         let default_action = if allow { DefaultAction::Allow } else { DefaultAction::Deny };
-        let rego = rego.map(|outcome| (outcome, "a/b"));
+        let rego = rego.into_iter().map(|outcome| (outcome, "a/b")).collect();
         conclude(Grounds { rego, authenticated, default_action, ..Grounds::default() })
     }
 }

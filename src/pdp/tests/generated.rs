@@ -126,7 +126,7 @@ proptest! {
             let text: &'static str = format!("package envoy.authz\n{text}\n").leak();
             text
         });
-        let setup = || Setup { rego, ..Setup::native(&objects) };
+        let setup = || Setup { rego: rego.into_iter().collect(), ..Setup::native(&objects) };
         let (cached, fresh) = (setup().cached().pdp(), setup().pdp());
         for attributes in requests.iter().chain(&requests) {
             let answer = cached.check(attributes.clone(), NOW_NS);

@@ -31,6 +31,8 @@ pub enum RuleAction {
     Deny,
     /// Nothing but a mark in the record.
     Audit,
+    /// Lets a provider decide.
+    Custom,
 }
 
 /// One rule of one policy.
@@ -99,6 +101,20 @@ pub(super) fn first_match<'a>(
 ) -> Option<&'a CompiledRule> {
     let rule = rules.iter().find(|rule| rule.matches(facts));
     rule.map(Arc::as_ref)
+}
+
+// === impl RuleAction ===
+
+impl RuleAction {
+    /// The name in policies.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "ALLOW",
+            Self::Deny => "DENY",
+            Self::Audit => "AUDIT",
+            Self::Custom => "CUSTOM",
+        }
+    }
 }
 
 // === impl CompiledRule ===

@@ -20,6 +20,8 @@ use crate::yaml::Problem;
 #[derive(Debug)]
 pub(super) struct CompiledPolicy {
     pub action: RuleAction,
+    /// Who is asked, for action CUSTOM; else empty.
+    pub provider: String,
     /// Watches instead of deciding.
     pub dry_run: bool,
     pub attachment: Attachment,
@@ -70,19 +72,23 @@ impl Compiler<'_> {
         self.action = self.action(spec);
         // Rule: no rules match nothing; for a policy that denies that is a mistake.
         let rules = spec.rules.as_deref().unwrap_or_default();
-        if rules.is_empty() && self.action == RuleAction::Deny {
-            self.problem(
-                "spec",
-                "DENY action without `rules` is meaningless: it never triggers",
-            );
+        let action = self.action;
+        if rules.is_empty() && matches!(action, RuleAction::Deny | RuleAction::Custom) {
+            let action = action.as_str();
+            let why = format!("{action} action without `rules` is meaningless: it never triggers");
+            self.problem("spec", why);
         }
         let rules = rules.iter().enumerate();
-        if self.resource.dry_run && self.action == RuleAction::Audit {
+        if self.resource.dry_run && matches!(action, RuleAction::Audit | RuleAction::Custom) {
             let why = "`istio.io/dry-run` is for ALLOW and DENY only";
             self.problem("metadata.annotations", why);
         }
         CompiledPolicy {
-            action: self.action,
+            action,
+            provider: spec
+                .provider
+                .as_ref()
+                .map_or_else(String::new, |provider| provider.name.clone()),
             dry_run: self.resource.dry_run,
             attachment,
             rules: rules
@@ -103,8 +109,14 @@ impl Compiler<'_> {
             Action::Deny => RuleAction::Deny,
             Action::Audit => RuleAction::Audit,
             Action::Custom => {
-                self.problem("spec.action", "action CUSTOM is not supported yet");
-                RuleAction::Deny
+                let name = spec.provider.as_ref().map_or("", |provider| &provider.name);
+                if name.is_empty() {
+                    self.problem("spec.provider", "`provider.name` must not be empty");
+                } else if !is_provider(name) {
+                    let why = "is not a name (a-z, 0-9 and `-`, at most 63, none of them at its ends `-`)";
+                    self.problem("spec.provider.name", why);
+                }
+                RuleAction::Custom
             }
         }
     }
@@ -310,6 +322,10 @@ impl Compiler<'_> {
                 self.problem(&format!("{path}[{index}]"), "empty value not allowed");
             }
         }
+        // Rule: in a mesh the provider is asked before anybody is authenticated.
+        if self.action == RuleAction::Custom && is_identity(key) {
+            self.problem(path, "identities are not supported with CUSTOM action");
+        }
         match self.matcher(path, key, values, negated) {
             Ok(matcher) => tests.push(Test { matcher, negated }),
             Err(why) => self.problem(path, why),
@@ -375,7 +391,8 @@ impl Compiler<'_> {
             "hosts" => Matcher::Host(patterns()),
             "methods" => Matcher::Method(patterns()),
             "paths" => {
-                let lenient = self.action == RuleAction::Deny && !negated;
+                let denies = matches!(self.action, RuleAction::Deny | RuleAction::Custom);
+                let lenient = denies && !negated;
                 Matcher::Path(self.each(path, values, |value| PathPattern::parse(value, lenient)))
             }
             _ => return bracketed(key, values),
@@ -398,4 +415,21 @@ impl Compiler<'_> {
         }
         parsed
     }
+}
+
+fn is_identity(key: &str) -> bool {
+    key.starts_with("request.auth.")
+        || matches!(
+            key,
+            "source.principal"
+                | "source.namespace"
+                | "source.serviceAccount"
+                | "source.trustDomain"
+        )
+}
+
+/// Rule: a label of DNS.
+fn is_provider(name: &str) -> bool {
+    let valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    name.len() <= 63 && name.bytes().all(valid) && !name.starts_with('-') && !name.ends_with('-')
 }

@@ -73,7 +73,10 @@ impl Observers {
     pub(super) fn add_dry_run(&mut self, action: RuleAction, rules: &[Arc<CompiledRule>]) {
         let (has, list) = match action {
             RuleAction::Allow => (&mut self.has_allow, &mut self.allow),
-            RuleAction::Deny | RuleAction::Audit => (&mut self.has_deny, &mut self.deny),
+            // Dry run is refused for the others.
+            RuleAction::Deny | RuleAction::Audit | RuleAction::Custom => {
+                (&mut self.has_deny, &mut self.deny)
+            }
         };
         *has = true;
         list.extend(rules.iter().cloned());

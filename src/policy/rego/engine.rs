@@ -1,6 +1,7 @@
 //! The regorus interpreter behind one narrow type: modules and data are prepared once, copies of
 //! the prepared interpreter are kept for reuse, and one evaluation runs on one copy without a lock.
 
+use std::collections::HashSet;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use thiserror::Error;
 
 use super::builtins::{self, Clock};
 use super::module::{self, Analysis};
-use super::{RegoError, RegoModule, RegoSettings, data_paths, guard};
+use super::{RegoError, RegoModule, data_paths, guard};
 use crate::policy::reads::Reads;
 
 // Each `unwrap` below is evaluated by the compiler: a zero would not build, and none is left to run.
@@ -25,18 +26,19 @@ const MAX_FILE_BYTES: NonZeroUsize = NonZeroUsize::new(64 << 20).unwrap();
 const MAX_LINES: NonZeroUsize = NonZeroUsize::new(4_000_000).unwrap();
 const MAX_COLUMNS: NonZeroU32 = NonZeroU32::new(1 << 20).unwrap();
 
-/// Prepared policies and the entrypoint into them.
+/// Prepared policies.
 #[derive(Debug)]
 pub(super) struct Engine {
     prepared: regorus::Engine,
-    target: Target,
+    /// References to every rule there is.
+    rules: HashSet<String>,
     reads: Reads,
     idle: Mutex<Vec<regorus::Engine>>,
 }
 
 /// What is evaluated.
 #[derive(Debug)]
-enum Target {
+pub(super) enum Target {
     Rule(String),
     /// Not the path of a rule, but perhaps of a document.
     Query(String),
@@ -61,7 +63,7 @@ impl Engine {
     pub(super) fn compile(
         modules: &[RegoModule],
         data: Value,
-        settings: &RegoSettings,
+        limit: Duration,
     ) -> Result<Self, Vec<RegoError>> {
         let mut engine = regorus::Engine::new();
         engine.set_policy_length_config(PolicyLengthConfig {
@@ -104,16 +106,16 @@ impl Engine {
             .eval_query("true".to_owned(), false)
             .map_err(|error| vec![RegoError::from_engine("rego_compile_error", "", &error)])?;
         engine.set_execution_timer_config(ExecutionTimerConfig {
-            limit: settings.evaluation_limit,
+            limit,
             check_interval: CHECK_INTERVAL,
         });
         Ok(Self {
             prepared: engine,
-            target: Target::of(&settings.entrypoint, &analysis),
             reads: Reads {
                 volatile: analysis.volatile,
                 ..Reads::of_input(&analysis.input)
             },
+            rules: analysis.rules,
             idle: Mutex::new(Vec::new()),
         })
     }
@@ -123,8 +125,23 @@ impl Engine {
         &self.reads
     }
 
-    /// Evaluates the entrypoint for an input.
-    pub(super) fn evaluate(&self, input: Value, now_ns: i64) -> Result<Value, EvaluationError> {
+    /// What a slash-separated path stands for.
+    pub(super) fn target(&self, entrypoint: &str) -> Target {
+        let path = module::reference(entrypoint.split('/').filter(|part| !part.is_empty()));
+        if self.rules.contains(&path) {
+            Target::Rule(path)
+        } else {
+            Target::Query(path)
+        }
+    }
+
+    /// Evaluates a target for an input.
+    pub(super) fn evaluate(
+        &self,
+        target: &Target,
+        input: Value,
+        now_ns: i64,
+    ) -> Result<Value, EvaluationError> {
         let idle = self
             .idle
             .lock()
@@ -133,7 +150,7 @@ impl Engine {
         let mut engine = idle.unwrap_or_else(|| self.prepared.clone());
         let _clock = Clock::set(now_ns);
         engine.set_input(input);
-        let result = self.target.evaluate(&mut engine);
+        let result = target.evaluate(&mut engine);
         // An interpreter that failed or panicked is not used again; undefined is no failure.
         if matches!(result, Ok(_) | Err(EvaluationError::Undefined)) {
             engine.set_input(Value::Undefined);
@@ -150,15 +167,6 @@ impl Engine {
 // === impl Target ===
 
 impl Target {
-    fn of(entrypoint: &str, analysis: &Analysis) -> Self {
-        let path = module::reference(entrypoint.split('/').filter(|part| !part.is_empty()));
-        if analysis.rules.contains(&path) {
-            Self::Rule(path)
-        } else {
-            Self::Query(path)
-        }
-    }
-
     fn evaluate(&self, engine: &mut regorus::Engine) -> Result<Value, EvaluationError> {
         let value = match self {
             Self::Rule(path) => engine

@@ -14,6 +14,7 @@ const NOW_NS: i64 = 1_700_000_000_123_456_789;
 fn settings() -> RegoSettings {
     RegoSettings {
         entrypoint: DEFAULT_ENTRYPOINT.to_owned(),
+        providers: BTreeMap::new(),
         evaluation_limit: Duration::from_secs(20),
     }
 }
@@ -37,7 +38,7 @@ fn answering(expression: &str) -> RegoPolicies {
 
 fn ask(policies: &RegoPolicies, attributes: &Attributes) -> Result<Outcome, String> {
     policies
-        .evaluate(attributes, NOW_NS)
+        .evaluate(policies.entrypoint(), attributes, NOW_NS)
         .map_err(|error| error.to_string())
 }
 

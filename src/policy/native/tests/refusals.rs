@@ -255,8 +255,31 @@ fn authorization_policies() {
             &["4: DENY action without `rules` is meaningless: it never triggers"],
         ),
         (
-            "spec:\n  action: CUSTOM\n  provider: {name: a}\n  rules: [{}]",
-            &["5: action CUSTOM is not supported yet"],
+            "spec:\n  action: CUSTOM\n  provider: {name: a}",
+            &["4: CUSTOM action without `rules` is meaningless: it never triggers"],
+        ),
+        (
+            "spec:\n  action: CUSTOM\n  rules: [{}]",
+            &["4: `provider.name` must not be empty"],
+        ),
+        (
+            "spec:\n  action: CUSTOM\n  provider: {}\n  rules: [{}]",
+            &["6: `provider.name` must not be empty"],
+        ),
+        (
+            "spec:\n  action: CUSTOM\n  provider: {name: A.b}\n  rules: [{}]",
+            &["6: is not a name…"],
+        ),
+        (
+            "spec:\n  action: CUSTOM\n  provider: {name: a}\n  rules:\n  - from:\n    - source:\n        namespaces: [a]\n        notPrincipals: [b]",
+            &[
+                "11: identities are not supported with CUSTOM action",
+                "10: identities are not supported with CUSTOM action",
+            ],
+        ),
+        (
+            "spec:\n  action: CUSTOM\n  provider: {name: a}\n  rules:\n  - when:\n    - key: \"request.auth.claims[a]\"\n      values: [b]",
+            &["10: identities are not supported with CUSTOM action"],
         ),
         (
             "spec: {action: allow}",

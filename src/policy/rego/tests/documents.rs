@@ -293,7 +293,10 @@ fn bodies() {
                     assert_eq!(actual, *expected, "{about}");
                 }
                 Err(()) => {
-                    let error = answering("true").evaluate(&attributes, NOW_NS).unwrap_err();
+                    let policies = answering("true");
+                    let error = policies
+                        .evaluate(policies.entrypoint(), &attributes, NOW_NS)
+                        .unwrap_err();
                     assert!(matches!(error, RegoFailure::Input(_)), "{about}: {error:?}");
                     assert!(
                         error.to_string().starts_with("request_parse_error: "),

@@ -164,7 +164,9 @@ fn the_time_is_the_callers() {
     assert_eq!(value("[time.now_ns() | true]"), json!([NOW_NS]));
     let policies = answering("{\"allowed\": false, \"body\": sprintf(\"%d\", [time.now_ns()])}");
     for now in [0, 1, i64::MAX] {
-        let outcome = policies.evaluate(&Attributes::default(), now).unwrap();
+        let outcome = policies
+            .evaluate(policies.entrypoint(), &Attributes::default(), now)
+            .unwrap();
         assert_eq!(outcome.body, Some(now.to_string()));
     }
 }
@@ -303,7 +305,7 @@ fn an_evaluation_without_end_is_ended() {
         RegoPolicies::compile(&[module("p.rego", text)], Data::default(), &settings).unwrap();
     for _ in 0..2 {
         let error = policies
-            .evaluate(&Attributes::default(), NOW_NS)
+            .evaluate(policies.entrypoint(), &Attributes::default(), NOW_NS)
             .unwrap_err();
         assert_eq!(
             error,

@@ -253,7 +253,7 @@ fn questions_without_a_value() {
     assert_eq!(ask(&nothing, &Attributes::default()), undefined);
     let conflict = compile("package envoy.authz\nallow := true if true\nallow := false if true");
     let error = conflict
-        .evaluate(&Attributes::default(), NOW_NS)
+        .evaluate(nothing.entrypoint(), &Attributes::default(), NOW_NS)
         .unwrap_err();
     assert!(
         matches!(error, RegoFailure::Evaluation(EvaluationError::Failed(_))),
@@ -298,6 +298,6 @@ fn entrypoints() {
         let policies = RegoPolicies::compile(&[module("p.rego", text)], data, &settings).unwrap();
         let actual = ask(&policies, &Attributes::default()).map(|outcome| outcome.allowed);
         assert_eq!(actual, expected, "{entrypoint}");
-        assert_eq!(policies.entrypoint(), entrypoint);
+        assert_eq!(policies.entrypoint().path(), entrypoint);
     }
 }

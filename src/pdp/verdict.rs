@@ -1,0 +1,163 @@
+//! The order of the verdict, top to bottom: who asks, what each part of policy says, and the first
+//! denial that ends it. What is done around it (cache, record) is left to `pdp`.
+
+use crate::attributes::Attributes;
+use crate::decision::{Decision, Grounds, ReasonKind, conclude};
+use crate::identity::{PeerIdentity, VerifiedToken};
+use crate::policy::native::{Attached, Authenticated, CompiledRule, Facts, Passed, authenticate};
+use crate::policy::rego::{Entrypoint, Outcome, RegoPolicies};
+use crate::policy::{OnError, PolicySet};
+use crate::snapshot::Snapshot;
+
+/// What Rego answered, with the path of the entrypoint.
+type Answer<'a> = (Outcome, &'a str);
+
+/// Decides a request anew.
+pub(super) fn evaluate(
+    snapshot: &Snapshot,
+    attached: &Attached,
+    attributes: &Attributes,
+    now_ns: i64,
+) -> Decision {
+    let policies = &snapshot.policies;
+    let settings = &policies.settings;
+    let peer = PeerIdentity::new(attributes.source_principal());
+
+    // PeerAuthentication: a STRICT workload wants an identity of the mesh.
+    let port = attributes.destination_port();
+    let trust_domains = &settings.mesh.trust_domains;
+    if let Some(policy) = attached.peer.refuses(port, peer, trust_domains) {
+        return Decision::no_peer_identity(policy).about(attributes, None);
+    }
+
+    // RequestAuthentication: a token that is there must verify; none is no identity.
+    let now = u64::try_from(now_ns / 1_000_000_000).unwrap_or(0);
+    let mut authenticated = match attributes.http() {
+        Some(http) => match authenticate(&attached.authentication, http, now) {
+            Ok(authenticated) => authenticated,
+            Err(refused) => {
+                return Decision::unauthenticated(&refused, http, settings.invalid_token_status)
+                    .about(attributes, None);
+            }
+        },
+        None => Authenticated::default(),
+    };
+    let token = authenticated.token.take();
+    let token = token.as_ref();
+    let principal = token.and_then(VerifiedToken::principal);
+    let holds_until = token.and_then(VerifiedToken::accepted_until);
+    let asked = Asked {
+        policies,
+        attached,
+        facts: Facts {
+            attributes,
+            peer,
+            token,
+            remote_ip: attributes.remote_ip(settings.trusted_proxies),
+        },
+        now_ns,
+    };
+    let mut decision = asked.decide(authenticated);
+    decision.holds_until = holds_until;
+    decision.about(attributes, principal)
+}
+
+/// The enforced policies that let a request pass, told from what denied it.
+fn passed(denial: Option<&Decision>) -> Passed {
+    let kind = denial.map(|denial| denial.reason.kind);
+    Passed {
+        deny: kind != Some(ReasonKind::AuthorizationPolicy),
+        allow: kind.is_none(),
+    }
+}
+
+/// A request of whom it is known who asks.
+struct Asked<'a> {
+    policies: &'a PolicySet,
+    attached: &'a Attached,
+    facts: Facts<'a>,
+    now_ns: i64,
+}
+
+/// What speaks for a request that nothing denied.
+struct Undenied<'a> {
+    rule: Option<&'a CompiledRule>,
+    rego: Vec<Answer<'a>>,
+}
+
+#[expect(
+    clippy::result_large_err,
+    reason = "a denial is no error: it is moved on once"
+)]
+impl<'a> Asked<'a> {
+    fn decide(&self, authenticated: Authenticated) -> Decision {
+        let answers = match self.providers() {
+            Ok(answers) => answers,
+            // Rule: nothing that follows sees a request which a provider denied.
+            Err(denial) => return denial,
+        };
+        let verdict = self.verdict(answers);
+        let passed = passed(verdict.as_ref().err());
+        let observed = self.attached.observers.observe(&self.facts, passed);
+        let mut decision = match verdict {
+            Err(denial) => denial,
+            Ok(Undenied { rule, rego }) => conclude(Grounds {
+                rule,
+                rego,
+                authenticated,
+                default_action: self.policies.settings.default_action,
+                nothing_loaded: self.policies.is_empty(),
+            }),
+        };
+        decision.observed = observed;
+        decision
+    }
+
+    /// CUSTOM: every provider that a matching rule names is asked, and each must allow.
+    fn providers(&'a self) -> Result<Vec<Answer<'a>>, Decision> {
+        let mut answers = Vec::new();
+        for (provider, rule) in self.attached.custom(&self.facts) {
+            let rego = self.policies.rego.as_ref();
+            let found = rego.and_then(|rego| Some((rego, rego.provider(provider)?)));
+            // Rule: a provider that is not there denies what its rules match.
+            let Some((rego, entrypoint)) = found else {
+                return Err(Decision::no_provider(provider, rule));
+            };
+            let answer = self.ask(rego, entrypoint);
+            answers.push(answer.map_err(|denial| denial.asked_by(rule))?);
+        }
+        Ok(answers)
+    }
+
+    /// The first denial of what follows ends it.
+    fn verdict(&'a self, answers: Vec<Answer<'a>>) -> Result<Undenied<'a>, Decision> {
+        let mut rego = answers;
+        // DENY: any rule that matches.
+        if let Some(rule) = self.attached.denied_by(&self.facts) {
+            return Err(Decision::denied_by_rule(rule));
+        }
+        // The Rego entrypoint, asked for every request as soon as there is any Rego.
+        if let Some(policies) = &self.policies.rego {
+            rego.push(self.ask(policies, policies.entrypoint())?);
+        }
+        // ALLOW: if there is any such policy, one of their rules must match.
+        let rule = self.attached.allowed_by(&self.facts);
+        if self.attached.has_allow && rule.is_none() {
+            return Err(Decision::not_allowed());
+        }
+        Ok(Undenied { rule, rego })
+    }
+
+    /// One question to Rego. Anything but an outcome that allows is a denial.
+    fn ask(&self, rego: &RegoPolicies, entrypoint: &'a Entrypoint) -> Result<Answer<'a>, Decision> {
+        let path = entrypoint.path();
+        match rego.evaluate(entrypoint, self.facts.attributes, self.now_ns) {
+            Ok(outcome) if outcome.allowed => Ok((outcome, path)),
+            Ok(outcome) => Err(Decision::denied_by_rego(&outcome, path)),
+            Err(failure) => {
+                let as_error = self.policies.settings.on_error == OnError::Error;
+                Err(Decision::rego_failed(&failure, path, as_error))
+            }
+        }
+    }
+}
