@@ -63,6 +63,15 @@ pub enum ObjectChange {
     Deleted,
 }
 
+/// Native objects that were put.
+#[derive(Debug)]
+pub struct Applied {
+    pub results: Vec<(ResourceId, ObjectChange)>,
+    pub revision: u64,
+    /// About the objects put, under all that holds now.
+    pub warnings: Vec<PolicyError>,
+}
+
 /// Why a change was not made.
 #[derive(Debug, Error)]
 pub enum ActivationError {
@@ -111,6 +120,9 @@ impl Activation {
         if state.has_files() {
             // Files may have changed since the last start: their content is a revision of its own.
             state.revision = store.commit(Change::to(state.revision)).await?;
+        }
+        for warning in &policies.warnings {
+            tracing::warn!("{}", warning.problem);
         }
         let loaded = watch::Sender::new(!policies.is_empty());
         let snapshot = Snapshot::new(state.revision, policies, settings.cache);
@@ -194,7 +206,7 @@ impl Activation {
         text: String,
         scope: PutScope,
         if_match: Option<u64>,
-    ) -> Result<(Vec<(ResourceId, ObjectChange)>, u64), ActivationError> {
+    ) -> Result<Applied, ActivationError> {
         self.counted(async {
             let (file, text) = (file.to_owned(), text);
             let resources = blocking(move || parse_resources(&file, &text)).await?;
@@ -210,11 +222,18 @@ impl Activation {
                 results.extend(pruned.iter().map(|id| (id.clone(), ObjectChange::Deleted)));
                 change.delete_resources.extend(pruned);
             }
-            if change.put_resources.is_empty() && change.delete_resources.is_empty() {
-                return Ok((results, state.revision));
-            }
-            let revision = self.activate(state, candidate, change).await?;
-            Ok((results, revision))
+            let is_changed =
+                !change.put_resources.is_empty() || !change.delete_resources.is_empty();
+            let revision = if is_changed {
+                self.activate(state, candidate, change).await?
+            } else {
+                state.revision
+            };
+            Ok(Applied {
+                revision,
+                warnings: self.warnings_about(&results),
+                results,
+            })
         })
         .await
     }
@@ -244,6 +263,13 @@ impl Activation {
     /// Bundles and what is known of them.
     pub async fn bundles(&self) -> Vec<BundleStatus> {
         self.state.lock().await.bundle_status()
+    }
+
+    fn warnings_about(&self, results: &[(ResourceId, ObjectChange)]) -> Vec<PolicyError> {
+        let snapshot = self.snapshot.load();
+        let warnings = snapshot.policies.warnings.iter();
+        let asked = warnings.filter(|warning| results.iter().any(|(id, _)| *id == warning.about));
+        asked.map(|warning| warning.problem.clone()).collect()
     }
 
     async fn writable(
@@ -323,15 +349,27 @@ impl Activation {
     }
 }
 
+/// What files hold.
+#[derive(Debug)]
+pub struct Checked {
+    pub resources: usize,
+    pub bundles: usize,
+    pub warnings: Vec<PolicyError>,
+}
+
 /// Loads files as a start would, and says how much there is.
 pub fn check_files(
     files: &FileSources,
     settings: &ActivationSettings,
-) -> Result<String, ActivationError> {
+) -> Result<Checked, ActivationError> {
     let state = load(files, Stored::default())?;
     let policies = compile(&state, settings)?;
-    let (resources, bundles) = (policies.native.len(), state.bundle_status().len());
-    Ok(format!("{resources} native policies, {bundles} bundles"))
+    let warnings = policies.warnings.into_iter();
+    Ok(Checked {
+        resources: policies.native.len(),
+        bundles: state.bundle_status().len(),
+        warnings: warnings.map(|warning| warning.problem).collect(),
+    })
 }
 
 fn parse_resources(file: &str, text: &str) -> Result<Vec<Resource>, ActivationError> {

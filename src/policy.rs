@@ -6,6 +6,7 @@ pub mod native;
 pub mod reads;
 pub mod rego;
 pub mod resource;
+mod warnings;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -13,7 +14,7 @@ use thiserror::Error;
 use crate::yaml::Mark;
 use native::{MeshSettings, NativePolicies, WorkloadSources};
 use rego::{Data, RegoModule, RegoPolicies, RegoSettings};
-use resource::Resource;
+use resource::{Resource, ResourceId};
 
 /// What happens to a request that no policy says anything about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +79,14 @@ pub struct PolicySet {
     pub native: NativePolicies,
     pub rego: Option<RegoPolicies>,
     pub settings: PolicySettings,
+    pub warnings: Vec<Warning>,
+}
+
+/// Something in a valid object that is most likely not meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    pub about: ResourceId,
+    pub problem: PolicyError,
 }
 
 /// Something that keeps a policy set from being made, in the shape of OPA's API errors.
@@ -107,6 +116,7 @@ impl PolicySet {
         settings: &PolicySettings,
     ) -> Result<Self, Vec<PolicyError>> {
         let mut errors = Vec::new();
+        let warnings = warnings::warnings(&sources.resources, settings);
         let native = NativePolicies::compile(sources.resources, &settings.mesh)
             .map_err(|problems| {
                 errors.extend(problems.into_iter().map(|(resource, problem)| {
@@ -125,6 +135,10 @@ impl PolicySet {
                 native,
                 rego,
                 settings: settings.clone(),
+                warnings: warnings
+                    .into_iter()
+                    .map(|(resource, problem)| Warning::new(resource, problem))
+                    .collect(),
             }),
             _ => Err(errors),
         }
@@ -133,6 +147,20 @@ impl PolicySet {
     /// Whether there is no policy of any kind.
     pub fn is_empty(&self) -> bool {
         self.native.is_empty() && self.rego.is_none()
+    }
+}
+
+// === impl Warning ===
+
+impl Warning {
+    fn new(resource: &Resource, problem: crate::yaml::Problem) -> Self {
+        Self {
+            about: resource.id.clone(),
+            problem: PolicyError {
+                code: "warning",
+                ..PolicyError::in_document(&resource.origin(), problem)
+            },
+        }
     }
 }
 

@@ -77,6 +77,17 @@ fn example_policies_and_bundles_are_valid() {
     }
 }
 
+#[test]
+fn warnings_are_told_and_do_not_make_a_policy_invalid() {
+    let file = "tests/fixtures/doubtful.yaml";
+    let output = doorward().args(["validate", file]).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains(&format!("{file}:8:7: warning: ")), "{told}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said, "valid: 1 native policies, 0 bundles, 1 warning\n");
+}
+
 /// Links of the documentation that lead into the project lead somewhere.
 #[test]
 fn links_in_documents_lead_somewhere() {

@@ -265,3 +265,23 @@ async fn rego_of_a_file_is_not_added_to_over_the_api() {
     ]);
     http::put(&server.url("/v1/bundles/b"), &beside).expect(200);
 }
+
+#[test]
+fn what_is_likely_not_meant_is_told_with_the_answer() {
+    let server = Server::start();
+    let url = server.url("/v1/resources");
+    let text = std::fs::read("tests/fixtures/doubtful.yaml").unwrap();
+    // Also of an object that stays as it is, and not of others.
+    for result in ["created", "unchanged"] {
+        let answer = http::put(&url, &text).expect(200).json();
+        assert_eq!(answer["resources"][0]["result"], result);
+        let warning = &answer["warnings"][0];
+        assert_eq!(warning["location"]["row"], 8, "{answer}");
+        let message = warning["message"].as_str().unwrap();
+        assert!(message.contains("denies all TCP traffic"), "{message}");
+    }
+    let other = String::from_utf8(text).unwrap();
+    let other = other.replace("no-delete", "other").replace("DENY", "ALLOW");
+    let answer = http::put(&url, other.as_bytes()).expect(200).json();
+    assert!(answer.get("warnings").is_none(), "{answer}");
+}

@@ -26,7 +26,19 @@ pub(super) fn run(args: &Args) -> Outcome {
         cache: config.cache.into(),
     };
     match check_files(&file_sources(&config, args.paths.v0_compatible), &settings) {
-        Ok(count) => say(&format!("valid: {count}")),
+        Ok(checked) => {
+            let warnings = checked.warnings.iter();
+            warnings.for_each(|warning| complain(&warning.to_string()));
+            let count = match checked.warnings.len() {
+                0 => String::new(),
+                1 => ", 1 warning".to_owned(),
+                many => format!(", {many} warnings"),
+            };
+            say(&format!(
+                "valid: {} native policies, {} bundles{count}",
+                checked.resources, checked.bundles
+            ))
+        }
         Err(ActivationError::Invalid(errors)) => {
             errors.iter().for_each(|error| complain(&error.to_string()));
             Outcome::No

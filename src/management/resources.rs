@@ -10,6 +10,7 @@ use super::Api;
 use super::error::{ApiError, if_match};
 use super::json::Json;
 use crate::activation::{ObjectChange, PutScope};
+use crate::policy::PolicyError;
 use crate::policy::resource::{Kind, ResourceId};
 
 /// File name shown for errors in a body.
@@ -26,6 +27,8 @@ pub(super) struct PutOptions {
 pub(super) struct Applied {
     snapshot: u64,
     resources: Vec<AppliedResource>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<PolicyError>,
 }
 
 #[derive(Debug, Serialize)]
@@ -68,13 +71,13 @@ async fn apply(
 ) -> Result<Json<Applied>, ApiError> {
     let if_match = if_match(headers)?;
     let put = api.activation.put_resources(BODY, body, scope, if_match);
-    let (results, snapshot) = put.await?;
-    let resources = results
-        .into_iter()
-        .map(|(id, result)| AppliedResource { id, result });
+    let applied = put.await?;
+    let resources = applied.results.into_iter();
+    let resources = resources.map(|(id, result)| AppliedResource { id, result });
     Ok(Json(Applied {
-        snapshot,
+        snapshot: applied.revision,
         resources: resources.collect(),
+        warnings: applied.warnings,
     }))
 }
 
