@@ -25,7 +25,8 @@ lint: ## Check the formatting and the lints
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-bench: ## Compare speed with other authorization services
+bench: ## Measure matchers, and compare speed with other authorization services
+	cargo bench --locked --bench matchers
 	cargo build --release --locked
 	cargo build --release --locked --example tonic-noop
 	$(PYTHON) benches/compare/compare.py $(ARGS)

@@ -142,7 +142,7 @@ impl<'a> Asked<'a> {
         }
         // ALLOW: if there is any such policy, one of their rules must match.
         let rule = self.attached.allowed_by(&self.facts);
-        if self.attached.has_allow && rule.is_none() {
+        if self.attached.allow.has_policy() && rule.is_none() {
             return Err(Decision::not_allowed());
         }
         Ok(Undenied { rule, rego })

@@ -5,11 +5,13 @@ mod attachment;
 mod authorization;
 mod compile;
 mod condition;
+mod keys;
 mod matcher;
 mod observe;
 mod path_template;
 mod peer_authentication;
 mod request_authentication;
+mod rules;
 mod trust_domain;
 mod workload;
 
@@ -23,6 +25,7 @@ pub use authorization::{CompiledRule, Facts, RuleAction};
 pub use observe::{DryRun, EngineResult, Observed, Observers, Passed, WouldBe};
 pub use peer_authentication::PeerRequirement;
 pub use request_authentication::{Authenticated, CompiledJwtRule, Refused, authenticate};
+pub use rules::Rules;
 pub use workload::{
     KnownWorkload, ServiceKind, ServiceName, Workload, WorkloadConfig, WorkloadSources,
 };
@@ -69,13 +72,10 @@ struct Objects {
 /// The policies of one workload.
 #[derive(Debug, Default)]
 pub struct Attached {
-    /// In byte order of their ids.
-    pub deny: Vec<Arc<CompiledRule>>,
+    pub deny: Rules,
     /// Rules of action CUSTOM, by the name of the provider they ask.
-    pub custom: BTreeMap<String, Vec<Arc<CompiledRule>>>,
-    pub allow: Vec<Arc<CompiledRule>>,
-    /// Whether any ALLOW policy is attached, even one without rules.
-    pub has_allow: bool,
+    pub custom: BTreeMap<String, Rules>,
+    pub allow: Rules,
     pub authentication: Vec<Arc<CompiledJwtRule>>,
     pub peer: PeerRequirement,
     pub observers: Observers,
@@ -148,7 +148,8 @@ impl NativePolicies {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        // A namespace is there as soon as it has an object.
+        self.by_namespace.is_empty()
     }
 
     /// Policies of a workload; `None` if what is known of it is not enough to tell.
@@ -248,27 +249,19 @@ impl Attached {
             // Rule: dry-run policies count for nothing that is enforced, not even for the default.
             action if policy.dry_run => self.observers.add_dry_run(action, rules),
             RuleAction::Audit => self.observers.add_audit(rules),
-            RuleAction::Allow => {
-                self.has_allow = true;
-                self.allow.extend(rules.iter().cloned());
-            }
-            RuleAction::Deny => self.deny.extend(rules.iter().cloned()),
+            RuleAction::Allow => self.allow.add(rules),
+            RuleAction::Deny => self.deny.add(rules),
             RuleAction::Custom => {
                 let provider = policy.provider.clone();
-                let custom = self.custom.entry(provider).or_default();
-                custom.extend(rules.iter().cloned());
+                self.custom.entry(provider).or_default().add(rules);
             }
         }
     }
 
     fn finish(&mut self) {
-        // Rule: of several rules that match, the first in byte order of the ids is reported.
         let custom = self.custom.values_mut();
         for rules in custom.chain([&mut self.deny, &mut self.allow]) {
-            rules.sort_by_cached_key(|rule| rule.id());
-            rules
-                .iter()
-                .for_each(|rule| self.reads.merge(&rule.reads()));
+            rules.finish(&mut self.reads);
         }
         request_authentication::sort(&mut self.authentication);
         self.observers.finish(&mut self.reads);
@@ -281,7 +274,7 @@ impl Attached {
 
     /// The first DENY rule that matches.
     pub fn denied_by(&self, facts: &Facts<'_>) -> Option<&CompiledRule> {
-        authorization::first_match(&self.deny, facts)
+        self.deny.first_match(facts)
     }
 
     /// Providers to be asked, in the order of their names, each with the first rule that asks it.
@@ -290,13 +283,13 @@ impl Attached {
         facts: &'a Facts<'_>,
     ) -> impl Iterator<Item = (&'a str, &'a CompiledRule)> {
         self.custom.iter().filter_map(|(provider, rules)| {
-            let rule = authorization::first_match(rules, facts)?;
+            let rule = rules.first_match(facts)?;
             Some((provider.as_str(), rule))
         })
     }
 
     /// The first ALLOW rule that matches.
     pub fn allowed_by(&self, facts: &Facts<'_>) -> Option<&CompiledRule> {
-        authorization::first_match(&self.allow, facts)
+        self.allow.first_match(facts)
     }
 }

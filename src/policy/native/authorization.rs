@@ -3,7 +3,6 @@
 //! are asked, and in which order, is left to `native`.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -94,13 +93,10 @@ pub(super) struct MetadataPattern {
     pub(super) pattern: Pattern,
 }
 
-/// The first of the rules that matches.
-pub(super) fn first_match<'a>(
-    rules: &'a [Arc<CompiledRule>],
-    facts: &Facts<'_>,
-) -> Option<&'a CompiledRule> {
-    let rule = rules.iter().find(|rule| rule.matches(facts));
-    rule.map(Arc::as_ref)
+/// Whether a request's target is neither a path nor `*`, so that an upstream could read it as any
+/// path.
+pub(super) fn is_odd_target(http: &HttpRequest) -> bool {
+    !http.path.starts_with('/') && !matches!(http.bare_path(), "" | "*")
 }
 
 // === impl RuleAction ===
@@ -172,11 +168,9 @@ impl CompiledRule {
 
 impl Test {
     fn holds(&self, facts: &Facts<'_>, action: RuleAction) -> bool {
-        // A target that is neither a path nor `*` could be read as any path by the upstream: it
-        // matches whatever denies, and nothing that allows.
+        // What could be read as any path matches whatever denies, and nothing that allows.
         if let (Matcher::Path(_), Some(http)) = (&self.matcher, facts.attributes.http())
-            && !matches!(http.bare_path(), "" | "*")
-            && !http.path.starts_with('/')
+            && is_odd_target(http)
         {
             return action != RuleAction::Allow;
         }

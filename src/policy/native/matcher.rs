@@ -132,6 +132,11 @@ impl PrincipalPattern {
         Self(Pattern::parse(value))
     }
 
+    /// What the name must match behind the scheme; or be there, whatever it is.
+    pub(super) fn pattern(&self) -> &Pattern {
+        &self.0
+    }
+
     pub(super) fn matches(&self, name: &str) -> bool {
         // Rule: `*` is any identity, SPIFFE or not; everything else needs the scheme.
         if self.0 == Pattern::Present {

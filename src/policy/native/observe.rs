@@ -5,18 +5,16 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::authorization::{CompiledRule, Facts, RuleAction, first_match};
+use super::authorization::{CompiledRule, Facts, RuleAction};
+use super::rules::Rules;
 use crate::policy::reads::Reads;
 
 /// Watching policies of one workload.
 #[derive(Debug, Default)]
 pub struct Observers {
-    has_audit: bool,
-    audit: Vec<Arc<CompiledRule>>,
-    has_deny: bool,
-    deny: Vec<Arc<CompiledRule>>,
-    has_allow: bool,
-    allow: Vec<Arc<CompiledRule>>,
+    audit: Rules,
+    deny: Rules,
+    allow: Rules,
 }
 
 /// Enforced policies, by action, that a request passed.
@@ -66,26 +64,20 @@ pub enum EngineResult {
 
 impl Observers {
     pub(super) fn add_audit(&mut self, rules: &[Arc<CompiledRule>]) {
-        self.has_audit = true;
-        self.audit.extend(rules.iter().cloned());
+        self.audit.add(rules);
     }
 
     pub(super) fn add_dry_run(&mut self, action: RuleAction, rules: &[Arc<CompiledRule>]) {
-        let (has, list) = match action {
-            RuleAction::Allow => (&mut self.has_allow, &mut self.allow),
+        match action {
+            RuleAction::Allow => self.allow.add(rules),
             // Dry run is refused for the others.
-            RuleAction::Deny | RuleAction::Audit | RuleAction::Custom => {
-                (&mut self.has_deny, &mut self.deny)
-            }
-        };
-        *has = true;
-        list.extend(rules.iter().cloned());
+            RuleAction::Deny | RuleAction::Audit | RuleAction::Custom => self.deny.add(rules),
+        }
     }
 
     pub(super) fn finish(&mut self, reads: &mut Reads) {
         for rules in [&mut self.audit, &mut self.deny, &mut self.allow] {
-            rules.sort_by_cached_key(|rule| rule.id());
-            rules.iter().for_each(|rule| reads.merge(&rule.reads()));
+            rules.finish(reads);
         }
     }
 
@@ -93,8 +85,8 @@ impl Observers {
     /// that the enforced policies of that action let pass.
     pub fn observe(&self, facts: &Facts<'_>, passed: Passed) -> Observed {
         let (allowed, denied) = (EngineResult::Allowed, EngineResult::Denied);
-        let would_be = |rules, on_match, otherwise| {
-            let matched = first_match(rules, facts).map(CompiledRule::id);
+        let would_be = |rules: &Rules, on_match, otherwise| {
+            let matched = rules.first_match(facts).map(CompiledRule::id);
             let result = if matched.is_some() {
                 on_match
             } else {
@@ -102,12 +94,11 @@ impl Observers {
             };
             WouldBe { result, matched }
         };
-        let (tries_deny, tries_allow) =
-            (self.has_deny && passed.deny, self.has_allow && passed.allow);
+        let tries_deny = self.deny.has_policy() && passed.deny;
+        let tries_allow = self.allow.has_policy() && passed.allow;
+        let audited = || self.audit.first_match(facts).is_some();
         Observed {
-            audited: self
-                .has_audit
-                .then(|| first_match(&self.audit, facts).is_some()),
+            audited: self.audit.has_policy().then(audited),
             dry_run: DryRun {
                 deny: tries_deny.then(|| would_be(&self.deny, denied, allowed)),
                 allow: tries_allow.then(|| would_be(&self.allow, allowed, denied)),

@@ -61,6 +61,19 @@ impl PathTemplate {
         Ok(Some(Self { segments, lenient }))
     }
 
+    /// What every path that matches begins with: the segments in front of the first placeholder.
+    pub(super) fn literal_head(&self) -> String {
+        let mut head = "/".to_owned();
+        for segment in &self.segments {
+            let Segment::Literal(literal) = segment else {
+                break;
+            };
+            head.push_str(literal);
+            head.push('/');
+        }
+        head
+    }
+
     pub(super) fn matches(&self, path: &str) -> bool {
         let Some(path) = path.strip_prefix('/') else {
             return false;

@@ -360,7 +360,7 @@ fn target_references() {
         let spec = json!({"targetRefs": references, "rules": [{}]});
         let object = object("AuthorizationPolicy", namespace, "p", &spec);
         let attached = compile_in(&mesh(), &[object]).attached(&told(extensions).unwrap());
-        let found = attached.is_some_and(|attached| attached.has_allow);
+        let found = attached.is_some_and(|attached| attached.allow.has_policy());
         assert_eq!(found, expected, "{namespace} {references} {extensions:?}");
     }
     // The older member, and tokens.

@@ -236,8 +236,8 @@ fn a_policy_without_rules_matches_nothing_and_is_there() {
     ] {
         let policies = compile_in(&mesh(), &[authorization(&spec)]);
         let attached = policies.attached(&Arc::new(workload("shop", &[]))).unwrap();
-        assert!(attached.has_allow, "{spec}");
-        assert_eq!(attached.allow.len(), rules, "{spec}");
+        assert!(attached.allow.has_policy(), "{spec}");
+        assert_eq!(attached.allow.iter().count(), rules, "{spec}");
         assert_eq!(
             attached.allowed_by(&Asked::get("/").facts()).is_some(),
             allowed,
@@ -252,7 +252,7 @@ fn a_policy_without_rules_matches_nothing_and_is_there() {
     let attached = compile_in(&mesh(), &[deny])
         .attached(&Arc::new(workload("shop", &[])))
         .unwrap();
-    assert!(!attached.has_allow);
+    assert!(!attached.allow.has_policy());
 }
 
 #[test]
@@ -288,8 +288,8 @@ fn the_first_in_byte_order_of_ids_is_reported() {
         let ids: Vec<_> = attached
             .deny
             .iter()
-            .chain(&attached.allow)
-            .map(|rule| rule.id())
+            .chain(attached.allow.iter())
+            .map(CompiledRule::id)
             .collect();
         let at = |policy: &str| ids.iter().position(|id| id.contains(policy)).unwrap();
         assert!(at("policy[a.b]") < at("policy[a]"), "{ids:?}");

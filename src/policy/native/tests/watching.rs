@@ -29,7 +29,7 @@ fn check(policies: &[Value], path: &str, passed: Passed, expected: &Value) {
     let actual = serde_json::to_value(attached.observers.observe(&facts, passed)).unwrap();
     assert_eq!(actual, *expected, "{path} under {policies:?}");
     assert!(attached.denied_by(&facts).is_none() && attached.allowed_by(&facts).is_none());
-    assert!(!attached.has_allow, "{policies:?}");
+    assert!(!attached.allow.has_policy(), "{policies:?}");
 }
 
 #[test]
