@@ -5,6 +5,7 @@ mod attachment;
 mod authorization;
 mod compile;
 mod condition;
+mod explain;
 mod keys;
 mod matcher;
 mod observe;
@@ -22,6 +23,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
 pub use authorization::{CompiledRule, Facts, RuleAction};
+pub use explain::{ExplainedRule, ExplainedTest};
 pub use observe::{DryRun, EngineResult, Observed, Observers, Passed, WouldBe};
 pub use peer_authentication::PeerRequirement;
 pub use request_authentication::{Authenticated, CompiledJwtRule, Refused, authenticate};

@@ -2,6 +2,7 @@
 //! rule is decided over HTTP and TCP (Istio's semantics, `pilot/pkg/security/authz`). Which rules
 //! are asked, and in which order, is left to `native`.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -72,7 +73,7 @@ pub(super) enum Matcher {
     Method(Vec<Pattern>),
     Path(Vec<PathPattern>),
     Header {
-        name: String,
+        name: HeaderName,
         values: Vec<Pattern>,
     },
     Claim {
@@ -84,6 +85,18 @@ pub(super) enum Matcher {
         key: String,
         values: Vec<MetadataPattern>,
     },
+}
+
+/// What `request.headers[NAME]` asks for.
+#[derive(Debug)]
+pub(super) enum HeaderName {
+    Authority,
+    Method,
+    /// With query string.
+    Path,
+    Scheme,
+    /// In lower case.
+    Line(String),
 }
 
 /// Filter metadata: a string, or (written `[v]`) a list with a string that matches.
@@ -167,7 +180,7 @@ impl CompiledRule {
 // === impl Test ===
 
 impl Test {
-    fn holds(&self, facts: &Facts<'_>, action: RuleAction) -> bool {
+    pub(super) fn holds(&self, facts: &Facts<'_>, action: RuleAction) -> bool {
         // What could be read as any path matches whatever denies, and nothing that allows.
         if let (Matcher::Path(_), Some(http)) = (&self.matcher, facts.attributes.http())
             && is_odd_target(http)
@@ -245,7 +258,9 @@ impl Matcher {
                 }
             }
             // Rule: every line of a repeated header is tested by itself.
-            Self::Header { name, values } => header_matches(http, name, values),
+            Self::Header { name, values } => name
+                .values(http)
+                .any(|bytes| values.iter().any(|value| value.matches_bytes(bytes))),
             _ => false,
         }
     }
@@ -283,10 +298,7 @@ impl Matcher {
             Self::Method(_) => reads.field(Field::Method),
             Self::Path(_) => reads.field(Field::Path),
             Self::Metadata { .. } => reads.field(Field::Metadata),
-            Self::Header { name, .. } => match PseudoHeader::of(name) {
-                Some(pseudo) => reads.field(pseudo.field()),
-                None => reads.header(name),
-            },
+            Self::Header { name, .. } => name.add_reads(reads),
         }
     }
 }
@@ -301,7 +313,7 @@ fn any_block(blocks: &[IpNet], ip: Option<IpAddr>) -> bool {
     ip.is_some_and(|ip| blocks.iter().any(|block| block.contains(&ip)))
 }
 
-fn metadata<'a>(
+pub(super) fn metadata<'a>(
     attributes: &'a Attributes,
     filter: &str,
     key: &str,
@@ -313,6 +325,15 @@ fn metadata<'a>(
 
 // === impl MetadataPattern ===
 
+impl fmt::Display for MetadataPattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.list {
+            true => write!(formatter, "[{}]", self.pattern),
+            false => self.pattern.fmt(formatter),
+        }
+    }
+}
+
 impl MetadataPattern {
     fn matches(&self, value: &serde_json::Value) -> bool {
         match (self.list, value) {
@@ -323,53 +344,54 @@ impl MetadataPattern {
     }
 }
 
-/// Parts of the request line that can be asked for like headers.
-#[derive(Debug, Clone, Copy)]
-enum PseudoHeader {
-    Authority,
-    Method,
-    Path,
-    Scheme,
-}
+// === impl HeaderName ===
 
-impl PseudoHeader {
-    /// Rule: `host` stands for `:authority`.
-    fn of(name: &str) -> Option<Self> {
+impl HeaderName {
+    /// Rule: parts of the request line can be asked for like headers; `host` stands for
+    /// `:authority`.
+    pub(super) fn parse(name: &str) -> Self {
         match name.to_ascii_lowercase().as_str() {
-            ":authority" | "host" => Some(Self::Authority),
-            ":method" => Some(Self::Method),
-            ":path" => Some(Self::Path),
-            ":scheme" => Some(Self::Scheme),
-            _ => None,
+            ":authority" | "host" => Self::Authority,
+            ":method" => Self::Method,
+            ":path" => Self::Path,
+            ":scheme" => Self::Scheme,
+            lower => Self::Line(lower.to_owned()),
         }
     }
 
-    fn field(self) -> Field {
-        match self {
-            Self::Authority => Field::Host,
-            Self::Method => Field::Method,
-            Self::Path => Field::Target,
-            Self::Scheme => Field::Scheme,
-        }
+    /// Every line of a header by itself; a part of the request line if it is not empty.
+    pub(super) fn values<'a>(&'a self, http: &'a HttpRequest) -> impl Iterator<Item = &'a [u8]> {
+        let (part, lines) = match self {
+            Self::Authority => (Some(&http.host), None),
+            Self::Method => (Some(&http.method), None),
+            Self::Path => (Some(&http.path), None),
+            Self::Scheme => (Some(&http.scheme), None),
+            Self::Line(name) => (None, Some(http.headers.values(name))),
+        };
+        let part = part.filter(|part| !part.is_empty());
+        let part = part.map(|part| part.as_bytes()).into_iter();
+        part.chain(lines.into_iter().flatten())
     }
 
-    fn value(self, http: &HttpRequest) -> &str {
+    fn add_reads(&self, reads: &mut Reads) {
         match self {
-            Self::Authority => &http.host,
-            Self::Method => &http.method,
-            Self::Path => &http.path,
-            Self::Scheme => &http.scheme,
+            Self::Authority => reads.field(Field::Host),
+            Self::Method => reads.field(Field::Method),
+            Self::Path => reads.field(Field::Target),
+            Self::Scheme => reads.field(Field::Scheme),
+            Self::Line(name) => reads.header(name),
         }
     }
 }
 
-fn header_matches(http: &HttpRequest, name: &str, values: &[Pattern]) -> bool {
-    let matches = |bytes: &[u8]| values.iter().any(|value| value.matches_bytes(bytes));
-    match PseudoHeader::of(name) {
-        Some(pseudo) => {
-            let value = pseudo.value(http);
-            !value.is_empty() && matches(value.as_bytes())
-        }
-        None => http.headers.values(name).any(matches),
+impl fmt::Display for HeaderName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Authority => ":authority",
+            Self::Method => ":method",
+            Self::Path => ":path",
+            Self::Scheme => ":scheme",
+            Self::Line(name) => name,
+        })
     }
 }

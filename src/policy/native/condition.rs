@@ -1,7 +1,7 @@
 //! Keys of `when`: which there are, and those with a name in brackets. Testing the attributes they
 //! name is left to `authorization`.
 
-use super::authorization::{Matcher, MetadataPattern};
+use super::authorization::{HeaderName, Matcher, MetadataPattern};
 use super::matcher::Pattern;
 use crate::policy::resource::Values;
 
@@ -15,7 +15,7 @@ pub(super) fn bracketed(key: &str, values: &Values) -> Result<Matcher, String> {
     if let Some(rest) = key.strip_prefix("request.headers") {
         let name = inside_brackets(rest).ok_or_else(|| unknown_key(key))?;
         return Ok(Matcher::Header {
-            name: name.to_owned(),
+            name: HeaderName::parse(name),
             values: patterns(),
         });
     }

@@ -2,6 +2,7 @@
 //! them to. They compare bytes; no pattern of a user ever becomes a regular expression. Which
 //! attribute a value comes from is left to `authorization`.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -33,7 +34,11 @@ pub(super) struct NamespacePattern {
 /// A service account in a namespace.
 #[derive(Debug, Clone)]
 pub(super) struct ServiceAccount {
+    /// `NAMESPACE/ACCOUNT`
+    written: String,
+    /// `/ns/NAMESPACE/`
     namespace: String,
+    /// `/sa/ACCOUNT`
     account: String,
 }
 
@@ -125,6 +130,17 @@ impl Pattern {
     }
 }
 
+impl fmt::Display for Pattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Present => formatter.write_str("*"),
+            Self::Exact(exact) => formatter.write_str(exact),
+            Self::Prefix(prefix) => write!(formatter, "{prefix}*"),
+            Self::Suffix(suffix) => write!(formatter, "*{suffix}"),
+        }
+    }
+}
+
 // === impl PrincipalPattern ===
 
 impl PrincipalPattern {
@@ -144,6 +160,12 @@ impl PrincipalPattern {
         }
         name.strip_prefix(SPIFFE_SCHEME)
             .is_some_and(|rest| self.0.matches_bytes(rest.as_bytes()))
+    }
+}
+
+impl fmt::Display for PrincipalPattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
     }
 }
 
@@ -175,6 +197,15 @@ impl NamespacePattern {
     }
 }
 
+impl fmt::Display for NamespacePattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = self.pieces.join("*");
+        let value = whole.strip_prefix("*/ns/");
+        let value = value.and_then(|value| value.strip_suffix("/*"));
+        formatter.write_str(value.unwrap_or(&whole))
+    }
+}
+
 // === impl ServiceAccount ===
 
 impl ServiceAccount {
@@ -191,8 +222,9 @@ impl ServiceAccount {
             return Err("is not `ACCOUNT` or `NAMESPACE/ACCOUNT`".to_owned());
         }
         Ok(Self {
-            namespace: namespace.to_owned(),
-            account: account.to_owned(),
+            written: format!("{namespace}/{account}"),
+            namespace: format!("/ns/{namespace}/"),
+            account: format!("/sa/{account}"),
         })
     }
 
@@ -205,17 +237,24 @@ impl ServiceAccount {
         if rest.contains('\n') {
             return false;
         }
-        let namespace = format!("/ns/{}/", self.namespace);
-        let account = format!("/sa/{}", self.account);
+        let Self {
+            namespace, account, ..
+        } = self;
         // The slash before `sa` may be the one that ends the namespace.
-        places(rest, &namespace).filter(|at| *at > 0).any(|at| {
+        places(rest, namespace).filter(|at| *at > 0).any(|at| {
             let tail = rest.get(at + namespace.len() - 1..).unwrap_or_default();
-            places(tail, &account).any(|at| {
+            places(tail, account).any(|at| {
                 let after = tail.get(at + account.len()..).unwrap_or_default();
                 let between_is_open = at == 0 || at > 1;
                 between_is_open && (after.is_empty() || (after.starts_with('/') && after.len() > 1))
             })
         })
+    }
+}
+
+impl fmt::Display for ServiceAccount {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.written)
     }
 }
 
@@ -266,6 +305,16 @@ impl TrustDomainPattern {
     }
 }
 
+impl fmt::Display for TrustDomainPattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => formatter.write_str("*"),
+            Self::Exact(exact) => formatter.write_str(exact),
+            Self::Wildcard { before, after } => write!(formatter, "{before}*{after}"),
+        }
+    }
+}
+
 // === impl RequestPrincipalPattern ===
 
 impl RequestPrincipalPattern {
@@ -303,6 +352,12 @@ impl RequestPrincipalPattern {
     }
 }
 
+impl fmt::Display for RequestPrincipalPattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "iss {} and sub {}", self.issuer, self.subject)
+    }
+}
+
 // === impl PathPattern ===
 
 impl PathPattern {
@@ -319,6 +374,15 @@ impl PathPattern {
         match self {
             Self::Pattern(pattern) => pattern.matches_text(path),
             Self::Template(template) => template.matches(path),
+        }
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pattern(pattern) => pattern.fmt(formatter),
+            Self::Template(template) => template.fmt(formatter),
         }
     }
 }

@@ -12,9 +12,9 @@ use crate::policy::reads::Reads;
 /// Watching policies of one workload.
 #[derive(Debug, Default)]
 pub struct Observers {
-    audit: Rules,
-    deny: Rules,
-    allow: Rules,
+    pub(super) audit: Rules,
+    pub(super) deny: Rules,
+    pub(super) allow: Rules,
 }
 
 /// Enforced policies, by action, that a request passed.

@@ -1,6 +1,8 @@
 //! Path templates with `{*}` (one segment) and `{**}` (any number), matched as Envoy's URI
 //! template matcher does; for rules that deny, also on bytes which that one misses.
 
+use std::fmt;
+
 /// Most segments of a template.
 const MAX_SEGMENTS: usize = 64;
 
@@ -8,6 +10,8 @@ const MAX_SEGMENTS: usize = 64;
 #[derive(Debug, Clone)]
 pub(super) struct PathTemplate {
     segments: Vec<Segment>,
+    /// What stands behind `{**}`, which is the last operator: the end of every path that matches.
+    tail: String,
     lenient: bool,
 }
 
@@ -58,7 +62,14 @@ impl PathTemplate {
         if segments.len() > MAX_SEGMENTS {
             return Err(format!("has more than {MAX_SEGMENTS} segments"));
         }
-        Ok(Some(Self { segments, lenient }))
+        let behind = first_any.and_then(|at| segments.get(at + 1..));
+        let tail = behind.unwrap_or_default().iter().map(Segment::to_string);
+        let tail = tail.collect();
+        Ok(Some(Self {
+            segments,
+            tail,
+            lenient,
+        }))
     }
 
     /// What every path that matches begins with: the segments in front of the first placeholder.
@@ -86,7 +97,8 @@ impl PathTemplate {
         let mut segments = segments.iter();
         while let Some(segment) = segments.next() {
             if *segment == Segment::Any {
-                return self.any_matches(segments.as_slice(), path);
+                let open = path.strip_suffix(self.tail.as_str());
+                return open.is_some_and(|open| self.is_open(open));
             }
             let (head, tail) = match path.split_once('/') {
                 Some((head, tail)) => (head, Some(tail)),
@@ -108,23 +120,27 @@ impl PathTemplate {
         false
     }
 
-    /// `{**}` is the last operator: what follows is literal, so it must be the path's end.
-    fn any_matches(&self, after: &[Segment], path: &str) -> bool {
-        let literal: String = after
-            .iter()
-            .map(|segment| match segment {
-                Segment::Literal(literal) => format!("/{literal}"),
-                _ => String::new(),
-            })
-            .collect();
-        path.strip_suffix(literal.as_str())
-            .is_some_and(|open| self.is_open(open))
-    }
-
     /// Rule: placeholders stand for path characters only. Of a rule that denies, they stand for
     /// anything, or an odd byte would slip past it.
     fn is_open(&self, text: &str) -> bool {
         self.lenient || text.bytes().all(|byte| byte == b'/' || is_path_byte(byte))
+    }
+}
+
+impl fmt::Display for PathTemplate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut segments = self.segments.iter();
+        segments.try_for_each(|segment| segment.fmt(formatter))
+    }
+}
+
+impl fmt::Display for Segment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Literal(literal) => write!(formatter, "/{literal}"),
+            Self::One => formatter.write_str("/{*}"),
+            Self::Any => formatter.write_str("/{**}"),
+        }
     }
 }
 

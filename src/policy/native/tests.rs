@@ -15,6 +15,7 @@ use crate::identity::{KeySet, PeerIdentity, VerifiedToken, Verifier};
 mod attachment;
 mod authentication;
 mod conditions;
+mod explaining;
 mod finding;
 mod identities;
 mod operations;
