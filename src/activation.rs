@@ -1,6 +1,7 @@
 //! The one way by which policy changes: a change is read, compiled together with all that stays,
 //! made durable, and only then swapped in. Whatever fails leaves the active revision as it was.
 
+mod files;
 mod load;
 mod state;
 
@@ -15,9 +16,10 @@ use crate::cache::CacheSettings;
 use crate::policy::resource::{Resource, ResourceId};
 use crate::policy::{PolicyError, PolicySet, PolicySettings};
 use crate::snapshot::Snapshot;
-use crate::store::{Change, PolicyStore, StoreError, Stored, StoredBundle};
+use crate::store::{Change, PolicyStore, StoreError, StoredBundle};
 use crate::telemetry::Metrics;
 
+pub use files::FilePolicies;
 pub use load::FileSources;
 use load::load;
 use state::State;
@@ -362,12 +364,12 @@ pub fn check_files(
     files: &FileSources,
     settings: &ActivationSettings,
 ) -> Result<Checked, ActivationError> {
-    let state = load(files, Stored::default())?;
-    let policies = compile(&state, settings)?;
+    let files = FilePolicies::load(files)?;
+    let policies = files.compile(settings)?;
     let warnings = policies.warnings.into_iter();
     Ok(Checked {
         resources: policies.native.len(),
-        bundles: state.bundle_status().len(),
+        bundles: files.bundles(),
         warnings: warnings.map(|warning| warning.problem).collect(),
     })
 }

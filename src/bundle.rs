@@ -15,7 +15,7 @@ use crate::policy::{Location, PolicyError};
 use crate::yaml::{Document, Mark, Problem};
 
 pub use archive::Limits;
-pub use folder::{LooseFiles, read_files};
+pub use folder::{LooseFiles, read_files, walk};
 pub use manifest::Manifest;
 
 /// Longest name of a bundle.

@@ -3,6 +3,7 @@
 
 mod healthcheck;
 mod serve;
+mod test;
 mod validate;
 
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ enum Command {
     Serve(serve::Args),
     /// Load policies as `serve` would, and say what is wrong with them.
     Validate(validate::Args),
+    /// Run the cases that stand beside policies (`*.cases.yaml`).
+    Test(test::Args),
     /// Ask a running server whether it is ready.
     Healthcheck(healthcheck::Args),
     /// Print the version.
@@ -58,6 +61,7 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(args) => serve::run(&args),
         Command::Validate(args) => Ok(validate::run(&args)),
+        Command::Test(args) => Ok(test::run(&args)),
         Command::Healthcheck(args) => Ok(healthcheck::run(&args)),
         Command::Version => Ok(say(concat!("doorward ", env!("CARGO_PKG_VERSION")))),
     };

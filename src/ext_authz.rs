@@ -1,6 +1,7 @@
 //! The gRPC door for Envoy: its external authorization protocol to attributes and back. The only
 //! place where Envoy's messages appear.
 
+mod json;
 mod request;
 mod response;
 mod server;
@@ -8,4 +9,5 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+pub use json::from_json;
 pub use server::{Config, Health, Server};

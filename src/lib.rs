@@ -22,6 +22,9 @@ pub mod bundle;
 pub mod store;
 pub mod activation;
 
+// Policy tried out.
+pub mod cases;
+
 // What we tell the world.
 pub mod decision_log;
 pub mod management;

@@ -8,15 +8,16 @@ mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use uuid::Uuid;
 
 use crate::attributes::Attributes;
-use crate::cache;
+use crate::cache::{self, CacheSettings};
 use crate::decision::{Decision, Reason, ReasonKind, lookalikes};
 use crate::decision_log::{Record, Recorder};
-use crate::policy::UnknownWorkload;
+use crate::policy::{PolicySet, UnknownWorkload};
 use crate::policy::native::Workload;
 use crate::policy::rego::RegoPolicies;
 use crate::snapshot::Snapshot;
@@ -53,6 +54,20 @@ impl Pdp {
             recorder,
             metrics,
         }
+    }
+
+    /// Decides by policies that stay as they are. Nothing is remembered and nothing recorded: for
+    /// tools that ask without a server.
+    pub fn over(policies: PolicySet) -> Self {
+        let off = CacheSettings {
+            max_bytes: 0,
+            ttl: Duration::from_secs(1),
+        };
+        Self::new(
+            Arc::new(ArcSwap::from_pointee(Snapshot::new(0, policies, off))),
+            Recorder::default(),
+            Arc::new(Metrics::default()),
+        )
     }
 
     /// The snapshot a check would see now.

@@ -53,6 +53,21 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "cases",
+        &[
+            "activation",
+            "attributes",
+            "bundle",
+            "cache",
+            "decision",
+            "ext_authz",
+            "pdp",
+            "policy",
+            "units",
+            "yaml",
+        ],
+    ),
+    (
         "decision_log",
         &["attributes", "decision", "policy", "telemetry", "units"],
     ),
@@ -108,6 +123,7 @@ const TABLE: &[(&str, &[&str])] = &[
         &[
             "activation",
             "app",
+            "cases",
             "config",
             "listen",
             "policy",

@@ -166,6 +166,11 @@ impl State {
         }
     }
 
+    /// Takes an object out, whoever owns it.
+    pub(super) fn leave_out(&mut self, id: &ResourceId) {
+        self.resources.remove(id);
+    }
+
     pub(super) fn require_api_bundle(&self, name: &str) -> Result<(), ActivationError> {
         match self.bundles.get(name) {
             Some((_, Owner::File)) => Err(ActivationError::Owned {

@@ -119,8 +119,8 @@ fn add(loose: &mut LooseFiles, root: &Path, path: &Path, v0: bool) -> Result<(),
     }
 }
 
-/// Regular files below a folder in a fixed order.
-fn walk(root: &Path) -> io::Result<Vec<PathBuf>> {
+/// Regular files below a folder in a fixed order, hidden ones left out.
+pub fn walk(root: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![(root.to_owned(), 0)];
     let mut seen = HashSet::new();

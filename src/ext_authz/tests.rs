@@ -1,2 +1,3 @@
+mod json;
 mod replies;
 mod requests;

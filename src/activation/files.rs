@@ -1,0 +1,44 @@
+//! Policy of files alone, with no store and no server: for commands that want to look at what
+//! `serve` would load, or to compile it with a part left out.
+
+use std::sync::Arc;
+
+use super::state::State;
+use super::{ActivationError, ActivationSettings, FileSources, compile, load};
+use crate::policy::PolicySet;
+use crate::policy::resource::{Resource, ResourceId};
+use crate::store::Stored;
+
+/// What files hold, read and not yet compiled.
+#[derive(Debug, Clone)]
+pub struct FilePolicies(State);
+
+impl FilePolicies {
+    /// Reads files as a start would.
+    pub fn load(files: &FileSources) -> Result<Self, ActivationError> {
+        load(files, Stored::default()).map(Self)
+    }
+
+    /// Compiles everything as a start would.
+    pub fn compile(&self, settings: &ActivationSettings) -> Result<PolicySet, ActivationError> {
+        compile(&self.0, settings)
+    }
+
+    /// The native objects.
+    pub fn objects(&self) -> Vec<Arc<Resource>> {
+        let objects = self.0.resources().into_iter();
+        objects.map(|(object, _)| object).collect()
+    }
+
+    /// The same without one object.
+    pub fn without(&self, id: &ResourceId) -> Self {
+        let mut state = self.0.clone();
+        state.leave_out(id);
+        Self(state)
+    }
+
+    /// How many bundles there are.
+    pub fn bundles(&self) -> usize {
+        self.0.bundle_status().len()
+    }
+}

@@ -1,0 +1,43 @@
+//! From protobuf's JSON to attributes.
+
+use serde_json::{Value, json};
+
+use super::super::from_json;
+
+#[test]
+fn a_request_is_read_as_if_a_proxy_had_sent_it() {
+    let attributes = from_json(&json!({"attributes": {
+        "source": {"principal": "spiffe://td/ns/a/sa/b",
+            "address": {"socketAddress": {"address": "10.0.0.7", "portValue": 1}}},
+        "request": {"time": "2023-11-14T22:13:20Z", "http": {
+            "method": "GET", "path": "/a?b", "headers": {"x-a": "1"},
+            "headerMap": {"headers": [{"key": "x-a", "rawValue": "/w=="}]}}},
+        "contextExtensions": {"doorward.namespace": "shop"},
+        "tlsSession": {"sni": "web.example"}}}))
+    .unwrap();
+    let http = attributes.http().unwrap();
+    assert_eq!((http.method.as_str(), http.path.as_str()), ("GET", "/a?b"));
+    assert_eq!(http.headers.values("x-a").next(), Some(&b"\xff"[..]));
+    assert_eq!(attributes.source_principal(), "spiffe://td/ns/a/sa/b");
+    assert_eq!(attributes.source_ip().unwrap().to_string(), "10.0.0.7");
+    assert_eq!(attributes.server_name(), Some("web.example"));
+    assert_eq!(
+        attributes.context_extension("doorward.namespace"),
+        Some("shop")
+    );
+    let time = attributes.request.unwrap().time.unwrap();
+    assert_eq!(time.seconds, 1_700_000_000);
+}
+
+#[test]
+fn what_the_message_does_not_have_is_refused() {
+    let rows: [(Value, &str); 3] = [
+        (json!({"attribute": {}}), "unrecognized field name"),
+        (json!({"attributes": {"source": 1}}), "invalid type"),
+        (json!([]), "invalid type"),
+    ];
+    for (json, expected) in rows {
+        let why = from_json(&json).unwrap_err();
+        assert!(why.contains(expected), "{json}: {why}");
+    }
+}
