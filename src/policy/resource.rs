@@ -298,12 +298,13 @@ impl Resource {
     /// Reads one object.
     pub fn parse(document: Document) -> Result<Self, Problem> {
         let envelope: Envelope = document.read()?;
+        // The kind first: of one that is not ours it says more than the version of its API.
+        let kind = Kind::parse(&envelope.kind).map_err(|why| document.problem("kind", why))?;
         if !API_VERSIONS.contains(&envelope.api_version.as_str()) {
             let known = API_VERSIONS.join("` or `");
             let message = format!("`{}` is not `{known}`", envelope.api_version);
             return Err(document.problem("apiVersion", message));
         }
-        let kind = Kind::parse(&envelope.kind).map_err(|why| document.problem("kind", why))?;
         for (path, name) in [
             ("metadata.name", Some(&envelope.metadata.name)),
             ("metadata.namespace", envelope.metadata.namespace.as_ref()),
