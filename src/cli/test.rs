@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use super::{Outcome, complain, say};
-use crate::cases::{Found, LoadError, Suite, Verdict, find};
+use crate::cases::{ENDING, Found, LoadError, Suite, Verdict, find};
 use crate::telemetry::unix_nanos;
 
 #[derive(Debug, ClapArgs)]
@@ -130,7 +130,7 @@ impl Tally {
         }
         let parts = parts.join(", ");
         if found.cases.is_empty() {
-            return format!("no cases found: {parts}");
+            return format!("no cases found, as there is no `*{ENDING}` in these paths: {parts}");
         }
         format!(
             "{} cases in {} files: {parts}",
