@@ -10,6 +10,7 @@ mod request;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use thiserror::Error;
@@ -104,13 +105,10 @@ impl Suite {
         Ok(unneeded)
     }
 
-    /// How many cases there are.
-    pub fn len(&self) -> usize {
-        self.cases.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.cases.is_empty()
+    /// Files of the native objects this is about.
+    pub fn policy_files(&self) -> BTreeSet<String> {
+        let objects = self.policies.objects();
+        objects.iter().map(|object| object.origin()).collect()
     }
 }
 

@@ -17,6 +17,7 @@ mod support;
 mod architecture;
 mod bad_checks;
 mod bad_pushes;
+mod cases;
 mod decisions;
 mod durability;
 mod envoy;

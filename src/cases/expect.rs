@@ -83,8 +83,13 @@ impl Expect {
         if let Some(status) = self.status {
             found.text("status", &status.to_string(), decision.status().to_string());
         }
-        if let Some(kind) = self.reason {
-            found.text("reason", kind.as_str(), reason.kind.as_str());
+        match self.reason {
+            Some(kind) => found.text("reason", kind.as_str(), reason.kind.as_str()),
+            // Denied, but not by what the case is about: that would pass however the policies are.
+            None if is_failure(reason.kind) => {
+                found.text("reason", "a policy's decision", reason.kind.as_str());
+            }
+            None => {}
         }
         if let Some(policy) = &self.policy {
             found.text("policy", policy, or_none(reason.decided_by().cloned()));
@@ -151,6 +156,23 @@ fn would_be(verdict: &WouldBe, names_rule: bool) -> String {
     match &verdict.matched {
         Some(matched) if names_rule => format!("{result} by {matched}"),
         _ => result.to_owned(),
+    }
+}
+
+/// Whether no policy came to say anything: the request, or what the case says of it, is at fault.
+fn is_failure(kind: ReasonKind) -> bool {
+    match kind {
+        ReasonKind::RegoError
+        | ReasonKind::NoPolicy
+        | ReasonKind::UnknownWorkload
+        | ReasonKind::InvalidRequest
+        | ReasonKind::InternalError => true,
+        ReasonKind::AuthorizationPolicy
+        | ReasonKind::NoAllowRule
+        | ReasonKind::PeerAuthentication
+        | ReasonKind::RequestAuthentication
+        | ReasonKind::Rego
+        | ReasonKind::DefaultAction => false,
     }
 }
 

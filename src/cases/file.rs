@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::expect::{Expect, ExpectWouldBe};
@@ -92,9 +93,7 @@ pub(super) fn load(path: &Path) -> Result<Suite, LoadError> {
         Err(documents) if documents.is_empty() => return Err(fail(" holds no case".to_owned())),
         Err(_) => return Err(fail(" holds more than one document".to_owned())),
     };
-    let form: FileForm = document
-        .read()
-        .map_err(|problem| fail(problem.to_string()))?;
+    let form: FileForm = read(&document).map_err(|problem| fail(problem.to_string()))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut loader = Loader {
         file,
@@ -106,6 +105,15 @@ pub(super) fn load(path: &Path) -> Result<Suite, LoadError> {
     match suite {
         Some(suite) if loader.errors.is_empty() => Ok(suite),
         _ => Err(LoadError(loader.errors)),
+    }
+}
+
+/// Reads a mapping. A list would be read as well, its items in the order of the type's fields.
+fn read<T: DeserializeOwned>(document: &Document) -> Result<T, Problem> {
+    if document.value.is_object() {
+        document.read()
+    } else {
+        Err(document.problem("", "is not a mapping of members to values"))
     }
 }
 
@@ -130,7 +138,7 @@ impl Loader {
 
     fn suite(&mut self, mut form: FileForm) -> Option<Suite> {
         let case_values = std::mem::take(&mut form.cases);
-        let sources = self.sources(&mut form);
+        let sources = self.sources(&form);
         let settings = self.settings(&form);
         let cases = self.cases(&case_values, form.time, &settings.workloads);
         // What the files hold is told even if the cases are wrong, but not if files are missing.
@@ -141,6 +149,9 @@ impl Loader {
         };
         let compiled = policies.compile(&settings);
         let compiled = compiled.map_err(|error| self.activation(error)).ok()?;
+        if compiled.is_empty() {
+            self.wrong("policies", "there is no policy in what this file is about");
+        }
         let known = Known {
             objects: policies.objects(),
             entrypoints: match &compiled.rego {
@@ -163,7 +174,7 @@ impl Loader {
     }
 
     /// Files and bundles, all of them there.
-    fn sources(&mut self, form: &mut FileForm) -> Option<FileSources> {
+    fn sources(&mut self, form: &FileForm) -> Option<FileSources> {
         let known_errors = self.errors.len();
         let mut paths = Vec::new();
         for (index, path) in form.policies.iter().enumerate() {
@@ -285,7 +296,7 @@ fn tidy(path: &Path) -> PathBuf {
 
 impl CaseForm {
     fn read(document: &Document) -> Result<Self, Problem> {
-        let form: Self = document.read()?;
+        let form: Self = read(document)?;
         if form.name.is_empty() || form.name.contains(char::is_control) {
             return Err(document.problem("name", "is not one line of text"));
         }

@@ -8,6 +8,9 @@ use super::{Outcome, complain, say};
 use crate::cases::{ENDING, Found, LoadError, Suite, Verdict, find};
 use crate::telemetry::unix_nanos;
 
+/// In front of what is wrong with a case.
+const INDENT: &str = "\n              ";
+
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
     /// Also take each policy object away in turn, and fail if no case notices.
@@ -94,18 +97,21 @@ fn lines(verdict: &Verdict) -> String {
     }
     let mut text = format!("  FAILED    {}", verdict.name);
     for mismatch in &verdict.mismatches {
-        let (expected, got) = (
-            mismatch.expected.escape_debug(),
-            mismatch.got.escape_debug(),
-        );
-        text.push_str(&format!(
-            "\n              {}: expected {expected}, got {got}",
-            mismatch.member
-        ));
+        let (expected, got) = (printable(&mismatch.expected), printable(&mismatch.got));
+        let member = mismatch.member;
+        text.push_str(&format!("{INDENT}{member}: expected {expected}, got {got}"));
     }
-    let decided = verdict.decided.escape_debug();
-    text.push_str(&format!("\n              decided: {decided}"));
+    text.push_str(&format!("{INDENT}decided: {}", printable(&verdict.decided)));
     text
+}
+
+/// Values of a request stand in it, and this goes to a terminal.
+fn printable(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
+fn count(number: usize, one: &str, more: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { more })
 }
 
 // === impl Tally ===
@@ -117,26 +123,24 @@ impl Tally {
             format!("{} failed", self.failed),
         ];
         if mutate {
-            parts.push(format!("{} policies untested", self.unneeded));
+            let untested = count(self.unneeded, "policy", "policies");
+            parts.push(format!("{untested} untested"));
         }
         if self.could_not_load > 0 {
-            parts.push(format!("{} files could not be loaded", self.could_not_load));
+            let files = count(self.could_not_load, "file", "files");
+            parts.push(format!("{files} not loaded"));
         }
         if !found.rego_tests.is_empty() {
-            parts.push(format!(
-                "{} Rego test files not run",
-                found.rego_tests.len()
-            ));
+            let files = count(found.rego_tests.len(), "Rego test file", "Rego test files");
+            parts.push(format!("{files} not run"));
         }
         let parts = parts.join(", ");
         if found.cases.is_empty() {
             return format!("no cases found, as there is no `*{ENDING}` in these paths: {parts}");
         }
-        format!(
-            "{} cases in {} files: {parts}",
-            self.passed + self.failed,
-            self.files
-        )
+        let cases = count(self.passed + self.failed, "case", "cases");
+        let files = count(self.files, "file", "files");
+        format!("{cases} in {files}: {parts}")
     }
 
     fn outcome(&self) -> Outcome {
