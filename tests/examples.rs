@@ -88,11 +88,145 @@ fn warnings_are_told_and_do_not_make_a_policy_invalid() {
     assert_eq!(said, "valid: 1 native policies, 0 bundles, 1 warning\n");
 }
 
+/// Cases files of the example policies.
+fn cases_files() -> Vec<std::path::PathBuf> {
+    let found = doorward::cases::find(&[root().join("policies")]).unwrap();
+    assert!(
+        found.rego_tests.is_empty(),
+        "{:?} are not run",
+        found.rego_tests
+    );
+    found.cases
+}
+
+#[test]
+fn example_policies_do_what_their_cases_say() {
+    let output = doorward().args(["test", "policies"]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let files = cases_files().len();
+    assert!(
+        said.contains(&format!(" cases in {files} files: ")),
+        "{said}"
+    );
+}
+
+/// An example that nothing would miss is not tested, and nor is one without a denial.
+#[test]
+fn every_example_policy_has_a_case_that_needs_it() {
+    let now_ns = doorward::telemetry::unix_nanos();
+    for file in cases_files() {
+        let suite = doorward::cases::Suite::load(&file).unwrap_or_else(|error| panic!("{error}"));
+        let verdicts = suite.run(now_ns);
+        assert!(verdicts.len() >= 5, "{} has few cases", file.display());
+        for effect in ["allow ", "deny "] {
+            let mut decided = verdicts.iter().map(|verdict| &verdict.decided);
+            assert!(
+                decided.any(|decided| decided.starts_with(effect)),
+                "{} has no case that ends in {effect}",
+                file.display()
+            );
+        }
+        let unneeded = suite.unneeded(now_ns).unwrap();
+        assert!(unneeded.is_empty(), "{}: {unneeded:?}", file.display());
+    }
+}
+
+/// Every policy file is in the cases of its folder.
+#[test]
+fn every_example_policy_has_cases() {
+    let suites: Vec<_> = cases_files()
+        .iter()
+        .map(|file| doorward::cases::Suite::load(file).unwrap())
+        .collect();
+    let tested: std::collections::BTreeSet<_> = suites
+        .iter()
+        .flat_map(doorward::cases::Suite::policy_files)
+        .collect();
+    for folder in std::fs::read_dir(root().join("policies")).unwrap() {
+        let name = folder.unwrap().file_name();
+        let name = format!("policies/{}", name.to_str().unwrap());
+        for file in files(&name, ".yaml") {
+            let file = file.display().to_string();
+            let is_policy = !file.ends_with(doorward::cases::ENDING);
+            assert!(!is_policy || tested.contains(&file), "{file} has no cases");
+        }
+    }
+}
+
+/// What each token claims stands beside it.
+#[test]
+fn example_tokens_claim_what_is_written_beside_them() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    for folder in ["policies/istio/tokens", "policies/zero-trust/tokens"] {
+        let payloads = files(folder, ".json");
+        assert!(!payloads.is_empty());
+        for payload in payloads {
+            let token = std::fs::read_to_string(payload.with_extension("jwt")).unwrap();
+            let claims = URL_SAFE_NO_PAD
+                .decode(token.split('.').nth(1).unwrap())
+                .unwrap();
+            let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+            let written = std::fs::read_to_string(&payload).unwrap();
+            let written: serde_json::Value = serde_json::from_str(&written).unwrap();
+            assert_eq!(claims, written, "{}", payload.display());
+        }
+    }
+}
+
+/// Kinds of a mesh that are enforced elsewhere are refused by name, as the README of the zero-trust
+/// example shows.
+#[test]
+fn kinds_that_others_enforce_are_refused_by_name() {
+    let readme = std::fs::read_to_string(root().join("policies/zero-trust/README.md")).unwrap();
+    let yaml = "\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: only-through-the-proxy, namespace: shop }
+spec: { podSelector: {}, ingress: [] }
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: mutual-tls, namespace: shop }
+spec: { host: \"*.local\" }
+";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("network.yaml"), yaml).unwrap();
+    std::fs::write(folder.path().join("x.cases.yaml"), "cases: []").unwrap();
+    let mut shown = 0;
+    for (arguments, code) in [
+        (["validate", "network.yaml"], 1),
+        (["test", "x.cases.yaml"], 3),
+    ] {
+        let mut command = doorward();
+        let output = command
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let complained = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{complained}");
+        for line in complained
+            .lines()
+            .filter(|line| line.contains("network.yaml"))
+        {
+            let (_, line) = line.rsplit_once("./").unwrap_or(("", line));
+            let line = line.trim_start_matches("doorward: ");
+            assert!(readme.contains(line), "the README lacks {line}");
+            shown += 1;
+        }
+    }
+    assert_eq!(shown, 4);
+}
+
 /// Links of the documentation that lead into the project lead somewhere.
 #[test]
 fn links_in_documents_lead_somewhere() {
     let mut documents = files("docs", ".md");
     documents.push(root().join("README.md"));
+    documents.push(root().join("policies/istio/README.md"));
+    documents.push(root().join("policies/zero-trust/README.md"));
     for document in documents {
         let text = std::fs::read_to_string(&document).unwrap();
         for target in text
