@@ -9,7 +9,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::expect::{Expect, ExpectWouldBe};
-use super::request::{ConnectionForm, HttpForm, Wrong, add_workload, is_header_name};
+use super::request::{
+    ConnectionForm, HttpForm, Wrong, add_extensions, add_workload, is_header_name,
+};
 use super::{Case, LoadError, Suite};
 use crate::activation::{ActivationError, ActivationSettings, FilePolicies, FileSources};
 use crate::attributes::Attributes;
@@ -74,6 +76,9 @@ struct CaseForm {
     /// protojson of `envoy.service.auth.v3.CheckRequest`.
     check_request: Option<Value>,
     workload: Option<WorkloadConfig>,
+    /// What else a proxy's route tells.
+    #[serde(default)]
+    context_extensions: BTreeMap<String, String>,
     time: Option<jiff::Timestamp>,
     expect: Option<Expect>,
 }
@@ -318,6 +323,7 @@ impl CaseForm {
         })?;
         check_expect(&expect)?;
         let mut attributes = attributes(self.request, self.connection, self.check_request, folder)?;
+        add_extensions(&mut attributes, self.context_extensions)?;
         if let Some(workload) = self.workload {
             add_workload(&mut attributes, workload)?;
             Workload::of(&attributes, workloads).map_err(|why| ("workload", why))?;

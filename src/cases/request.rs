@@ -292,14 +292,32 @@ pub(super) fn add_workload(
         ("doorward.service-account", workload.service_account),
     ];
     for (name, value) in extensions {
-        let Some(value) = value else { continue };
-        if attributes.context_extension(name).is_some() {
-            let why = format!("the request's context extension `{name}` says it already");
-            return Err(("workload", why));
+        if let Some(value) = value {
+            add_extension(attributes, name, value).map_err(|why| ("workload", why))?;
         }
-        attributes.context_extensions.push((name.to_owned(), value));
-        attributes.context_extensions.sort();
     }
+    Ok(())
+}
+
+/// Adds what else a proxy's route tells.
+pub(super) fn add_extensions(
+    attributes: &mut Attributes,
+    extensions: BTreeMap<String, String>,
+) -> Result<(), Wrong> {
+    for (name, value) in extensions {
+        let added = add_extension(attributes, &name, value);
+        added.map_err(|why| ("context_extensions", why))?;
+    }
+    Ok(())
+}
+
+fn add_extension(attributes: &mut Attributes, name: &str, value: String) -> Result<(), String> {
+    if attributes.context_extension(name).is_some() {
+        return Err(format!("there is a context extension `{name}` already"));
+    }
+    let extensions = &mut attributes.context_extensions;
+    extensions.push((name.to_owned(), value));
+    extensions.sort();
     Ok(())
 }
 

@@ -56,6 +56,10 @@ fn requests_look_as_from_a_proxy() {
             "input.attributes.destination.service == `web.example`",
         ),
         (
+            "request: {}, context_extensions: { a: b }",
+            "input.attributes.contextExtensions == {`a`: `b`}",
+        ),
+        (
             "check_request: { attributes: { request: { http: { id: \"7\" } } } }",
             "$http.id == `7`",
         ),
@@ -148,13 +152,21 @@ fn workloads_of_a_case_and_of_its_file() {
         let verdict = run_one(&case);
         assert!(verdict.passed(), "{workload}: {}", verdict.decided);
     }
-    let twice = "cases: [{ name: one, workload: { namespace: a }, expect: { effect: deny },
-        check_request: { attributes: { contextExtensions: { doorward.namespace: b } } } }]";
-    let errors = load(twice, &[("p.yaml", POLICIES)]).unwrap_err();
-    assert!(
-        errors[0].contains("context extension `doorward.namespace` says it already"),
-        "{errors:?}"
-    );
+    for twice in [
+        "check_request: { attributes: { contextExtensions: { doorward.namespace: b } } }",
+        "request: {}, context_extensions: { doorward.namespace: b }",
+    ] {
+        let cases = format!(
+            "cases: [{{ name: one, workload: {{ namespace: a }}, expect: {{ effect: deny }}, {twice} }}]"
+        );
+        let errors = load(&cases, &[("p.yaml", POLICIES)]).unwrap_err();
+        assert_eq!(
+            errors,
+            [
+                "x.cases.yaml:1:22: `workload`: there is a context extension `doorward.namespace` already"
+            ]
+        );
+    }
 }
 
 #[test]
@@ -198,4 +210,40 @@ cases:
     let suite = load(&policies, &all).unwrap();
     let verdicts = suite.run(NOW_NS);
     assert!(verdicts.iter().all(Verdict::passed), "{verdicts:#?}");
+}
+
+/// A policy that asks a provider is decided as by the server.
+#[test]
+fn providers_of_custom_are_asked() {
+    let policy = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
+        metadata: { name: ask, namespace: shop }\n\
+        spec: { action: CUSTOM, provider: { name: opa }, rules: [{}] }\n";
+    let rego = "package a\n\nb := input.parsed_path[0] == \"open\"\n\n\
+        c := true\n";
+    let cases = "workload: { namespace: shop, labels: {} }\n\
+        rego: { entrypoint: a/c, providers: { opa: a/b } }\n\
+        cases:\n  \
+        - { name: open, request: { path: /open }, expect: { effect: allow } }\n  \
+        - { name: shut, request: { path: /shut }, expect: { effect: deny, reason: rego, policy: shop/ask, rule: 0 } }\n";
+    let suite = load(cases, &[("p.yaml", policy), ("p.rego", rego)]).unwrap();
+    let verdicts = suite.run(NOW_NS);
+    assert!(verdicts.iter().all(Verdict::passed), "{verdicts:#?}");
+    assert!(suite.unneeded(NOW_NS).unwrap().is_empty());
+}
+
+/// A Gateway is told as its proxy does.
+#[test]
+fn target_references_are_followed() {
+    let policy = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
+        metadata: { name: gate, namespace: shop }\n\
+        spec:\n  targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: edge }]\n  \
+        rules: [{ to: [{ operation: { methods: [GET] } }] }]\n";
+    for (extensions, policy_decides) in [("{ doorward.gateway: edge }", true), ("{}", false)] {
+        let case = format!(
+            "request: {{}}, context_extensions: {extensions}, expect: {{ effect: {} }}",
+            if policy_decides { "allow" } else { "deny" }
+        );
+        let verdict = run_with(&case, &[("p.yaml", policy)]);
+        assert!(verdict.passed(), "{extensions}: {verdict:?}");
+    }
 }
