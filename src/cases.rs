@@ -5,6 +5,7 @@
 mod expect;
 mod file;
 mod find;
+mod known;
 mod request;
 
 #[cfg(test)]

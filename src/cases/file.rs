@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::expect::{Expect, ExpectWouldBe};
+use super::expect::Expect;
+use super::known::Known;
 use super::request::{
     ConnectionForm, HttpForm, Wrong, add_extensions, add_workload, is_header_name,
 };
@@ -20,8 +21,6 @@ use crate::ext_authz::from_json;
 use crate::pdp::Pdp;
 use crate::policy::config::{BundleSources, EvaluationLimit, MeshConfig, RegoConfig, settings};
 use crate::policy::native::{KnownWorkload, Workload, WorkloadConfig, WorkloadSources};
-use crate::policy::rego::RegoSettings;
-use crate::policy::resource::{Resource, Spec};
 use crate::policy::{OnError, PolicySettings};
 use crate::units::Span;
 use crate::yaml::{Document, Problem};
@@ -29,8 +28,6 @@ use crate::yaml::{Document, Problem};
 /// Longest a Rego evaluation may take. A test is about the verdict; the time that `serve` allows
 /// would make it depend on how busy the machine is.
 const EVALUATION_LIMIT: Duration = Duration::from_secs(5);
-/// Names further apart than this are not suggested.
-const MIN_SIMILARITY: f64 = 0.6;
 
 /// A cases file. Members that the configuration has too mean the same here.
 #[derive(Debug, Deserialize)]
@@ -157,13 +154,7 @@ impl Loader {
         if compiled.is_empty() {
             self.wrong("policies", "there is no policy in what this file is about");
         }
-        let known = Known {
-            objects: policies.objects(),
-            entrypoints: match &compiled.rego {
-                Some(_) => entrypoints(&compiled.settings.rego),
-                None => Vec::new(),
-            },
-        };
+        let known = Known::new(policies.objects(), &compiled);
         for (index, case) in &cases {
             for (member, why) in known.unknown(&case.expect) {
                 self.wrong(&format!("cases[{index}].expect.{member}"), why);
@@ -374,97 +365,5 @@ fn check_expect(expect: &Expect) -> Result<(), Wrong> {
     match expect.contradiction() {
         Some(wrong) => Err(wrong),
         None => Ok(()),
-    }
-}
-
-/// Paths that Rego is asked for.
-fn entrypoints(settings: &RegoSettings) -> Vec<String> {
-    let paths = std::iter::once(&settings.entrypoint).chain(settings.providers.values());
-    paths.cloned().collect()
-}
-
-/// What a case can name as having decided.
-struct Known {
-    objects: Vec<std::sync::Arc<Resource>>,
-    /// Of Rego, if there is any.
-    entrypoints: Vec<String>,
-}
-
-impl Known {
-    /// Members that name what is not there, which is most likely a slip of the pen.
-    fn unknown(&self, expect: &Expect) -> Vec<(&'static str, String)> {
-        let mut found = Vec::new();
-        if let Some(policy) = &expect.policy {
-            if !self.names().any(|name| name == *policy) {
-                found.push(("policy", self.no_policy(policy)));
-            } else if let Some(rule) = expect.rule
-                && rule >= self.rules(policy)
-            {
-                let rules = self.rules(policy);
-                let why = format!("`{policy}` has {rules} rules, counted from 0");
-                found.push(("rule", why));
-            }
-        }
-        let tried = expect.dry_run.as_ref();
-        let tried = tried.map(|tried| {
-            [
-                ("dry_run.allow.matched", &tried.allow),
-                ("dry_run.deny.matched", &tried.deny),
-            ]
-        });
-        for (member, verdict) in tried.into_iter().flatten() {
-            let matched = verdict
-                .as_ref()
-                .and_then(|verdict: &ExpectWouldBe| verdict.matched.as_ref());
-            if let Some(matched) = matched
-                && !self.rule_ids().any(|id| id == *matched)
-            {
-                found.push((
-                    member,
-                    format!("no rule of the policies loaded is `{matched}`"),
-                ));
-            }
-        }
-        found
-    }
-
-    fn names(&self) -> impl Iterator<Item = String> {
-        let objects = self.objects.iter();
-        let objects = objects.map(|object| format!("{}/{}", object.id.namespace, object.id.name));
-        objects.chain(self.entrypoints.iter().cloned())
-    }
-
-    fn no_policy(&self, policy: &str) -> String {
-        let close = self
-            .names()
-            .map(|name| (strsim::jaro_winkler(policy, &name), name))
-            .filter(|(similarity, _)| *similarity >= MIN_SIMILARITY)
-            .max_by(|left, right| left.0.total_cmp(&right.0));
-        let hint = close.map(|(_, name)| format!(", did you mean `{name}`?"));
-        let hint = hint.unwrap_or_default();
-        format!("no policy `{policy}` is loaded{hint}")
-    }
-
-    /// How many rules the policy of a name has.
-    fn rules(&self, policy: &str) -> usize {
-        let objects = self.objects.iter();
-        let of_name = objects
-            .filter(|object| format!("{}/{}", object.id.namespace, object.id.name) == policy);
-        of_name.map(|object| rules(object)).sum()
-    }
-
-    fn rule_ids(&self) -> impl Iterator<Item = String> {
-        self.objects.iter().flat_map(|object| {
-            let id = &object.id;
-            let prefix = format!("ns[{}]-policy[{}]", id.namespace, id.name);
-            (0..rules(object)).map(move |index| format!("{prefix}-rule[{index}]"))
-        })
-    }
-}
-
-fn rules(object: &Resource) -> usize {
-    match &object.spec {
-        Spec::AuthorizationPolicy(spec) => spec.rules.as_ref().map_or(0, Vec::len),
-        Spec::RequestAuthentication(_) | Spec::PeerAuthentication(_) => 0,
     }
 }
