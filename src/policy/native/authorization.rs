@@ -369,7 +369,7 @@ impl HeaderName {
             Self::Line(name) => (None, Some(http.headers.values(name))),
         };
         let part = part.filter(|part| !part.is_empty());
-        let part = part.map(|part| part.as_bytes()).into_iter();
+        let part = part.map(String::as_bytes).into_iter();
         part.chain(lines.into_iter().flatten())
     }
 
