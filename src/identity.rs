@@ -5,6 +5,7 @@ mod claims;
 mod extract;
 mod jwks;
 mod jwt;
+mod signature;
 mod spiffe;
 
 #[cfg(test)]

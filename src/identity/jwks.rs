@@ -1,13 +1,14 @@
-//! Key sets (RFC 7517) with public keys only, each bound to the algorithms it may be used with
-//! when it is loaded, so that a token cannot choose. Where key sets come from is left to others.
+//! Key sets (RFC 7517): which of their keys are used, and which of those a token may mean. Checking
+//! signatures is left to `signature`, where sets come from to others.
 
 use std::collections::HashSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use thiserror::Error;
+
+use super::signature::{Algorithm, PublicKey};
 
 /// Most keys a set may have.
 const MAX_KEYS: usize = 100;
@@ -27,11 +28,10 @@ pub struct KeySet {
 #[derive(Debug, Clone)]
 pub(super) struct VerificationKey {
     pub(super) kid: Option<String>,
-    /// What its signatures can be made with; nothing for a key that is not used.
-    pub(super) algorithms: &'static [Algorithm],
     /// The algorithm the set binds this key to, if it does.
     pub(super) bound: Option<Algorithm>,
-    pub(super) key: Option<DecodingKey>,
+    /// `None` for a key that is not used.
+    pub(super) key: Option<PublicKey>,
 }
 
 /// Why a key set cannot be used.
@@ -95,7 +95,6 @@ impl KeySet {
             }
             let unused = VerificationKey {
                 kid: key.kid.clone(),
-                algorithms: &[],
                 bound: key.alg.as_ref().and_then(|name| name.parse().ok()),
                 key: None,
             };
@@ -156,15 +155,6 @@ impl RawKey {
 
 // === impl VerificationKey ===
 
-const RSA: &[Algorithm] = &[
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::RS512,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::PS512,
-];
-
 impl VerificationKey {
     fn new(raw: RawKey) -> Result<Self, String> {
         if raw.kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID) {
@@ -180,11 +170,11 @@ impl VerificationKey {
         {
             return Err("is not for verification".to_owned());
         }
-        let (algorithms, key) = Self::material(&raw)?;
+        let key = public_key(&raw)?;
         let bound = match &raw.alg {
             None => None,
             Some(name) => match name.parse() {
-                Ok(bound) if algorithms.contains(&bound) => Some(bound),
+                Ok(bound) if key.is_for(bound) => Some(bound),
                 _ => {
                     return Err(format!(
                         "is bound to algorithm `{name}`, which is not its own"
@@ -194,50 +184,43 @@ impl VerificationKey {
         };
         Ok(Self {
             kid: raw.kid,
-            algorithms,
             bound,
             key: Some(key),
         })
     }
-
-    fn material(raw: &RawKey) -> Result<(&'static [Algorithm], DecodingKey), String> {
-        match (raw.kty.as_str(), raw.crv.as_deref()) {
-            ("RSA", _) => {
-                let (n, e) = (member(raw.n.as_ref(), "n")?, member(raw.e.as_ref(), "e")?);
-                check_rsa(&n, &e)?;
-                Ok((RSA, DecodingKey::from_rsa_raw_components(&n, &e)))
-            }
-            ("EC", Some("P-256")) => Ok((&[Algorithm::ES256], ec_key(raw, 32)?)),
-            ("EC", Some("P-384")) => Ok((&[Algorithm::ES384], ec_key(raw, 48)?)),
-            ("OKP", Some("Ed25519")) => {
-                let x = member(raw.x.as_ref(), "x")?;
-                if x.len() != 32 {
-                    return Err("has a coordinate of the wrong length".to_owned());
-                }
-                if is_small_order(&x) {
-                    return Err("is a point of small order: anybody can sign for it".to_owned());
-                }
-                Ok((&[Algorithm::EdDSA], DecodingKey::from_ed_der(&x)))
-            }
-            ("oct", _) => Err("is symmetric".to_owned()),
-            (kty, crv) => Err(format!(
-                "has type `{kty}`{}, which is not supported",
-                crv.map(|crv| format!(" with curve `{crv}`"))
-                    .unwrap_or_default()
-            )),
-        }
-    }
 }
 
-fn ec_key(raw: &RawKey, length: usize) -> Result<DecodingKey, String> {
-    let (x, y) = (member(raw.x.as_ref(), "x")?, member(raw.y.as_ref(), "y")?);
-    if x.len() != length || y.len() != length {
-        return Err("has a coordinate of the wrong length".to_owned());
+fn public_key(raw: &RawKey) -> Result<PublicKey, String> {
+    let coordinates = || {
+        let (x, y) = (member(raw.x.as_ref(), "x")?, member(raw.y.as_ref(), "y")?);
+        Ok::<_, String>((x, y))
+    };
+    match (raw.kty.as_str(), raw.crv.as_deref()) {
+        ("RSA", _) => {
+            let (n, e) = (member(raw.n.as_ref(), "n")?, member(raw.e.as_ref(), "e")?);
+            check_rsa(&n, &e)?;
+            Ok(PublicKey::rsa(&n, &e))
+        }
+        ("EC", Some("P-256")) => coordinates().and_then(|(x, y)| PublicKey::p256(&x, &y)),
+        ("EC", Some("P-384")) => coordinates().and_then(|(x, y)| PublicKey::p384(&x, &y)),
+        ("EC", Some("P-521")) => coordinates().and_then(|(x, y)| PublicKey::p521(&x, &y)),
+        ("OKP", Some("Ed25519")) => {
+            let x = member(raw.x.as_ref(), "x")?;
+            if x.len() != 32 {
+                return Err("has a coordinate of the wrong length".to_owned());
+            }
+            if is_small_order(&x) {
+                return Err("is a point of small order: anybody can sign for it".to_owned());
+            }
+            Ok(PublicKey::ed25519(&x))
+        }
+        ("oct", _) => Err("is symmetric".to_owned()),
+        (kty, crv) => Err(format!(
+            "has type `{kty}`{}, which is not supported",
+            crv.map(|crv| format!(" with curve `{crv}`"))
+                .unwrap_or_default()
+        )),
     }
-    let mut point = vec![4];
-    point.extend(x);
-    point.extend(y);
-    Ok(DecodingKey::from_ec_der(&point))
 }
 
 /// Some identity providers pad; the rest is as strict as RFC 7515 section 2.

@@ -28,9 +28,10 @@ fn with(key: &Value, changes: Value) -> Value {
 
 #[test]
 fn keys_that_cannot_verify_are_left_out() {
-    let (es256, es384, ed) = (
+    let (es256, es384, es512, ed) = (
         Signer::es256().jwk,
         Signer::es384().jwk,
+        Signer::es512().jwk,
         Signer::eddsa().jwk,
     );
     let weak = |bits: usize| {
@@ -40,6 +41,7 @@ fn keys_that_cannot_verify_are_left_out() {
     };
     let exponent = "rsa has an unusable exponent";
     let length = "ec has a coordinate of the wrong length";
+    let off_curve = "ec is no point of its curve";
     let small = "ed is a point of small order: anybody can sign for it";
     // An encoded point, by its lowest, its middle and its highest byte.
     let point = |lowest: u8, middle: u8, highest: u8| {
@@ -123,6 +125,16 @@ fn keys_that_cannot_verify_are_left_out() {
         ),
         (es256.clone(), ""),
         (es384.clone(), ""),
+        (es512.clone(), ""),
+        (with(&es512, json!({"alg": "ES512"})), ""),
+        (
+            with(&es512, json!({"alg": "ES256"})),
+            "ec is bound to algorithm `ES256`, which is not its own",
+        ),
+        (with(&es512, json!({"x": base64([1; 65])})), length),
+        (with(&es512, json!({"x": es512["y"]})), off_curve),
+        (with(&es256, json!({"x": es256["y"]})), off_curve),
+        (with(&es384, json!({"x": es384["y"]})), off_curve),
         (ed.clone(), ""),
         (with(&es256, json!({"alg": "ES256"})), ""),
         (

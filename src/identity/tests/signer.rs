@@ -74,6 +74,14 @@ impl Signer {
         )
     }
 
+    pub(crate) fn es512() -> Self {
+        Self::ec(
+            "ES512",
+            "P-521",
+            &signature::ECDSA_P521_SHA512_FIXED_SIGNING,
+        )
+    }
+
     pub(crate) fn eddsa() -> Self {
         let key = Ed25519KeyPair::generate().unwrap();
         let x = base64(key.public_key().as_ref());

@@ -2,6 +2,7 @@
 //! refusal. What it claims is left to `claims`.
 
 use aws_lc_rs::{hmac, signature};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
 use super::signer::{RS256, Signer, base64, rsa_public_der};
@@ -23,6 +24,7 @@ fn every_algorithm_is_accepted_with_its_own_key_only() {
         Signer::rsa("PS512", &signature::RSA_PSS_SHA512),
         Signer::es256(),
         Signer::es384(),
+        Signer::es512(),
         Signer::eddsa(),
     ];
     let claims = json!({"iss": ISSUER, "sub": "alice"});
@@ -200,24 +202,30 @@ fn tokens_have_three_parts_in_strict_base64url() {
 
 #[test]
 fn elliptic_signatures_of_other_forms_fail() {
-    let signer = Signer::es256();
-    let verifier = verifier(&signer, &[]);
-    let good = signer.token(&json!({"iss": ISSUER}));
-    let (signed, _) = good.rsplit_once('.').unwrap();
-    // 30 06 02 01 00 02 01 00: the same zeros as DER.
-    let der = [0x30, 6, 2, 1, 0, 2, 1, 0];
-    for signature in [
-        base64([0; 64]),
-        base64([0xff; 64]),
-        base64(der),
-        base64([1]),
+    for (signer, length) in [
+        (Signer::es256(), 64),
+        (Signer::es384(), 96),
+        (Signer::es512(), 132),
     ] {
-        check(
-            &verifier,
-            &format!("{signed}.{signature}"),
-            FAILS,
-            &signature,
-        );
+        let verifier = verifier(&signer, &[]);
+        let good = signer.token(&json!({"iss": ISSUER}));
+        let (signed, signature) = good.rsplit_once('.').unwrap();
+        let signature = base64::Engine::decode(&URL_SAFE_NO_PAD, signature).unwrap();
+        assert_eq!(signature.len(), length);
+        // 30 06 02 01 00 02 01 00: zeros as DER.
+        let der = vec![0x30, 6, 2, 1, 0, 2, 1, 0];
+        let longer = [signature.as_slice(), &[0]].concat();
+        for bad in [
+            vec![0; length],
+            vec![0xff; length],
+            der,
+            vec![1],
+            signature[1..].to_vec(),
+            longer,
+        ] {
+            let token = format!("{signed}.{}", base64(&bad));
+            check(&verifier, &token, FAILS, &format!("{bad:?}"));
+        }
     }
 }
 
