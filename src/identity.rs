@@ -7,6 +7,7 @@ mod jwks;
 mod jwt;
 mod signature;
 mod spiffe;
+mod token;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -16,6 +17,7 @@ pub use extract::{FoundToken, Location};
 pub use jwks::{KeySet, KeySetError};
 pub use jwt::{CLOCK_SKEW, TokenError, VerifiedToken, Verifier};
 pub use spiffe::{SpiffeId, SpiffeIdError};
+pub use token::UnverifiedToken;
 
 /// The scheme in front of every SPIFFE id, which policies leave out.
 pub const SPIFFE_SCHEME: &str = "spiffe://";

@@ -1,26 +1,22 @@
 //! Verification of signed tokens (RFC 7519) with the checks, their order and their messages as in
 //! Envoy's JWT filter; stricter where Envoy is lax (`docs/istio-differences.md` lists it).
-//! Every claim is checked here, since `jsonwebtoken` lets claims of the wrong type pass; signatures
-//! are left to `signature`.
+//! Every claim is checked in `token` and here, since `jsonwebtoken` lets claims of the wrong type
+//! pass; signatures are left to `signature`.
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use thiserror::Error;
 
 use super::claims::Claims;
 use super::jwks::KeySet;
-use super::signature::{Algorithm, PublicKey};
+use super::signature::PublicKey;
+use super::token::UnverifiedToken;
 
 /// Tolerance for `exp` and `nbf`, in seconds.
 pub const CLOCK_SKEW: u64 = 60;
-/// Longest token that is looked at, in bytes: what fits into a request under Envoy's default limits.
-const MAX_TOKEN: usize = 60 * 1024;
 /// Most keys tried for a token without key id.
 const MAX_CANDIDATES: usize = 8;
-const TWO_TO_64: f64 = 18_446_744_073_709_551_616.0;
 
 /// What a token must satisfy, and the keys to check it with.
 #[derive(Debug, Clone)]
@@ -43,7 +39,14 @@ pub struct VerifiedToken {
     issuer: Option<String>,
     subject: Option<String>,
     payload: String,
-    expires: Option<u64>,
+    times: Times,
+}
+
+/// When a token holds, in seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Times {
+    pub(super) not_before: Option<u64>,
+    pub(super) expires: Option<u64>,
 }
 
 /// Why a token is refused. The texts are the bodies Envoy answers with.
@@ -97,31 +100,6 @@ pub enum TokenError {
     Ambiguous,
 }
 
-/// A token taken apart; nothing in it may be believed yet.
-struct Unverified<'a> {
-    signed: &'a str,
-    payload: &'a str,
-    /// The signature as it is written, and decoded.
-    written: &'a str,
-    signature: Vec<u8>,
-    algorithm: Algorithm,
-    kid: Option<String>,
-    claims: Claims,
-    issuer: Option<String>,
-    subject: Option<String>,
-    audiences: Vec<String>,
-    not_before: Option<u64>,
-    expires: Option<u64>,
-}
-
-/// What the first part of a token says.
-struct Header {
-    algorithm: Algorithm,
-    kid: Option<String>,
-    /// A member that asks for more than is understood here.
-    unsupported: Option<&'static str>,
-}
-
 // === impl Verifier ===
 
 impl Verifier {
@@ -146,16 +124,19 @@ impl Verifier {
     }
 
     /// Checks a token at a time given in seconds since 1970.
-    pub fn verify(&self, token: &str, now: u64) -> Result<VerifiedToken, TokenError> {
-        let token = Unverified::parse(token)?;
+    pub fn verify(
+        &self,
+        token: &UnverifiedToken<'_>,
+        now: u64,
+    ) -> Result<VerifiedToken, TokenError> {
         // Rule: issuer, then times, then audience, then signature; the first failure is reported.
         if !self.issuer.is_empty() && token.issuer.as_deref() != Some(&self.issuer) {
             return Err(TokenError::UnknownIssuer);
         }
-        token.check_times(now)?;
-        self.check_audience(&token)?;
-        self.check_signature(&token)?;
-        let mut claims = token.claims;
+        token.times.check(now)?;
+        self.check_audience(token)?;
+        self.check_signature(token)?;
+        let mut claims = token.claims.clone();
         let as_written = self
             .space_delimited
             .iter()
@@ -164,14 +145,14 @@ impl Verifier {
         Ok(VerifiedToken {
             claims,
             as_written,
-            issuer: token.issuer,
-            subject: token.subject,
+            issuer: token.issuer.clone(),
+            subject: token.subject.clone(),
             payload: token.payload.to_owned(),
-            expires: token.expires,
+            times: token.times,
         })
     }
 
-    fn check_audience(&self, token: &Unverified<'_>) -> Result<(), TokenError> {
+    fn check_audience(&self, token: &UnverifiedToken<'_>) -> Result<(), TokenError> {
         // Rule: without configured audiences none is checked; else one of the token's must be
         // among them, scheme and one trailing slash left aside. What nothing is left of (`/`,
         // `http://`) is the same only as itself, though Envoy takes all of those for one.
@@ -191,7 +172,7 @@ impl Verifier {
         }
     }
 
-    fn check_signature(&self, token: &Unverified<'_>) -> Result<(), TokenError> {
+    fn check_signature(&self, token: &UnverifiedToken<'_>) -> Result<(), TokenError> {
         let mut failure = TokenError::NoKey;
         let mut tried = 0;
         for key in self.keys.named(token.kid.as_deref(), token.algorithm) {
@@ -223,67 +204,10 @@ fn bare_audience(audience: &str) -> &str {
     bare.strip_suffix('/').unwrap_or(bare)
 }
 
-// === impl Unverified ===
+// === impl Times ===
 
-impl<'a> Unverified<'a> {
-    /// Rules in the order of Envoy's parser, which decides what is reported.
-    fn parse(token: &'a str) -> Result<Self, TokenError> {
-        let mut parts = token.split('.');
-        let (Some(header), Some(payload), Some(written), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(TokenError::Format);
-        };
-        if header.is_empty() || payload.is_empty() || written.is_empty() {
-            return Err(TokenError::Format);
-        }
-        if token.len() > MAX_TOKEN {
-            return Err(TokenError::TooLong);
-        }
-        let Header {
-            algorithm,
-            kid,
-            unsupported,
-        } = parse_header(header)?;
-
-        let json = URL_SAFE_NO_PAD
-            .decode(payload)
-            .map_err(|_| TokenError::PayloadBase64)?;
-        let claims = Claims::parse(&json).ok_or(TokenError::PayloadJson)?;
-        let issuer = string(&claims, "iss")?;
-        let subject = string(&claims, "sub")?;
-        seconds(&claims, "iat")?;
-        let not_before = seconds(&claims, "nbf")?;
-        let expires = seconds(&claims, "exp")?;
-        string(&claims, "jti")?;
-        let audiences = audiences(&claims)?;
-
-        let signed = token
-            .get(..header.len() + 1 + payload.len())
-            .ok_or(TokenError::Format)?;
-        let signature = URL_SAFE_NO_PAD
-            .decode(written)
-            .map_err(|_| TokenError::SignatureBase64)?;
-        if let Some(name) = unsupported {
-            return Err(TokenError::HeaderUnsupported(name));
-        }
-        Ok(Self {
-            signed,
-            payload,
-            written,
-            signature,
-            algorithm,
-            kid,
-            claims,
-            issuer,
-            subject,
-            audiences,
-            not_before,
-            expires,
-        })
-    }
-
-    fn check_times(&self, now: u64) -> Result<(), TokenError> {
+impl Times {
+    pub(super) fn check(self, now: u64) -> Result<(), TokenError> {
         // Rule: `nbf` first; a missing `exp`, and 0, never expire.
         if self
             .not_before
@@ -291,83 +215,16 @@ impl<'a> Unverified<'a> {
         {
             return Err(TokenError::NotYetValid);
         }
-        let expires = self.expires.filter(|expires| *expires != 0);
-        if expires.is_some_and(|expires| now > expires.saturating_add(CLOCK_SKEW)) {
+        if self.accepted_until().is_some_and(|until| now > until) {
             return Err(TokenError::Expired);
         }
         Ok(())
     }
-}
 
-fn parse_header(header: &str) -> Result<Header, TokenError> {
-    let json = URL_SAFE_NO_PAD
-        .decode(header)
-        .map_err(|_| TokenError::HeaderBase64)?;
-    let header = Claims::parse(&json).ok_or(TokenError::HeaderJson)?;
-    let Some(Value::String(algorithm)) = header.get("alg") else {
-        return Err(TokenError::AlgorithmMissing);
-    };
-    let algorithm = algorithm
-        .parse()
-        .map_err(|_| TokenError::AlgorithmUnsupported)?;
-    let kid = match header.get("kid") {
-        None => None,
-        Some(Value::String(kid)) => Some(kid.clone()),
-        Some(_) => return Err(TokenError::KeyIdType),
-    };
-    // Members that change how the token is to be read: not understood, so not accepted
-    // (RFC 7515 section 4.1.11). Envoy ignores them.
-    let unsupported = ["crit", "b64", "zip", "enc"]
-        .into_iter()
-        .find(|name| header.get(name).is_some());
-    Ok(Header {
-        algorithm,
-        kid,
-        unsupported,
-    })
-}
-
-fn string(claims: &Claims, name: &'static str) -> Result<Option<String>, TokenError> {
-    match claims.get(name) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(TokenError::NotAString(name)),
-    }
-}
-
-/// Rule: a number is a double, and its fraction is cut off; but what only then is 0 (`0.9`) is not
-/// the 0 that Envoy takes for "never expires".
-fn seconds(claims: &Claims, name: &'static str) -> Result<Option<u64>, TokenError> {
-    let Some(value) = claims.get(name) else {
-        return Ok(None);
-    };
-    let number = value.as_number().ok_or(TokenError::NotAnInteger(name))?;
-    let float = number
-        .as_f64()
-        .filter(|float| (0.0..TWO_TO_64).contains(float))
-        .ok_or(TokenError::NotPositive(name))?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the range was checked just above"
-    )]
-    let cut = || (float as u64).max(1);
-    Ok(Some(number.as_u64().unwrap_or_else(cut)))
-}
-
-fn audiences(claims: &Claims) -> Result<Vec<String>, TokenError> {
-    match claims.get("aud") {
-        None => Ok(Vec::new()),
-        Some(Value::String(audience)) => Ok(vec![audience.clone()]),
-        Some(Value::Array(items)) => items
-            .iter()
-            .map(|item| {
-                item.as_str()
-                    .map(str::to_owned)
-                    .ok_or(TokenError::AudienceType)
-            })
-            .collect(),
-        Some(_) => Err(TokenError::AudienceType),
+    /// Last second at which the token is still accepted, the tolerance included.
+    fn accepted_until(self) -> Option<u64> {
+        let expires = self.expires.filter(|expires| *expires != 0)?;
+        Some(expires.saturating_add(CLOCK_SKEW))
     }
 }
 
@@ -404,8 +261,7 @@ impl VerifiedToken {
 
     /// Last second at which the token is still accepted, the tolerance included.
     pub fn accepted_until(&self) -> Option<u64> {
-        let expires = self.expires.filter(|expires| *expires != 0)?;
-        Some(expires.saturating_add(CLOCK_SKEW))
+        self.times.accepted_until()
     }
 }
 

@@ -19,9 +19,13 @@ fn verifier(signer: &Signer, audiences: &[&str]) -> Verifier {
     Verifier::new(ISSUER, &audiences, keys, &["groups".to_owned()])
 }
 
+fn verify(verifier: &Verifier, token: &str, now: u64) -> Result<VerifiedToken, TokenError> {
+    verifier.verify(&UnverifiedToken::parse(token)?, now)
+}
+
 /// Verifies at `NOW` and compares the message, `""` for an accepted token.
 fn check(verifier: &Verifier, token: &str, expected: &str, about: &str) {
-    let actual = verifier.verify(token, NOW);
+    let actual = verify(verifier, token, NOW);
     let actual = actual.map_or_else(|error| error.to_string(), |_| String::new());
     assert_eq!(actual, expected, "{about}");
 }

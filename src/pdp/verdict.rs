@@ -4,7 +4,7 @@
 use crate::attributes::Attributes;
 use crate::decision::{Decision, Grounds, ReasonKind, conclude};
 use crate::identity::{PeerIdentity, VerifiedToken};
-use crate::policy::native::{Attached, Authenticated, CompiledRule, Facts, Passed, authenticate};
+use crate::policy::native::{Attached, Authenticated, CompiledRule, Facts, Passed};
 use crate::policy::rego::{Entrypoint, Outcome, RegoPolicies};
 use crate::policy::{OnError, PolicySet};
 use crate::snapshot::Snapshot;
@@ -33,7 +33,7 @@ pub(super) fn evaluate(
     // RequestAuthentication: a token that is there must verify; none is no identity.
     let now = u64::try_from(now_ns / 1_000_000_000).unwrap_or(0);
     let mut authenticated = match attributes.http() {
-        Some(http) => match authenticate(&attached.authentication, http, now) {
+        Some(http) => match attached.authentication.authenticate(http, now) {
             Ok(authenticated) => authenticated,
             Err(refused) => {
                 return Decision::unauthenticated(&refused, http, settings.invalid_token_status)

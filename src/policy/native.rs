@@ -26,7 +26,7 @@ pub use authorization::{CompiledRule, Facts, RuleAction};
 pub use explain::{ExplainedRule, ExplainedTest};
 pub use observe::{DryRun, EngineResult, Observed, Observers, Passed, WouldBe};
 pub use peer_authentication::PeerRequirement;
-pub use request_authentication::{Authenticated, CompiledJwtRule, Refused, authenticate};
+pub use request_authentication::{Authenticated, Authentication, Refused};
 pub use rules::Rules;
 pub use workload::{
     KnownWorkload, ServiceKind, ServiceName, Workload, WorkloadConfig, WorkloadSources,
@@ -78,7 +78,7 @@ pub struct Attached {
     /// Rules of action CUSTOM, by the name of the provider they ask.
     pub custom: BTreeMap<String, Rules>,
     pub allow: Rules,
-    pub authentication: Vec<Arc<CompiledJwtRule>>,
+    pub authentication: Authentication,
     pub peer: PeerRequirement,
     pub observers: Observers,
     pub reads: Reads,
@@ -203,7 +203,7 @@ impl NativePolicies {
             }
             for object in &objects.authentication {
                 if covers(&object.attachment) {
-                    attached.authentication.extend(object.rules.iter().cloned());
+                    attached.authentication.add(object);
                 }
             }
         }
@@ -265,9 +265,9 @@ impl Attached {
         for rules in custom.chain([&mut self.deny, &mut self.allow]) {
             rules.finish(&mut self.reads);
         }
-        request_authentication::sort(&mut self.authentication);
+        self.authentication.finish();
         self.observers.finish(&mut self.reads);
-        request_authentication::add_reads(&self.authentication, &mut self.reads);
+        self.authentication.add_reads(&mut self.reads);
         if self.peer.is_strict_anywhere() {
             self.reads.field(Field::Principal);
             self.reads.field(Field::DestinationAddress);

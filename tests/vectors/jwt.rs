@@ -9,7 +9,7 @@ use doorward::attributes::{Headers, HttpRequest};
 use doorward::decision::Decision;
 use doorward::identity::{TokenError, VerifiedToken};
 use doorward::policy::native::{
-    Attached, Authenticated, MeshSettings, NativePolicies, Refused, Workload, authenticate,
+    Attached, Authenticated, MeshSettings, NativePolicies, Refused, Workload,
 };
 use doorward::policy::resource::Resource;
 use serde_json::Value;
@@ -124,7 +124,7 @@ fn disagreement(
     };
     let expect = &case["expect"];
     let required = expect["required"].as_str().unwrap();
-    match authenticate(&attached.authentication, &http, now) {
+    match attached.authentication.authenticate(&http, now) {
         Ok(authenticated) => {
             if required == "reject" {
                 return Some("accepted".to_owned());

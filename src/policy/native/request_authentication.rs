@@ -1,17 +1,19 @@
-//! RequestAuthentication, compiled: where tokens are looked for, which must verify, and what is
-//! passed on of them. The checks of a token themselves are the verifier's.
+//! RequestAuthentication, compiled: where a rule looks for tokens, which it accepts, and what is
+//! passed on of them. What all rules of a workload come to is left to `attached`, the checks of a
+//! token to the verifier.
 
-use std::collections::BTreeSet;
+mod attached;
+
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+pub use attached::{Authenticated, Authentication, Refused};
+
 use super::attachment::Attachment;
-use crate::attributes::HttpRequest;
-use crate::identity::{FoundToken, KeySet, Location, TokenError, VerifiedToken, Verifier};
-use crate::policy::reads::{Field, Reads};
+use crate::identity::{KeySet, Location, VerifiedToken, Verifier};
 use crate::policy::resource::{JwtRule, RequestAuthenticationSpec, Resource};
 use crate::yaml::Problem;
 
@@ -26,33 +28,15 @@ pub(super) struct CompiledAuthentication {
 
 /// Tokens of one issuer.
 #[derive(Debug)]
-pub struct CompiledJwtRule {
-    pub namespace: String,
-    pub policy: String,
+pub(super) struct CompiledJwtRule {
+    namespace: String,
+    policy: String,
     issuer: String,
     locations: Vec<Location>,
     verifier: Verifier,
     forward: bool,
     payload_header: Option<String>,
     claim_headers: Vec<(String, Vec<String>)>,
-}
-
-/// What a request's tokens came to.
-#[derive(Debug, Default)]
-pub struct Authenticated {
-    pub token: Option<VerifiedToken>,
-    /// Headers towards the upstream, which nobody else may set.
-    pub set_headers: Vec<(String, String)>,
-    pub remove_headers: BTreeSet<String>,
-    pub remove_parameters: BTreeSet<String>,
-}
-
-/// A token that does not verify.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    pub error: TokenError,
-    /// `namespace/name` of the object whose rule was asked.
-    pub policy: String,
 }
 
 /// Compiles one object.
@@ -229,116 +213,5 @@ fn number_text(number: f64) -> String {
         (number as u64).to_string()
     } else {
         format!("{number:.6}")
-    }
-}
-
-/// Authenticates a request against all rules attached to its workload.
-pub fn authenticate(
-    rules: &[Arc<CompiledJwtRule>],
-    http: &HttpRequest,
-    now: u64,
-) -> Result<Authenticated, Refused> {
-    let mut result = Authenticated::default();
-    // Every header any rule may set is taken from the client, also on the paths below that end
-    // without a token.
-    for rule in rules {
-        result.remove_headers.extend(rule.output_headers().cloned());
-    }
-    // Rule: a CORS preflight passes without identity.
-    if is_preflight(http) {
-        return Ok(result);
-    }
-    let mut accepted: Option<(FoundToken<'_>, VerifiedToken)> = None;
-    for location in rules
-        .iter()
-        .flat_map(|rule| &rule.locations)
-        .collect::<BTreeSet<_>>()
-    {
-        for found in location.find(http) {
-            let (rule, token) = verify(rules, &found, now)?;
-            // Envoy looks no further after the first token that verifies; which of two different
-            // ones then counts is a matter of order. Here two are refused.
-            if accepted
-                .as_ref()
-                .is_some_and(|(first, _)| first.text != found.text)
-            {
-                return Err(Refused {
-                    error: TokenError::Ambiguous,
-                    policy: rule.name(),
-                });
-            }
-            if !rule.forward {
-                match found.location {
-                    Location::Header { name, .. } => result.remove_headers.extend([name.clone()]),
-                    Location::Parameter(name) => result.remove_parameters.extend([name.clone()]),
-                    // Rule: cookies are never removed.
-                    Location::Cookie(_) => {}
-                }
-            }
-            result.set_headers = rule.outputs(&token);
-            accepted = Some((found, token));
-        }
-    }
-    for (name, _) in &result.set_headers {
-        result.remove_headers.remove(name);
-    }
-    result.token = accepted.map(|(_, token)| token);
-    Ok(result)
-}
-
-/// Rule: a token is good if any rule that looks at its place accepts it. If none does, the last
-/// failure that is not merely another issuer's is reported.
-fn verify<'a>(
-    rules: &'a [Arc<CompiledJwtRule>],
-    found: &FoundToken<'_>,
-    now: u64,
-) -> Result<(&'a CompiledJwtRule, VerifiedToken), Refused> {
-    let mut refused: Option<Refused> = None;
-    for rule in rules
-        .iter()
-        .filter(|rule| rule.locations.contains(found.location))
-    {
-        match rule.verifier.verify(&found.text, now) {
-            Ok(token) => return Ok((rule, token)),
-            Err(error) => {
-                if error != TokenError::UnknownIssuer || refused.is_none() {
-                    refused = Some(Refused {
-                        error,
-                        policy: rule.name(),
-                    });
-                }
-            }
-        }
-    }
-    Err(refused.unwrap_or(Refused {
-        error: TokenError::UnknownIssuer,
-        policy: String::new(),
-    }))
-}
-
-fn is_preflight(http: &HttpRequest) -> bool {
-    let given = |name| http.headers.values(name).any(|value| !value.is_empty());
-    http.method == "OPTIONS" && given("origin") && given("access-control-request-method")
-}
-
-/// Rules in the order they are asked: by issuer, as istiod sorts them.
-pub(super) fn sort(rules: &mut [Arc<CompiledJwtRule>]) {
-    rules.sort_by(|left, right| left.issuer.cmp(&right.issuer));
-}
-
-/// What authentication looks at. The token itself enters a cache key only through its digest.
-pub(super) fn add_reads(rules: &[Arc<CompiledJwtRule>], reads: &mut Reads) {
-    if rules.is_empty() {
-        return;
-    }
-    reads.field(Field::Method);
-    reads.header("origin");
-    reads.header("access-control-request-method");
-    for location in rules.iter().flat_map(|rule| &rule.locations) {
-        match location {
-            Location::Header { name, .. } => reads.header(name),
-            Location::Parameter(_) => reads.field(Field::Target),
-            Location::Cookie(_) => reads.header("cookie"),
-        }
     }
 }

@@ -43,7 +43,7 @@ fn request(path: &str, lines: &[&str]) -> HttpRequest {
 
 /// What came of a request: the subject, or the error.
 fn subject(attached: &Attached, http: &HttpRequest) -> Result<Option<String>, TokenError> {
-    let result = authenticate(&attached.authentication, http, NOW);
+    let result = attached.authentication.authenticate(http, NOW);
     match result {
         Ok(authenticated) => Ok(authenticated
             .token
@@ -168,7 +168,7 @@ fn a_preflight_passes_without_identity() {
     }
     let mut http = request("/", &["origin: https://a", ask, "x-payload: forged"]);
     http.method = "OPTIONS".to_owned();
-    let result = authenticate(&attached.authentication, &http, NOW).unwrap();
+    let result = attached.authentication.authenticate(&http, NOW).unwrap();
     assert!(result.remove_headers.contains("x-payload"));
 }
 
@@ -271,7 +271,10 @@ fn tokens_are_taken_from_the_request() {
     ];
     for (rule, path, lines, removed, parameters) in rows {
         let attached = attached(&[("i", (*rule).clone())]);
-        let result = authenticate(&attached.authentication, &request(path, lines), NOW).unwrap();
+        let result = attached
+            .authentication
+            .authenticate(&request(path, lines), NOW)
+            .unwrap();
         assert!(
             result.remove_headers.iter().eq(*removed),
             "{rule} {path} {result:?}"
@@ -294,7 +297,7 @@ fn output_headers_are_set_or_removed() {
     let token = signed(&json!({"iss": "i", "sub": "s"}));
     let payload = token.split('.').nth(1).unwrap().to_owned();
     let http = request("/", &[&format!("authorization: Bearer {token}")]);
-    let result = authenticate(&attached.authentication, &http, NOW).unwrap();
+    let result = attached.authentication.authenticate(&http, NOW).unwrap();
     let set = [("x-payload", payload.as_str()), ("x-sub", "s")];
     let pairs = result
         .set_headers
@@ -309,12 +312,10 @@ fn output_headers_are_set_or_removed() {
         "{result:?}"
     );
     // Without a token a client's own copies go all the same.
-    let result = authenticate(
-        &attached.authentication,
-        &request("/", &["x-sub: forged"]),
-        NOW,
-    )
-    .unwrap();
+    let result = attached
+        .authentication
+        .authenticate(&request("/", &["x-sub: forged"]), NOW)
+        .unwrap();
     assert!(result.set_headers.is_empty());
     assert!(
         result
@@ -357,7 +358,7 @@ fn claims_as_header_text() {
     for (claim, expected) in rows {
         let token = signed(&json!({"iss": "i", "c": claim}));
         let http = request("/", &[&format!("authorization: Bearer {token}")]);
-        let result = authenticate(&attached.authentication, &http, NOW).unwrap();
+        let result = attached.authentication.authenticate(&http, NOW).unwrap();
         let actual = result.set_headers.first().map(|(_, value)| value.as_str());
         assert_eq!(actual, expected, "{claim}");
         assert_eq!(
