@@ -166,6 +166,7 @@ fn pdp(texts: &[String]) -> Pdp {
     let cache = CacheSettings {
         max_bytes: 0,
         ttl: Duration::ZERO,
+        tokens_max_bytes: 0,
     };
     Pdp::new(
         Arc::new(ArcSwap::from_pointee(Snapshot::new(1, policies, cache))),

@@ -4,6 +4,7 @@
 mod body;
 mod headers;
 mod path;
+mod weight;
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 pub use body::{Body, BodyError, BodyKind};
 pub use headers::Headers;
 pub use path::{PathError, QueryParameters, decode_query, split_path_and_query, unescape};
+pub use weight::{object_weight, value_weight};
 
 /// Name and value pairs, sorted by name, each name once.
 pub type Pairs = Vec<(String, String)>;

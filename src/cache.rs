@@ -27,6 +27,8 @@ pub struct Config {
     pub max_bytes: Size,
     /// Longest a decision is remembered.
     pub ttl: Span,
+    /// Memory for verified tokens; `0B` turns remembering off.
+    pub tokens_max_bytes: Size,
 }
 
 impl Default for Config {
@@ -34,6 +36,7 @@ impl Default for Config {
         Self {
             max_bytes: Size::from_mib(64),
             ttl: Span::from_secs(60),
+            tokens_max_bytes: Size::from_mib(16),
         }
     }
 }
@@ -43,16 +46,19 @@ impl From<Config> for CacheSettings {
         Self {
             max_bytes: config.max_bytes.0,
             ttl: config.ttl.0,
+            tokens_max_bytes: config.tokens_max_bytes.0,
         }
     }
 }
 
-/// Size and lifetime of a cache.
+/// Sizes and lifetime of a snapshot's caches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheSettings {
     /// 0 turns it off.
     pub max_bytes: u64,
     pub ttl: Duration,
+    /// For verified tokens, which a snapshot remembers beside its decisions; 0 turns it off.
+    pub tokens_max_bytes: u64,
 }
 
 /// Decisions of one snapshot.

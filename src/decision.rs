@@ -10,7 +10,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-use crate::attributes::{Attributes, HttpRequest, JsonObject, Pairs};
+use crate::attributes::{Attributes, HttpRequest, JsonObject, Pairs, object_weight};
 use crate::policy::native::{CompiledRule, Observed, Refused};
 use crate::policy::rego::{Outcome, RegoFailure};
 
@@ -293,23 +293,6 @@ impl Decision {
             + self.dynamic_metadata.as_ref().map_or(0, object_weight)
             + self.reason.weight()
     }
-}
-
-fn object_weight(object: &JsonObject) -> usize {
-    let members = object.iter();
-    members
-        .map(|(name, value)| name.len() + 24 + value_weight(value))
-        .sum()
-}
-
-fn value_weight(value: &serde_json::Value) -> usize {
-    let inside = match value {
-        serde_json::Value::String(text) => text.len(),
-        serde_json::Value::Array(items) => items.iter().map(value_weight).sum(),
-        serde_json::Value::Object(object) => object_weight(object),
-        _ => 0,
-    };
-    size_of::<serde_json::Value>() + inside
 }
 
 /// Rule: the realm is the request's URL, its path cut at 256 characters. Envoy shows the query

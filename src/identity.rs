@@ -5,6 +5,7 @@ mod claims;
 mod extract;
 mod jwks;
 mod jwt;
+mod keyring;
 mod signature;
 mod spiffe;
 mod token;
@@ -16,8 +17,8 @@ pub use claims::Claims;
 pub use extract::{FoundToken, Location};
 pub use jwks::{KeySet, KeySetError};
 pub use jwt::{CLOCK_SKEW, TokenError, VerifiedToken, Verifier};
+pub use keyring::{Keyring, PresentedToken};
 pub use spiffe::{SpiffeId, SpiffeIdError};
-pub use token::UnverifiedToken;
 
 /// The scheme in front of every SPIFFE id, which policies leave out.
 pub const SPIFFE_SCHEME: &str = "spiffe://";

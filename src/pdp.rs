@@ -62,6 +62,7 @@ impl Pdp {
         let off = CacheSettings {
             max_bytes: 0,
             ttl: Duration::from_secs(1),
+            tokens_max_bytes: 0,
         };
         Self::new(
             Arc::new(ArcSwap::from_pointee(Snapshot::new(0, policies, off))),

@@ -342,6 +342,7 @@ fn decisions_are_kept_while_they_hold() {
     let on = CacheSettings {
         max_bytes: 1 << 20,
         ttl: Duration::from_secs(60),
+        tokens_max_bytes: 0,
     };
     let reason = || Reason::new(ReasonKind::NoPolicy, "x");
     let key = key("w", &[], &Attributes::default()).unwrap();

@@ -4,9 +4,12 @@
 //! pass; signatures are left to `signature`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 use thiserror::Error;
+
+use crate::attributes::{object_weight, value_weight};
 
 use super::claims::Claims;
 use super::jwks::KeySet;
@@ -21,6 +24,7 @@ const MAX_CANDIDATES: usize = 8;
 /// What a token must satisfy, and the keys to check it with.
 #[derive(Debug, Clone)]
 pub struct Verifier {
+    id: VerifierId,
     /// `""` accepts any issuer.
     issuer: String,
     /// Empty accepts any audience.
@@ -29,6 +33,10 @@ pub struct Verifier {
     /// Claims that are lists of words written as one string.
     space_delimited: Vec<String>,
 }
+
+/// Tells verifiers of one process apart; a copy has the id of its original.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct VerifierId(u64);
 
 /// Claims whose signature, issuer, audience and times were checked. Only `Verifier` makes one.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,6 +121,7 @@ impl Verifier {
         // Rule: `scope` and `permission` are always lists of words.
         let always = ["scope", "permission"].map(str::to_owned);
         Self {
+            id: VerifierId::next(),
             issuer: issuer.to_owned(),
             audiences: audiences.to_vec(),
             keys,
@@ -123,8 +132,12 @@ impl Verifier {
         }
     }
 
+    pub(super) fn id(&self) -> VerifierId {
+        self.id
+    }
+
     /// Checks a token at a time given in seconds since 1970.
-    pub fn verify(
+    pub(super) fn verify(
         &self,
         token: &UnverifiedToken<'_>,
         now: u64,
@@ -204,6 +217,15 @@ fn bare_audience(audience: &str) -> &str {
     bare.strip_suffix('/').unwrap_or(bare)
 }
 
+// === impl VerifierId ===
+
+impl VerifierId {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 // === impl Times ===
 
 impl Times {
@@ -262,6 +284,24 @@ impl VerifiedToken {
     /// Last second at which the token is still accepted, the tolerance included.
     pub fn accepted_until(&self) -> Option<u64> {
         self.times.accepted_until()
+    }
+
+    /// Checks again what changes on its own.
+    pub(super) fn check_times(&self, now: u64) -> Result<(), TokenError> {
+        self.times.check(now)
+    }
+
+    /// Roughly how much memory this holds, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        let texts = [&self.issuer, &self.subject].into_iter().flatten();
+        let split = self.as_written.iter();
+        size_of::<Self>()
+            + self.payload.len()
+            + texts.map(String::len).sum::<usize>()
+            + split
+                .map(|(name, value)| name.len() + 24 + value_weight(value))
+                .sum::<usize>()
+            + object_weight(self.claims.as_object())
     }
 }
 

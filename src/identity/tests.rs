@@ -7,6 +7,7 @@ use super::*;
 mod claims;
 mod extraction;
 mod key_sets;
+mod keyrings;
 pub(crate) mod signer;
 mod verification;
 
@@ -20,7 +21,7 @@ fn verifier(signer: &Signer, audiences: &[&str]) -> Verifier {
 }
 
 fn verify(verifier: &Verifier, token: &str, now: u64) -> Result<VerifiedToken, TokenError> {
-    verifier.verify(&UnverifiedToken::parse(token)?, now)
+    verifier.verify(&token::UnverifiedToken::parse(token)?, now)
 }
 
 /// Verifies at `NOW` and compares the message, `""` for an accepted token.

@@ -15,7 +15,7 @@ const MAX_TOKEN: usize = 60 * 1024;
 const TWO_TO_64: f64 = 18_446_744_073_709_551_616.0;
 
 /// A token taken apart, once for all who look at it; nothing in it may be believed yet.
-pub struct UnverifiedToken<'a> {
+pub(super) struct UnverifiedToken<'a> {
     pub(super) signed: &'a str,
     pub(super) payload: &'a str,
     /// The signature as it is written, and decoded.
@@ -42,7 +42,7 @@ struct Header {
 
 impl<'a> UnverifiedToken<'a> {
     /// Rules in the order of Envoy's parser, which decides what is reported.
-    pub fn parse(token: &'a str) -> Result<Self, TokenError> {
+    pub(super) fn parse(token: &'a str) -> Result<Self, TokenError> {
         let mut parts = token.split('.');
         let (Some(header), Some(payload), Some(written), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())

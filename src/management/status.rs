@@ -48,5 +48,6 @@ pub(super) async fn status(State(api): State<Api>) -> Json<Value> {
         "resources": snapshot.policies.native.len(),
         "bundles": bundles,
         "cached_decisions": snapshot.cache.len(),
+        "verified_tokens": snapshot.keyring.remembered(),
     }))
 }

@@ -115,6 +115,7 @@ impl Setup {
         let cache = CacheSettings {
             max_bytes: self.cache_bytes,
             ttl: Duration::from_secs(3600),
+            tokens_max_bytes: self.cache_bytes,
         };
         let snapshot = Snapshot::new(7, policies, cache);
         Pdp::new(

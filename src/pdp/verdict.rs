@@ -33,7 +33,9 @@ pub(super) fn evaluate(
     // RequestAuthentication: a token that is there must verify; none is no identity.
     let now = u64::try_from(now_ns / 1_000_000_000).unwrap_or(0);
     let mut authenticated = match attributes.http() {
-        Some(http) => match attached.authentication.authenticate(http, now) {
+        Some(http) => match attached
+            .authentication
+            .authenticate(http, &snapshot.keyring, now) {
             Ok(authenticated) => authenticated,
             Err(refused) => {
                 return Decision::unauthenticated(&refused, http, settings.invalid_token_status)
@@ -43,7 +45,7 @@ pub(super) fn evaluate(
         None => Authenticated::default(),
     };
     let token = authenticated.token.take();
-    let token = token.as_ref();
+    let token = token.as_deref();
     let principal = token.and_then(VerifiedToken::principal);
     let holds_until = token.and_then(VerifiedToken::accepted_until);
     let asked = Asked {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use doorward::attributes::{Headers, HttpRequest};
 use doorward::decision::Decision;
-use doorward::identity::{TokenError, VerifiedToken};
+use doorward::identity::{Keyring, TokenError, VerifiedToken};
 use doorward::policy::native::{
     Attached, Authenticated, MeshSettings, NativePolicies, Refused, Workload,
 };
@@ -124,18 +124,19 @@ fn disagreement(
     };
     let expect = &case["expect"];
     let required = expect["required"].as_str().unwrap();
-    match attached.authentication.authenticate(&http, now) {
+    let keyring = Keyring::new(0);
+    match attached.authentication.authenticate(&http, &keyring, now) {
         Ok(authenticated) => {
             if required == "reject" {
                 return Some("accepted".to_owned());
             }
             let principal = authenticated
                 .token
-                .as_ref()
+                .as_deref()
                 .and_then(VerifiedToken::principal);
             let nobody = authenticated.token.is_none();
             let same_token = principal.as_deref() == expect["principal"].as_str()
-                && same_claims(authenticated.token.as_ref(), &expect["claims"]);
+                && same_claims(authenticated.token.as_deref(), &expect["claims"]);
             let fits = same_token || (required == "either" && nobody);
             if !fits {
                 return Some(format!("accepted as {principal:?}"));

@@ -10,7 +10,7 @@ use crate::attributes::{
     Address, Attributes, Headers, HttpRequest, Peer, Port, Request, SocketAddress,
 };
 use crate::identity::tests::signer::Signer;
-use crate::identity::{KeySet, PeerIdentity, UnverifiedToken, VerifiedToken, Verifier};
+use crate::identity::{KeySet, Keyring, PeerIdentity, PresentedToken, VerifiedToken, Verifier};
 
 mod attachment;
 mod authentication;
@@ -62,9 +62,10 @@ fn workload(namespace: &str, labels: &[(&str, &str)]) -> Workload {
 /// Claims as a token of `SIGNER` that verifies.
 fn token(claims: &Value) -> VerifiedToken {
     let keys = Arc::new(KeySet::parse(&SIGNER.jwks()).unwrap());
+    let verifier = Verifier::new("", &[], keys, &[]);
     let token = SIGNER.token(claims);
-    let token = UnverifiedToken::parse(&token).unwrap();
-    Verifier::new("", &[], keys, &[]).verify(&token, 0).unwrap()
+    let verified = Keyring::new(0).verify(&verifier, &PresentedToken::new(&token), 0);
+    Arc::unwrap_or_clone(verified.unwrap())
 }
 
 /// What is asked, as far as a test cares.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{CompiledAuthentication, CompiledJwtRule};
 use crate::attributes::HttpRequest;
-use crate::identity::{FoundToken, Location, TokenError, UnverifiedToken, VerifiedToken};
+use crate::identity::{FoundToken, Keyring, Location, PresentedToken, TokenError, VerifiedToken};
 use crate::policy::reads::{Field, Reads};
 
 /// All rules attached to a workload.
@@ -31,7 +31,7 @@ struct Place {
 /// What a request's tokens came to.
 #[derive(Debug, Default)]
 pub struct Authenticated {
-    pub token: Option<VerifiedToken>,
+    pub token: Option<Arc<VerifiedToken>>,
     /// Headers towards the upstream, which nobody else may set.
     pub set_headers: Vec<(String, String)>,
     pub remove_headers: BTreeSet<String>,
@@ -92,7 +92,12 @@ impl Authentication {
     }
 
     /// Authenticates a request at a time given in seconds since 1970.
-    pub fn authenticate(&self, http: &HttpRequest, now: u64) -> Result<Authenticated, Refused> {
+    pub fn authenticate(
+        &self,
+        http: &HttpRequest,
+        keyring: &Keyring,
+        now: u64,
+    ) -> Result<Authenticated, Refused> {
         let mut result = Authenticated {
             // Every header any rule may set is taken from the client, also on the paths below that
             // end without a token.
@@ -103,10 +108,10 @@ impl Authentication {
         if is_preflight(http) {
             return Ok(result);
         }
-        let mut accepted: Option<(FoundToken<'_>, VerifiedToken)> = None;
+        let mut accepted: Option<(FoundToken<'_>, Arc<VerifiedToken>)> = None;
         for place in &self.places {
             for found in place.location.find(http) {
-                let (rule, token) = place.verify(&found, now)?;
+                let (rule, token) = place.verify(&found, keyring, now)?;
                 // Envoy looks no further after the first token that verifies; which of two different
                 // ones then counts is a matter of order. Here two are refused.
                 if accepted
@@ -141,13 +146,13 @@ impl Place {
     fn verify(
         &self,
         found: &FoundToken<'_>,
+        keyring: &Keyring,
         now: u64,
-    ) -> Result<(&CompiledJwtRule, VerifiedToken), Refused> {
-        let parsed = UnverifiedToken::parse(&found.text);
+    ) -> Result<(&CompiledJwtRule, Arc<VerifiedToken>), Refused> {
+        let token = PresentedToken::new(&found.text);
         let mut refused: Option<Refused> = None;
         for rule in &self.rules {
-            let verified = parsed.as_ref().map_err(|error| *error);
-            match verified.and_then(|token| rule.verifier.verify(token, now)) {
+            match keyring.verify(&rule.verifier, &token, now) {
                 Ok(token) => return Ok((rule, token)),
                 Err(error) => {
                     if error != TokenError::UnknownIssuer || refused.is_none() {

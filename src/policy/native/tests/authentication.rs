@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::attributes::HttpRequest;
-use crate::identity::TokenError;
+use crate::identity::{Keyring, TokenError};
 
 const NOW: u64 = 1_700_000_000;
 
@@ -41,9 +41,15 @@ fn request(path: &str, lines: &[&str]) -> HttpRequest {
     }
 }
 
+fn authenticate(attached: &Attached, http: &HttpRequest) -> Result<Authenticated, Refused> {
+    attached
+        .authentication
+        .authenticate(http, &Keyring::new(0), NOW)
+}
+
 /// What came of a request: the subject, or the error.
 fn subject(attached: &Attached, http: &HttpRequest) -> Result<Option<String>, TokenError> {
-    let result = attached.authentication.authenticate(http, NOW);
+    let result = authenticate(attached, http);
     match result {
         Ok(authenticated) => Ok(authenticated
             .token
@@ -168,7 +174,7 @@ fn a_preflight_passes_without_identity() {
     }
     let mut http = request("/", &["origin: https://a", ask, "x-payload: forged"]);
     http.method = "OPTIONS".to_owned();
-    let result = attached.authentication.authenticate(&http, NOW).unwrap();
+    let result = authenticate(&attached, &http).unwrap();
     assert!(result.remove_headers.contains("x-payload"));
 }
 
@@ -271,10 +277,7 @@ fn tokens_are_taken_from_the_request() {
     ];
     for (rule, path, lines, removed, parameters) in rows {
         let attached = attached(&[("i", (*rule).clone())]);
-        let result = attached
-            .authentication
-            .authenticate(&request(path, lines), NOW)
-            .unwrap();
+        let result = authenticate(&attached, &request(path, lines)).unwrap();
         assert!(
             result.remove_headers.iter().eq(*removed),
             "{rule} {path} {result:?}"
@@ -297,7 +300,7 @@ fn output_headers_are_set_or_removed() {
     let token = signed(&json!({"iss": "i", "sub": "s"}));
     let payload = token.split('.').nth(1).unwrap().to_owned();
     let http = request("/", &[&format!("authorization: Bearer {token}")]);
-    let result = attached.authentication.authenticate(&http, NOW).unwrap();
+    let result = authenticate(&attached, &http).unwrap();
     let set = [("x-payload", payload.as_str()), ("x-sub", "s")];
     let pairs = result
         .set_headers
@@ -312,10 +315,7 @@ fn output_headers_are_set_or_removed() {
         "{result:?}"
     );
     // Without a token a client's own copies go all the same.
-    let result = attached
-        .authentication
-        .authenticate(&request("/", &["x-sub: forged"]), NOW)
-        .unwrap();
+    let result = authenticate(&attached, &request("/", &["x-sub: forged"])).unwrap();
     assert!(result.set_headers.is_empty());
     assert!(
         result
@@ -358,7 +358,7 @@ fn claims_as_header_text() {
     for (claim, expected) in rows {
         let token = signed(&json!({"iss": "i", "c": claim}));
         let http = request("/", &[&format!("authorization: Bearer {token}")]);
-        let result = attached.authentication.authenticate(&http, NOW).unwrap();
+        let result = authenticate(&attached, &http).unwrap();
         let actual = result.set_headers.first().map(|(_, value)| value.as_str());
         assert_eq!(actual, expected, "{claim}");
         assert_eq!(
