@@ -16,6 +16,7 @@ use arc_swap::ArcSwap;
 use doorward::attributes::{Attributes, Headers, HttpRequest, Peer, Request};
 use doorward::cache::CacheSettings;
 use doorward::decision_log::Recorder;
+use doorward::identity::RemoteKeySets;
 use doorward::pdp::Pdp;
 use doorward::policy::config::{MeshConfig, RegoConfig, settings};
 use doorward::policy::resource::Resource;
@@ -169,7 +170,12 @@ fn pdp(texts: &[String]) -> Pdp {
         tokens_max_bytes: 0,
     };
     Pdp::new(
-        Arc::new(ArcSwap::from_pointee(Snapshot::new(1, policies, cache))),
+        Arc::new(ArcSwap::from_pointee(Snapshot::new(
+            1,
+            Arc::new(policies),
+            RemoteKeySets::default(),
+            cache,
+        ))),
         Recorder::default(),
         Arc::new(Metrics::default()),
     )

@@ -5,7 +5,7 @@ mod files;
 mod load;
 mod state;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::bundle::{Bundle, BundleError, Limits};
 use crate::cache::CacheSettings;
+use crate::jwks::{KeyFetcher, KeyStatus};
 use crate::policy::resource::{Resource, ResourceId};
 use crate::policy::{PolicyError, PolicySet, PolicySettings};
 use crate::snapshot::Snapshot;
@@ -40,6 +41,12 @@ pub struct Activation {
     snapshot: Arc<ArcSwap<Snapshot>>,
     metrics: Arc<Metrics>,
     loaded: watch::Sender<bool>,
+    keys: KeyFetcher,
+    /// Sees every change of a key set since the first snapshot was made.
+    key_changes: watch::Receiver<u64>,
+    /// Held while a snapshot is put together and swapped in, so that neither a push nor new keys
+    /// undo the other. Never across an await.
+    publishing: std::sync::Mutex<()>,
     /// Held from reading a change to swapping it in: one writer at a time.
     state: Arc<Mutex<State>>,
 }
@@ -107,6 +114,7 @@ impl Activation {
         settings: ActivationSettings,
         files: FileSources,
         store: Arc<dyn PolicyStore>,
+        keys: KeyFetcher,
         metrics: Arc<Metrics>,
     ) -> Result<Self, ActivationError> {
         let stored = store.load().await?;
@@ -127,7 +135,10 @@ impl Activation {
             tracing::warn!("{}", warning.problem);
         }
         let loaded = watch::Sender::new(!policies.is_empty());
-        let snapshot = Snapshot::new(state.revision, policies, settings.cache);
+        let key_changes = keys.changes();
+        let sets = keys.follow(&policies.native.key_sources());
+        let policies = Arc::new(policies);
+        let snapshot = Snapshot::new(state.revision, policies, sets, settings.cache);
         metrics
             .revision
             .set(i64::try_from(state.revision).unwrap_or(i64::MAX));
@@ -137,6 +148,9 @@ impl Activation {
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             metrics,
             loaded,
+            keys,
+            key_changes,
+            publishing: std::sync::Mutex::default(),
             state: Arc::new(Mutex::new(state)),
         })
     }
@@ -323,15 +337,40 @@ impl Activation {
 
     fn swap(&self, revision: u64, policies: PolicySet) {
         let is_loaded = !policies.is_empty();
-        let snapshot = Snapshot::new(revision, policies, self.settings.cache);
-        let old = self.snapshot.swap(Arc::new(snapshot));
+        let policies = Arc::new(policies);
+        self.publish(|_| (revision, policies));
         self.loaded.send_replace(is_loaded);
-        // Checks that still hold the old one let go of it soon; freeing it is not their work.
-        drop(tokio::task::spawn_blocking(move || drop(old)));
         self.metrics
             .revision
             .set(i64::try_from(revision).unwrap_or(i64::MAX));
         tracing::info!(revision, "policy activated");
+    }
+
+    /// Swaps in a snapshot of a revision's policies and the keys there are for them.
+    fn publish(&self, choose: impl FnOnce(&Snapshot) -> (u64, Arc<PolicySet>)) {
+        let publishing = self.publishing.lock();
+        let publishing = publishing.unwrap_or_else(PoisonError::into_inner);
+        let (revision, policies) = choose(&self.snapshot.load());
+        let sets = self.keys.follow(&policies.native.key_sources());
+        let snapshot = Snapshot::new(revision, policies, sets, self.settings.cache);
+        let old = self.snapshot.swap(Arc::new(snapshot));
+        drop(publishing);
+        // Checks that still hold the old one let go of it soon; freeing it is not their work.
+        drop(tokio::task::spawn_blocking(move || drop(old)));
+    }
+
+    /// Makes a snapshot of the same revision each time that a key set has changed. A new one begins
+    /// with empty caches: nothing that was decided under the old keys is left.
+    pub async fn follow_keys(self: Arc<Self>) {
+        let mut changes = self.key_changes.clone();
+        while changes.changed().await.is_ok() {
+            self.publish(|active| (active.revision, Arc::clone(&active.policies)));
+        }
+    }
+
+    /// How the fetched key sets are doing.
+    pub fn key_sets(&self) -> Vec<KeyStatus> {
+        self.keys.status()
     }
 
     /// Counts an attempt to change policy by what it came to.

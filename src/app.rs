@@ -13,6 +13,7 @@ use crate::activation::{Activation, ActivationSettings, FileSources};
 use crate::config::{Config, ShutdownConfig};
 use crate::decision_log::{DecisionLog, LogSettings};
 use crate::ext_authz;
+use crate::jwks::KeyFetcher;
 use crate::listen::{Address, Listener};
 use crate::management::{self, Api, Readiness};
 use crate::pdp::Pdp;
@@ -33,6 +34,7 @@ pub struct App {
     ready: Readiness,
     health: ext_authz::Health,
     health_follower: JoinHandle<()>,
+    key_follower: JoinHandle<()>,
     shutdown: ShutdownConfig,
     stop: watch::Sender<bool>,
     check_server: JoinHandle<()>,
@@ -96,6 +98,7 @@ impl App {
             revision,
             ready,
             health_follower: tokio::spawn(follow_policy(health.clone(), activation.loaded())),
+            key_follower: tokio::spawn(activation.follow_keys()),
             health,
             shutdown: config.shutdown,
             stop,
@@ -122,6 +125,7 @@ impl App {
         self.management_server
             .await
             .context("the management server ends")?;
+        self.key_follower.abort();
         tokio::task::spawn_blocking(move || self.log.stop())
             .await
             .context("the decision log ends")?;
@@ -140,6 +144,7 @@ async fn activate(config: &Config, v0: bool, metrics: Arc<Metrics>) -> anyhow::R
         },
         file_sources(config, v0),
         Arc::new(store),
+        KeyFetcher::new(config.jwks, Arc::clone(&metrics)),
         metrics,
     );
     Ok(activation.await?)

@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::policy::config::{BundleSources, MeshConfig, RegoConfig};
 use crate::policy::native::KnownWorkload;
 use crate::units::Span;
-use crate::{cache, decision_log, ext_authz, management, telemetry};
+use crate::{cache, decision_log, ext_authz, jwks, management, telemetry};
 
 /// File that is read when none is named, if it is there.
 pub const DEFAULT_FILE: &str = "doorward.yaml";
@@ -33,6 +33,7 @@ pub struct Config {
     pub mesh: MeshConfig,
     pub rego: RegoConfig,
     pub cache: cache::Config,
+    pub jwks: jwks::Config,
     pub decision_log: decision_log::Config,
     pub telemetry: telemetry::Config,
     pub shutdown: ShutdownConfig,
@@ -75,6 +76,7 @@ impl Default for Config {
             mesh: MeshConfig::default(),
             rego: RegoConfig::default(),
             cache: cache::Config::default(),
+            jwks: jwks::Config::default(),
             decision_log: decision_log::Config::default(),
             telemetry: telemetry::Config::default(),
             shutdown: ShutdownConfig::default(),
@@ -107,6 +109,7 @@ impl Config {
     fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = self.management.problems();
         problems.extend(self.mesh.problems());
+        problems.extend(self.jwks.problems());
         for name in self.bundles.keys() {
             if !crate::bundle::Bundle::is_name(name) {
                 problems.push(("bundles", format!("`{name}` is not a name for a bundle")));

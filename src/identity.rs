@@ -7,6 +7,7 @@ mod jwks;
 mod jwt;
 mod keyring;
 mod signature;
+mod source;
 mod spiffe;
 mod token;
 
@@ -16,8 +17,9 @@ pub(crate) mod tests;
 pub use claims::Claims;
 pub use extract::{FoundToken, Location};
 pub use jwks::{KeySet, KeySetError};
-pub use jwt::{CLOCK_SKEW, TokenError, VerifiedToken, Verifier};
-pub use keyring::{Keyring, PresentedToken};
+pub use jwt::{CLOCK_SKEW, Keys, TokenError, VerifiedToken, Verifier};
+pub use keyring::{KeySignal, Keyring, PresentedToken, RemoteKeySets, RemoteKeys};
+pub use source::{KeySource, KeyUrlError, SourceKind, check_key_url, parse_key_url};
 pub use spiffe::{SpiffeId, SpiffeIdError};
 
 /// The scheme in front of every SPIFFE id, which policies leave out.

@@ -20,6 +20,7 @@ pub mod snapshot;
 // How policy gets here.
 pub mod bundle;
 pub mod store;
+pub mod jwks;
 pub mod activation;
 
 // Policy tried out.

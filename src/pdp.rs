@@ -17,6 +17,7 @@ use crate::attributes::Attributes;
 use crate::cache::{self, CacheSettings};
 use crate::decision::{Decision, Reason, ReasonKind, lookalikes};
 use crate::decision_log::{Record, Recorder};
+use crate::identity::RemoteKeySets;
 use crate::policy::native::Workload;
 use crate::policy::rego::RegoPolicies;
 use crate::policy::{PolicySet, UnknownWorkload};
@@ -56,16 +57,17 @@ impl Pdp {
         }
     }
 
-    /// Decides by policies that stay as they are. Nothing is remembered and nothing recorded: for
-    /// tools that ask without a server.
+    /// Decides by policies that stay as they are. Nothing is remembered and nothing recorded, and
+    /// no keys are fetched: for tools that ask without a server.
     pub fn over(policies: PolicySet) -> Self {
         let off = CacheSettings {
             max_bytes: 0,
             ttl: Duration::from_secs(1),
             tokens_max_bytes: 0,
         };
+        let snapshot = Snapshot::new(0, Arc::new(policies), RemoteKeySets::default(), off);
         Self::new(
-            Arc::new(ArcSwap::from_pointee(Snapshot::new(0, policies, off))),
+            Arc::new(ArcSwap::from_pointee(snapshot)),
             Recorder::default(),
             Arc::new(Metrics::default()),
         )

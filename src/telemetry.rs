@@ -5,7 +5,7 @@ mod logging;
 mod metrics;
 
 pub use logging::{LogFormat, init as init_logging};
-pub use metrics::Metrics;
+pub use metrics::{KeyFetch, Metrics};
 
 use serde::{Deserialize, Serialize};
 

@@ -38,6 +38,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "units",
         ],
     ),
+    ("jwks", &["identity", "telemetry", "units"]),
     ("bundle", &["policy", "yaml"]),
     ("store", &["bundle", "policy"]),
     (
@@ -45,6 +46,7 @@ const TABLE: &[(&str, &[&str])] = &[
         &[
             "bundle",
             "cache",
+            "jwks",
             "policy",
             "snapshot",
             "store",
@@ -96,6 +98,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "cache",
             "decision_log",
             "ext_authz",
+            "jwks",
             "management",
             "policy",
             "telemetry",
@@ -110,6 +113,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "config",
             "decision_log",
             "ext_authz",
+            "jwks",
             "listen",
             "management",
             "pdp",

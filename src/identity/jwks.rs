@@ -131,6 +131,11 @@ impl KeySet {
         })
     }
 
+    /// How many keys are used.
+    pub fn usable(&self) -> usize {
+        self.keys.iter().filter(|key| key.key.is_some()).count()
+    }
+
     /// Ids of all keys that are used, for status reports.
     pub fn key_ids(&self) -> HashSet<&str> {
         self.keys

@@ -14,6 +14,7 @@ use crate::attributes::{object_weight, value_weight};
 use super::claims::Claims;
 use super::jwks::KeySet;
 use super::signature::PublicKey;
+use super::source::KeySource;
 use super::token::UnverifiedToken;
 
 /// Tolerance for `exp` and `nbf`, in seconds.
@@ -21,7 +22,16 @@ pub const CLOCK_SKEW: u64 = 60;
 /// Most keys tried for a token without key id.
 const MAX_CANDIDATES: usize = 8;
 
-/// What a token must satisfy, and the keys to check it with.
+/// Where the keys of a verifier are.
+#[derive(Debug, Clone)]
+pub enum Keys {
+    /// Given with the rule.
+    Given(Arc<KeySet>),
+    /// Fetched; what there is of them is in the snapshot's keyring.
+    Remote(KeySource),
+}
+
+/// What a token must satisfy, and where the keys to check it with are.
 #[derive(Debug, Clone)]
 pub struct Verifier {
     id: VerifierId,
@@ -29,7 +39,7 @@ pub struct Verifier {
     issuer: String,
     /// Empty accepts any audience.
     audiences: Vec<String>,
-    keys: Arc<KeySet>,
+    keys: Keys,
     /// Claims that are lists of words written as one string.
     space_delimited: Vec<String>,
 }
@@ -98,6 +108,8 @@ pub enum TokenError {
     Expired,
     #[error("Audiences in Jwt are not allowed")]
     Audience,
+    #[error("Jwks remote fetch is failed")]
+    NoKeySet,
     #[error("Jwks doesn't have key to match kid or alg from Jwt")]
     NoKey,
     #[error("Jwt verification fails")]
@@ -112,12 +124,7 @@ pub enum TokenError {
 
 impl Verifier {
     /// A verifier for one issuer. `space_delimited` names further claims like `scope`.
-    pub fn new(
-        issuer: &str,
-        audiences: &[String],
-        keys: Arc<KeySet>,
-        space_delimited: &[String],
-    ) -> Self {
+    pub fn new(issuer: &str, audiences: &[String], keys: Keys, space_delimited: &[String]) -> Self {
         // Rule: `scope` and `permission` are always lists of words.
         let always = ["scope", "permission"].map(str::to_owned);
         Self {
@@ -136,10 +143,24 @@ impl Verifier {
         self.id
     }
 
-    /// Checks a token at a time given in seconds since 1970.
+    /// Where its keys are fetched from, if they are.
+    pub fn key_source(&self) -> Option<&KeySource> {
+        match &self.keys {
+            Keys::Given(_) => None,
+            Keys::Remote(source) => Some(source),
+        }
+    }
+
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Checks a token at a time given in seconds since 1970. `keys` are those of the verifier, `None`
+    /// if they were never fetched.
     pub(super) fn verify(
         &self,
         token: &UnverifiedToken<'_>,
+        keys: Option<&KeySet>,
         now: u64,
     ) -> Result<VerifiedToken, TokenError> {
         // Rule: issuer, then times, then audience, then signature; the first failure is reported.
@@ -148,7 +169,7 @@ impl Verifier {
         }
         token.times.check(now)?;
         self.check_audience(token)?;
-        self.check_signature(token)?;
+        check_signature(token, keys.ok_or(TokenError::NoKeySet)?)?;
         let mut claims = token.claims.clone();
         let as_written = self
             .space_delimited
@@ -184,29 +205,29 @@ impl Verifier {
             Err(TokenError::Audience)
         }
     }
+}
 
-    fn check_signature(&self, token: &UnverifiedToken<'_>) -> Result<(), TokenError> {
-        let mut failure = TokenError::NoKey;
-        let mut tried = 0;
-        for key in self.keys.named(token.kid.as_deref(), token.algorithm) {
-            if let Some(public) = key.key.as_ref().filter(|key| key.is_for(token.algorithm))
-                && tried < MAX_CANDIDATES
-            {
-                tried += 1;
-                let signed = token.signed.as_bytes();
-                if public.verifies(token.algorithm, signed, token.written, &token.signature) {
-                    return Ok(());
-                }
+fn check_signature(token: &UnverifiedToken<'_>, keys: &KeySet) -> Result<(), TokenError> {
+    let mut failure = TokenError::NoKey;
+    let mut tried = 0;
+    for key in keys.named(token.kid.as_deref(), token.algorithm) {
+        if let Some(public) = key.key.as_ref().filter(|key| key.is_for(token.algorithm))
+            && tried < MAX_CANDIDATES
+        {
+            tried += 1;
+            let signed = token.signed.as_bytes();
+            if public.verifies(token.algorithm, signed, token.written, &token.signature) {
+                return Ok(());
             }
-            let length = token.signature.len();
-            let is_wrong_length = |key: &PublicKey| key.is_wrong_length(length);
-            failure = match key.key.as_ref().is_some_and(is_wrong_length) {
-                true => TokenError::SignatureLength,
-                false => TokenError::Signature,
-            };
         }
-        Err(failure)
+        let length = token.signature.len();
+        let is_wrong_length = |key: &PublicKey| key.is_wrong_length(length);
+        failure = match key.key.as_ref().is_some_and(is_wrong_length) {
+            true => TokenError::SignatureLength,
+            false => TokenError::Signature,
+        };
     }
+    Err(failure)
 }
 
 fn bare_audience(audience: &str) -> &str {

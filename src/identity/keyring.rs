@@ -3,22 +3,44 @@
 //! token good is the verifier's matter.
 
 use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use moka::sync::Cache;
 
-use super::jwt::{TokenError, VerifiedToken, Verifier, VerifierId};
+use super::jwks::KeySet;
+use super::jwt::{Keys, TokenError, VerifiedToken, Verifier, VerifierId};
+use super::source::KeySource;
 use super::token::UnverifiedToken;
 
 /// Memory an entry takes besides the token, in bytes.
 const ENTRY_OVERHEAD: usize = 160;
 
-/// Verified tokens of one snapshot.
+/// Fetched keys and verified tokens of one snapshot.
 #[derive(Debug)]
 pub struct Keyring {
+    remote: RemoteKeySets,
     /// `None` if nothing is to be remembered.
     pub(super) verified: Option<Cache<TokenKey, Arc<VerifiedToken>>>,
+}
+
+/// Fetched key sets by where they come from.
+pub type RemoteKeySets = HashMap<KeySource, RemoteKeys>;
+
+/// What there is of a key set that is fetched.
+#[derive(Debug, Clone)]
+pub struct RemoteKeys {
+    /// The last good set; `None` if there never was one.
+    pub set: Option<Arc<KeySet>>,
+    pub signal: Arc<dyn KeySignal>,
+}
+
+/// Tells whoever fetches keys that one was missed. Called while a request waits: it must return at
+/// once, however often it is called.
+pub trait KeySignal: fmt::Debug + Send + Sync {
+    fn key_missed(&self);
 }
 
 /// Which token, and whose rules it fulfilled. The token itself is not kept: who reads this memory
@@ -40,7 +62,7 @@ pub struct PresentedToken<'a> {
 
 impl Keyring {
     /// Remembers verified tokens in so much memory; none in 0.
-    pub fn new(max_bytes: u64) -> Self {
+    pub fn new(remote: RemoteKeySets, max_bytes: u64) -> Self {
         let verified = (max_bytes > 0).then(|| {
             Cache::builder()
                 .max_capacity(max_bytes)
@@ -49,7 +71,7 @@ impl Keyring {
                 })
                 .build()
         });
-        Self { verified }
+        Self { remote, verified }
     }
 
     /// Checks a token at a time given in seconds since 1970. A token that was good before has its
@@ -61,7 +83,7 @@ impl Keyring {
         now: u64,
     ) -> Result<Arc<VerifiedToken>, TokenError> {
         let Some(cache) = &self.verified else {
-            return verifier.verify(token.parsed()?, now).map(Arc::new);
+            return self.verify_anew(verifier, token, now).map(Arc::new);
         };
         let key = TokenKey {
             digest: token.digest(),
@@ -70,9 +92,32 @@ impl Keyring {
         if let Some(verified) = cache.get(&key) {
             return verified.check_times(now).map(|()| verified);
         }
-        let verified = Arc::new(verifier.verify(token.parsed()?, now)?);
+        let verified = Arc::new(self.verify_anew(verifier, token, now)?);
         cache.insert(key, Arc::clone(&verified));
         Ok(verified)
+    }
+
+    fn verify_anew(
+        &self,
+        verifier: &Verifier,
+        token: &PresentedToken<'_>,
+        now: u64,
+    ) -> Result<VerifiedToken, TokenError> {
+        let token = token.parsed()?;
+        let source = match verifier.keys() {
+            Keys::Given(keys) => return verifier.verify(token, Some(keys), now),
+            Keys::Remote(source) => source,
+        };
+        let remote = self.remote.get(source);
+        let keys = remote.and_then(|remote| remote.set.as_deref());
+        let verified = verifier.verify(token, keys, now);
+        // Rule: a key that is not in the set may be in a newer one. The request does not wait for it.
+        if let Err(TokenError::NoKey | TokenError::NoKeySet) = verified
+            && let Some(remote) = remote
+        {
+            remote.signal.key_missed();
+        }
+        verified
     }
 
     /// How many tokens are remembered, about.

@@ -9,19 +9,22 @@ mod extraction;
 mod key_sets;
 mod keyrings;
 pub(crate) mod signer;
+mod sources;
 mod verification;
 
 const NOW: u64 = 1_700_000_000;
 const ISSUER: &str = "https://idp.example.com";
 
 fn verifier(signer: &Signer, audiences: &[&str]) -> Verifier {
-    let keys = Arc::new(KeySet::parse(&signer.jwks()).unwrap());
+    let keys = Keys::Given(Arc::new(KeySet::parse(&signer.jwks()).unwrap()));
     let audiences: Vec<_> = audiences.iter().map(ToString::to_string).collect();
     Verifier::new(ISSUER, &audiences, keys, &["groups".to_owned()])
 }
 
 fn verify(verifier: &Verifier, token: &str, now: u64) -> Result<VerifiedToken, TokenError> {
-    verifier.verify(&token::UnverifiedToken::parse(token)?, now)
+    let keyring = Keyring::new(RemoteKeySets::default(), 0);
+    let verified = keyring.verify(verifier, &PresentedToken::new(token), now);
+    verified.map(Arc::unwrap_or_clone)
 }
 
 /// Verifies at `NOW` and compares the message, `""` for an accepted token.

@@ -117,7 +117,7 @@ impl Setup {
             ttl: Duration::from_secs(3600),
             tokens_max_bytes: self.cache_bytes,
         };
-        let snapshot = Snapshot::new(7, policies, cache);
+        let snapshot = Snapshot::new(7, Arc::new(policies), RemoteKeySets::default(), cache);
         Pdp::new(
             Arc::new(ArcSwap::from_pointee(snapshot)),
             Recorder::default(),

@@ -35,7 +35,8 @@ pub(super) fn evaluate(
     let mut authenticated = match attributes.http() {
         Some(http) => match attached
             .authentication
-            .authenticate(http, &snapshot.keyring, now) {
+            .authenticate(http, &snapshot.keyring, now)
+        {
             Ok(authenticated) => authenticated,
             Err(refused) => {
                 return Decision::unauthenticated(&refused, http, settings.invalid_token_status)

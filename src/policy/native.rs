@@ -21,6 +21,7 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 pub use authorization::{CompiledRule, Facts, RuleAction};
 pub use explain::{ExplainedRule, ExplainedTest};
@@ -34,6 +35,7 @@ pub use workload::{
 
 use super::reads::{Field, Reads};
 use super::resource::{Resource, Spec};
+use crate::identity::KeySource;
 use crate::yaml::Problem;
 use attachment::Attachment;
 use compile::CompiledPolicy;
@@ -141,6 +143,19 @@ impl NativePolicies {
         };
         self.needs_workload |= !is_for_all || !is_root;
         Ok(())
+    }
+
+    /// Where keys are fetched from, each once, and the longest that any rule lets it take.
+    pub fn key_sources(&self) -> BTreeMap<KeySource, Duration> {
+        let mut sources = BTreeMap::new();
+        let objects = self.by_namespace.values();
+        let objects = objects.flat_map(|objects| &objects.authentication);
+        let rules = objects.flat_map(|object| &object.rules);
+        for (source, timeout) in rules.filter_map(|rule| rule.key_source()) {
+            let longest: &mut Duration = sources.entry(source.clone()).or_default();
+            *longest = timeout.max(*longest);
+        }
+        sources
     }
 
     /// How many objects there are.

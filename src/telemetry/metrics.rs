@@ -1,5 +1,5 @@
-//! Prometheus metrics of the process. Labels come from closed sets only, so that no request can
-//! make a new series.
+//! Prometheus metrics of the process. Labels come from closed sets or from policy, so that no request
+//! can make a new series.
 
 use std::time::Duration;
 
@@ -34,6 +34,17 @@ pub struct Metrics {
     activations: Family<ActivationLabels, Counter>,
     /// Revision of the active snapshot.
     pub revision: Gauge,
+    key_fetches: Family<KeyFetchLabels, Counter>,
+    key_sets: Family<KeySetLabels, Gauge>,
+}
+
+/// What came of fetching a key set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyFetch {
+    /// There is a set, another than before.
+    Changed,
+    Unchanged,
+    Failure,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -63,6 +74,16 @@ struct ActivationLabels {
     result: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KeyFetchLabels {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KeySetLabels {
+    uri: String,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("doorward");
@@ -78,6 +99,8 @@ impl Default for Metrics {
             log_dropped: Family::default(),
             activations: Family::default(),
             revision: Gauge::default(),
+            key_fetches: Family::default(),
+            key_sets: Family::default(),
             registry: Registry::default(),
         };
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -133,6 +156,17 @@ impl Default for Metrics {
             "Revision of the active snapshot",
             metrics.revision.clone(),
         );
+        registry.register(
+            "jwks_fetches",
+            "Fetches of key sets, by result",
+            metrics.key_fetches.clone(),
+        );
+        registry.register_with_unit(
+            "jwks_last_success_timestamp",
+            "When a key set was last fetched, in seconds since 1970",
+            Unit::Seconds,
+            metrics.key_sets.clone(),
+        );
         Self {
             registry,
             ..metrics
@@ -173,6 +207,30 @@ impl Metrics {
         self.activations
             .get_or_create(&ActivationLabels { result })
             .inc();
+    }
+
+    /// Counts a fetch of a key set.
+    pub fn keys_fetched(&self, result: KeyFetch) {
+        let result = match result {
+            KeyFetch::Changed => "changed",
+            KeyFetch::Unchanged => "unchanged",
+            KeyFetch::Failure => "failure",
+        };
+        self.key_fetches
+            .get_or_create(&KeyFetchLabels { result })
+            .inc();
+    }
+
+    /// Notes when a key set was last fetched, in seconds since 1970.
+    pub fn key_set_fetched(&self, uri: &str, time: i64) {
+        let uri = uri.to_owned();
+        self.key_sets.get_or_create(&KeySetLabels { uri }).set(time);
+    }
+
+    /// Drops the series of a key set that is fetched no more.
+    pub fn key_set_gone(&self, uri: &str) {
+        let uri = uri.to_owned();
+        self.key_sets.remove(&KeySetLabels { uri });
     }
 
     /// Everything in the OpenMetrics text format, which Prometheus reads.

@@ -4,6 +4,7 @@
 pub mod bundle;
 pub mod check;
 pub mod http;
+pub mod issuer;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use doorward::attributes::{Headers, HttpRequest};
 use doorward::decision::Decision;
-use doorward::identity::{Keyring, TokenError, VerifiedToken};
+use doorward::identity::{Keyring, RemoteKeySets, TokenError, VerifiedToken};
 use doorward::policy::native::{
     Attached, Authenticated, MeshSettings, NativePolicies, Refused, Workload,
 };
@@ -124,7 +124,7 @@ fn disagreement(
     };
     let expect = &case["expect"];
     let required = expect["required"].as_str().unwrap();
-    let keyring = Keyring::new(0);
+    let keyring = Keyring::new(RemoteKeySets::default(), 0);
     match attached.authentication.authenticate(&http, &keyring, now) {
         Ok(authenticated) => {
             if required == "reject" {

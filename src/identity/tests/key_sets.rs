@@ -324,7 +324,7 @@ fn a_token_chooses_neither_key_nor_algorithm() {
         ("ninth key", &own, None, last(eight), fails),
     ];
     for (about, signer, kid, keys, expected) in rows {
-        let keys = Arc::new(KeySet::parse(&set(&keys)).unwrap());
+        let keys = Keys::Given(Arc::new(KeySet::parse(&set(&keys)).unwrap()));
         let verifier = Verifier::new("i", &[], keys, &[]);
         let mut header = json!({"alg": signer.algorithm});
         if let Some(kid) = kid {

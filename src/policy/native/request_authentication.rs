@@ -5,6 +5,7 @@
 mod attached;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,10 +14,15 @@ use serde_json::Value;
 pub use attached::{Authenticated, Authentication, Refused};
 
 use super::attachment::Attachment;
-use crate::identity::{KeySet, Location, VerifiedToken, Verifier};
+use crate::identity::{KeySet, KeySource, Keys, Location, VerifiedToken, Verifier};
 use crate::policy::resource::{JwtRule, RequestAuthenticationSpec, Resource};
 use crate::yaml::Problem;
 
+/// How long a fetch of keys may take if the rule does not say.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+const MIN_TIMEOUT: Duration = Duration::from_millis(1);
+/// A rule that allows more gets this much.
+const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 const TWO_TO_64: f64 = 18_446_744_073_709_551_616.0;
 
 /// One object.
@@ -34,6 +40,8 @@ pub(super) struct CompiledJwtRule {
     issuer: String,
     locations: Vec<Location>,
     verifier: Verifier,
+    /// Longest a document of the key set's may take to fetch.
+    timeout: Duration,
     forward: bool,
     payload_header: Option<String>,
     claim_headers: Vec<(String, Vec<String>)>,
@@ -74,23 +82,8 @@ pub(super) fn compile(
 
 impl CompiledJwtRule {
     fn compile(resource: &Resource, rule: &JwtRule) -> Result<Self, (&'static str, String)> {
-        if rule.jwks_uri.is_some() {
-            return Err((
-                ".jwksUri",
-                "remote key sets are not supported yet; give `jwks`".to_owned(),
-            ));
-        }
-        // Rule: without an issuer, tokens of any issuer pass that one of the given keys signed.
-        if rule.issuer.is_empty() && rule.jwks.is_none() {
-            return Err(("", "`issuer` must be a non-empty string".to_owned()));
-        }
-        let Some(jwks) = &rule.jwks else {
-            return Err((
-                "",
-                "OIDC discovery is not supported yet; give `jwks`".to_owned(),
-            ));
-        };
-        let keys = KeySet::parse(jwks).map_err(|error| (".jwks", error.to_string()))?;
+        let keys = keys(rule)?;
+        let timeout = timeout(rule.timeout.as_deref())?;
         if rule.audiences.iter().any(String::is_empty) {
             return Err((
                 ".audiences",
@@ -109,9 +102,10 @@ impl CompiledJwtRule {
             verifier: Verifier::new(
                 &rule.issuer,
                 &rule.audiences.0,
-                Arc::new(keys),
+                keys,
                 &rule.space_delimited_claims.0,
             ),
+            timeout,
             forward: rule.forward_original_token,
             payload_header: rule
                 .output_payload_to_header
@@ -125,6 +119,11 @@ impl CompiledJwtRule {
             }
         }
         Ok(compiled)
+    }
+
+    /// Where its keys are fetched from, if they are, and how long that may take.
+    pub(super) fn key_source(&self) -> Option<(&KeySource, Duration)> {
+        Some((self.verifier.key_source()?, self.timeout))
     }
 
     fn output_headers(&self) -> impl Iterator<Item = &String> {
@@ -148,6 +147,62 @@ impl CompiledJwtRule {
     fn name(&self) -> String {
         format!("{}/{}", self.namespace, self.policy)
     }
+}
+
+fn keys(rule: &JwtRule) -> Result<Keys, (&'static str, String)> {
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    match (given(&rule.jwks), given(&rule.jwks_uri)) {
+        (Some(_), Some(_)) => {
+            let why = "only one of `jwks` and `jwksUri` can be set";
+            Err((".jwksUri", why.to_owned()))
+        }
+        (Some(jwks), None) => KeySet::parse(&jwks)
+            .map(|keys| Keys::Given(Arc::new(keys)))
+            .map_err(|error| (".jwks", error.to_string())),
+        (None, Some(url)) => KeySource::at(&url)
+            .map(Keys::Remote)
+            .map_err(|error| (".jwksUri", error.to_string())),
+        // Rule: without an issuer, tokens of any issuer pass that one of the given keys signed.
+        (None, None) if rule.issuer.is_empty() => {
+            Err(("", "`issuer` must be a non-empty string".to_owned()))
+        }
+        (None, None) => KeySource::of_issuer(&rule.issuer)
+            .map(Keys::Remote)
+            .map_err(|error| {
+                let why = format!(
+                    "OIDC discovery needs the issuer's URL, but it {error}; or give `jwksUri` or `jwks`"
+                );
+                (".issuer", why)
+            }),
+    }
+}
+
+/// Rule: a protobuf duration in its JSON form, at least a millisecond.
+fn timeout(text: Option<&str>) -> Result<Duration, (&'static str, String)> {
+    let Some(text) = text else {
+        return Ok(DEFAULT_TIMEOUT);
+    };
+    let parsed = parse_duration(text).ok_or_else(|| {
+        let why = format!("`{text}` is not a duration in seconds such as `5s` or `0.5s`");
+        (".timeout", why)
+    })?;
+    if parsed < MIN_TIMEOUT {
+        return Err((".timeout", "must be at least 0.001s".to_owned()));
+    }
+    Ok(parsed.min(MAX_TIMEOUT))
+}
+
+/// Whole seconds, and up to nine digits of a fraction.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let number = text.strip_suffix('s')?;
+    let (seconds, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let is_number =
+        |digits: &str| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    if !is_number(seconds) || !is_number(fraction) || fraction.len() > 9 {
+        return None;
+    }
+    let nanos = format!("{fraction:0<9}").parse().ok()?;
+    Some(Duration::new(seconds.parse().ok()?, nanos))
 }
 
 fn locations(rule: &JwtRule) -> Result<Vec<Location>, (&'static str, String)> {

@@ -10,7 +10,9 @@ use crate::attributes::{
     Address, Attributes, Headers, HttpRequest, Peer, Port, Request, SocketAddress,
 };
 use crate::identity::tests::signer::Signer;
-use crate::identity::{KeySet, Keyring, PeerIdentity, PresentedToken, VerifiedToken, Verifier};
+use crate::identity::{
+    KeySet, Keyring, Keys, PeerIdentity, PresentedToken, RemoteKeySets, VerifiedToken, Verifier,
+};
 
 mod attachment;
 mod authentication;
@@ -61,10 +63,14 @@ fn workload(namespace: &str, labels: &[(&str, &str)]) -> Workload {
 
 /// Claims as a token of `SIGNER` that verifies.
 fn token(claims: &Value) -> VerifiedToken {
-    let keys = Arc::new(KeySet::parse(&SIGNER.jwks()).unwrap());
+    let keys = Keys::Given(Arc::new(KeySet::parse(&SIGNER.jwks()).unwrap()));
     let verifier = Verifier::new("", &[], keys, &[]);
     let token = SIGNER.token(claims);
-    let verified = Keyring::new(0).verify(&verifier, &PresentedToken::new(&token), 0);
+    let verified = Keyring::new(RemoteKeySets::default(), 0).verify(
+        &verifier,
+        &PresentedToken::new(&token),
+        0,
+    );
     Arc::unwrap_or_clone(verified.unwrap())
 }
 

@@ -373,7 +373,11 @@ fn target_references() {
     );
     for (extensions, expected) in [(GATEWAY, 1), (SIDECAR, 0), (WAYPOINT, 0)] {
         let attached = policies.attached(&told(extensions).unwrap()).unwrap();
-        assert_eq!(attached.authentication.rules.len(), expected, "{extensions:?}");
+        assert_eq!(
+            attached.authentication.rules.len(),
+            expected,
+            "{extensions:?}"
+        );
     }
 }
 

@@ -44,7 +44,7 @@ fn request(path: &str, lines: &[&str]) -> HttpRequest {
 fn authenticate(attached: &Attached, http: &HttpRequest) -> Result<Authenticated, Refused> {
     attached
         .authentication
-        .authenticate(http, &Keyring::new(0), NOW)
+        .authenticate(http, &Keyring::new(RemoteKeySets::default(), 0), NOW)
 }
 
 /// What came of a request: the subject, or the error.

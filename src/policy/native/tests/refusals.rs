@@ -352,11 +352,35 @@ fn request_authentications() {
         ),
         (
             "spec:\n  jwtRules:\n  - issuer: a",
-            &["6: OIDC discovery is not supported yet; give `jwks`"],
+            &[
+                "6: OIDC discovery needs the issuer's URL, but it is not a URL: relative URL without a base; or give `jwksUri` or `jwks`",
+            ],
         ),
         (
-            "spec:\n  jwtRules:\n  - issuer: a\n    jwksUri: https://x",
-            &["7: remote key sets are not supported yet; give `jwks`"],
+            "spec:\n  jwtRules:\n  - issuer: https://a?b",
+            &[
+                "6: OIDC discovery needs the issuer's URL, but it has a query or a fragment, which an issuer cannot have; or give `jwksUri` or `jwks`",
+            ],
+        ),
+        (
+            "spec:\n  jwtRules:\n  - issuer: a\n    jwksUri: ftp://x",
+            &["7: is neither `http` nor `https`"],
+        ),
+        (
+            "spec:\n  jwtRules:\n  - issuer: a\n    jwksUri: https://x:99999",
+            &["7: is not a URL: invalid port number"],
+        ),
+        (
+            "spec:\n  jwtRules:\n  - issuer: a\n    jwksUri: https://x:0",
+            &["7: has port 0"],
+        ),
+        (
+            "spec:\n  jwtRules:\n  - issuer: a\n    jwksUri: https://u:p@x",
+            &["7: holds a user name or password"],
+        ),
+        (
+            "spec:\n  jwtRules:\n  - issuer: a\n    jwksUri: https://x\n    jwks: '{}'",
+            &["7: only one of `jwks` and `jwksUri` can be set"],
         ),
         (
             "spec:\n  jwtRules:\n  - issuer: a\n    jwks: '{\"keys\": []}'",
@@ -392,6 +416,28 @@ fn request_authentications() {
         ("fromHeaders: [{prefix: a}]", "8: missing field `name`"),
         ("fromParams: [\"\"]", "8: names must not be empty"),
         ("fromCookies: [\"\"]", "8: names must not be empty"),
+        (
+            "timeout: 5",
+            "8: invalid type: integer `5`, expected a string",
+        ),
+        (
+            "timeout: \"5\"",
+            "8: `5` is not a duration in seconds such as `5s` or `0.5s`",
+        ),
+        (
+            "timeout: 5m",
+            "8: `5m` is not a duration in seconds such as `5s` or `0.5s`",
+        ),
+        (
+            "timeout: -1s",
+            "8: `-1s` is not a duration in seconds such as `5s` or `0.5s`",
+        ),
+        (
+            "timeout: .5s",
+            "8: `.5s` is not a duration in seconds such as `5s` or `0.5s`",
+        ),
+        ("timeout: 0.0009s", "8: must be at least 0.001s"),
+        ("timeout: 0s", "8: must be at least 0.001s"),
         (
             "outputPayloadToHeader: \":path\"",
             "6: `:path` is not a header name",
