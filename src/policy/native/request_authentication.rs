@@ -90,6 +90,11 @@ impl CompiledJwtRule {
                 "audience must be a non-empty string".to_owned(),
             ));
         }
+        let mut outputs = rule.output_claim_to_headers.iter();
+        if outputs.any(|output| output.claim.is_empty()) {
+            let why = "claim must be a non-empty string";
+            return Err((".outputClaimToHeaders", why.to_owned()));
+        }
         let claim_headers = rule.output_claim_to_headers.iter().map(|output| {
             let path = output.claim.split('.').map(str::to_owned).collect();
             (output.header.to_ascii_lowercase(), path)

@@ -446,6 +446,10 @@ fn request_authentications() {
             "outputClaimToHeaders: [{header: \"a\\r\\nb\", claim: c}]",
             "6: `a\r\nb` is not a header name",
         ),
+        (
+            "outputClaimToHeaders: [{header: a, claim: \"\"}]",
+            "8: claim must be a non-empty string",
+        ),
     ];
     for (member, expected) in rows {
         let jwks = SIGNER.jwks();
