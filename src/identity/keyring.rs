@@ -13,7 +13,7 @@ use moka::sync::Cache;
 use super::jwks::KeySet;
 use super::jwt::{Keys, TokenError, VerifiedToken, Verifier, VerifierId};
 use super::source::KeySource;
-use super::token::UnverifiedToken;
+use super::token::{MAX_TOKEN, UnverifiedToken};
 
 /// Memory an entry takes besides the token, in bytes.
 const ENTRY_OVERHEAD: usize = 160;
@@ -82,7 +82,9 @@ impl Keyring {
         token: &PresentedToken<'_>,
         now: u64,
     ) -> Result<Arc<VerifiedToken>, TokenError> {
-        let Some(cache) = &self.verified else {
+        // What is refused for its length alone is not worth a digest.
+        let is_digested = token.text.len() <= MAX_TOKEN;
+        let Some(cache) = self.verified.as_ref().filter(|_| is_digested) else {
             return self.verify_anew(verifier, token, now).map(Arc::new);
         };
         let key = TokenKey {

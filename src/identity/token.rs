@@ -11,7 +11,7 @@ use super::jwt::{Times, TokenError};
 use super::signature::Algorithm;
 
 /// Longest token that is looked at, in bytes: what fits into a request under Envoy's default limits.
-const MAX_TOKEN: usize = 60 * 1024;
+pub(super) const MAX_TOKEN: usize = 60 * 1024;
 const TWO_TO_64: f64 = 18_446_744_073_709_551_616.0;
 
 /// A token taken apart, once for all who look at it; nothing in it may be believed yet.

@@ -104,7 +104,8 @@ fn only_good_tokens_are_remembered_and_within_the_bound() {
         (cache.entry_count(), cache.weighted_size())
     };
     let keyring = remembering(MIB);
-    for bad in ["", "x", "a.b.c", &token(&json!({"iss": "other"}))] {
+    let long = format!("a.b.{}", "c".repeat(1 << 20));
+    for bad in ["", "x", "a.b.c", &long, &token(&json!({"iss": "other"}))] {
         assert!(present(&keyring, &verifier, bad, NOW).is_err());
     }
     assert_eq!(count(&keyring), (0, 0));
