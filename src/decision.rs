@@ -11,6 +11,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use crate::attributes::{Attributes, HttpRequest, JsonObject, Pairs, object_weight};
+use crate::identity::TokenError;
 use crate::policy::native::{CompiledRule, Observed, Refused};
 use crate::policy::rego::{Outcome, RegoFailure};
 
@@ -176,7 +177,10 @@ impl Decision {
         };
         let denial = Denial {
             status,
-            headers: vec![("www-authenticate".to_owned(), challenge(http))],
+            headers: vec![(
+                "www-authenticate".to_owned(),
+                challenge(http, refused.error),
+            )],
             body: refused.error.to_string(),
             as_error: false,
         };
@@ -297,7 +301,7 @@ impl Decision {
 
 /// Rule: the realm is the request's URL, its path cut at 256 characters. Envoy shows the query
 /// string too, which may hold the very token that was refused; here it is left out.
-fn challenge(http: &HttpRequest) -> String {
+fn challenge(http: &HttpRequest, error: TokenError) -> String {
     let quotable = |character: &char| !character.is_control() && !matches!(character, '"' | '\\');
     let path: String = http
         .bare_path()
@@ -312,5 +316,9 @@ fn challenge(http: &HttpRequest) -> String {
         .filter(quotable)
         .collect();
     let realm = format!("{}://{host}{path}", http.scheme);
-    format!("Bearer realm=\"{realm}\", error=\"invalid_token\"")
+    match error {
+        // Rule: no token is not a bad one.
+        TokenError::Missing => format!("Bearer realm=\"{realm}\""),
+        _ => format!("Bearer realm=\"{realm}\", error=\"invalid_token\""),
+    }
 }

@@ -327,6 +327,24 @@ fn challenges_repeat_neither_query_nor_quotes() {
 }
 
 #[test]
+fn no_token_is_not_called_a_bad_one() {
+    let refused = Refused {
+        error: TokenError::Missing,
+        policy: "shop/jwt".to_owned(),
+    };
+    let http = HttpRequest {
+        scheme: "https".to_owned(),
+        host: "h".to_owned(),
+        ..HttpRequest::default()
+    };
+    let decision = Decision::unauthenticated(&refused, &http, 401);
+    let denial = decision.reply().unwrap_err();
+    let challenge = pairs(&[("www-authenticate", "Bearer realm=\"https://h\"")]);
+    assert_eq!(denial.headers, challenge);
+    assert_eq!(denial.body, "Jwt is missing");
+}
+
+#[test]
 fn statuses_of_refused_tokens() {
     for (error, setting, expected) in [
         (TokenError::Expired, 401, 401),

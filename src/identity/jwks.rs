@@ -22,6 +22,7 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 pub struct KeySet {
     /// In the order of the set, those that cannot verify anything among them.
     keys: Vec<VerificationKey>,
+    private: Option<String>,
 }
 
 /// One public key.
@@ -79,20 +80,27 @@ struct RawKey {
 // === impl KeySet ===
 
 impl KeySet {
+    /// Parses a set that its issuer shows to everybody. A private key among them is known to all, and
+    /// so is how to sign with it.
+    pub fn parse_published(json: &str) -> Result<Self, KeySetError> {
+        let raw = RawSet::parse(json)?;
+        match raw.private_key() {
+            Some(name) => Err(KeySetError::Private(name)),
+            None => Self::of(raw),
+        }
+    }
+
     /// Parses a set. Keys that cannot verify signatures are not used; one usable key must remain.
     pub fn parse(json: &str) -> Result<Self, KeySetError> {
-        let raw: RawSet =
-            serde_json::from_str(json).map_err(|error| KeySetError::Format(error.to_string()))?;
-        if raw.keys.len() > MAX_KEYS {
-            return Err(KeySetError::TooMany(raw.keys.len()));
-        }
+        Self::of(RawSet::parse(json)?)
+    }
+
+    fn of(raw: RawSet) -> Result<Self, KeySetError> {
+        let private = raw.private_key();
         let mut keys = Vec::with_capacity(raw.keys.len());
         let mut refused = Vec::new();
         for (index, key) in raw.keys.into_iter().enumerate() {
-            let name = key.kid.clone().unwrap_or_else(|| format!("#{index}"));
-            if key.is_private() {
-                return Err(KeySetError::Private(name));
-            }
+            let name = key.name(index);
             let unused = VerificationKey {
                 kid: key.kid.clone(),
                 bound: key.alg.as_ref().and_then(|name| name.parse().ok()),
@@ -111,7 +119,7 @@ impl KeySet {
             };
             return Err(KeySetError::NoUsableKey(why));
         }
-        Ok(Self { keys })
+        Ok(Self { keys, private })
     }
 
     /// Keys that a token with this algorithm and key id may mean, of whatever type.
@@ -131,6 +139,11 @@ impl KeySet {
         })
     }
 
+    /// A key that holds more than its public half, by its id or position.
+    pub fn private_key(&self) -> Option<&str> {
+        self.private.as_deref()
+    }
+
     /// How many keys are used.
     pub fn usable(&self) -> usize {
         self.keys.iter().filter(|key| key.key.is_some()).count()
@@ -146,9 +159,33 @@ impl KeySet {
     }
 }
 
+// === impl RawSet ===
+
+impl RawSet {
+    fn parse(json: &str) -> Result<Self, KeySetError> {
+        let raw: Self =
+            serde_json::from_str(json).map_err(|error| KeySetError::Format(error.to_string()))?;
+        match raw.keys.len() {
+            ..=MAX_KEYS => Ok(raw),
+            many => Err(KeySetError::TooMany(many)),
+        }
+    }
+
+    fn private_key(&self) -> Option<String> {
+        let mut keys = self.keys.iter().enumerate();
+        let (index, key) = keys.find(|(_, key)| key.is_private())?;
+        Some(key.name(index))
+    }
+}
+
 // === impl RawKey ===
 
 impl RawKey {
+    /// What errors call it.
+    fn name(&self, index: usize) -> String {
+        self.kid.clone().unwrap_or_else(|| format!("#{index}"))
+    }
+
     /// Members of RFC 7518 sections 6.2.2 and 6.3.2.
     fn is_private(&self) -> bool {
         let members = [

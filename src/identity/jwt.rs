@@ -70,6 +70,8 @@ pub(super) struct Times {
 /// Why a token is refused. The texts are the bodies Envoy answers with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TokenError {
+    #[error("Jwt is missing")]
+    Missing,
     #[error("Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections")]
     Format,
     #[error("Jwt is too long")]

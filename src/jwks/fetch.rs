@@ -194,7 +194,7 @@ pub(super) fn jwks_uri(metadata: &[u8], from: &Url) -> Result<Url, FetchError> {
 /// never meant to be seen.
 pub(super) fn parse(body: &[u8]) -> Result<FetchedSet, FetchError> {
     let text = std::str::from_utf8(body).map_err(|_| FetchError::Format)?;
-    let keys = KeySet::parse(text).map_err(|error| match error {
+    let keys = KeySet::parse_published(text).map_err(|error| match error {
         KeySetError::Format(_) => FetchError::Format,
         other => FetchError::Keys(other.to_string()),
     })?;

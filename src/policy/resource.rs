@@ -229,6 +229,16 @@ pub struct JwtRule {
     pub forward_original_token: bool,
     pub timeout: Option<String>,
     pub space_delimited_claims: Values,
+    pub presence: Presence,
+}
+
+/// Whether a request may come without a token.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Presence {
+    #[default]
+    Optional,
+    Required,
 }
 
 #[derive(Debug, Clone, Deserialize)]

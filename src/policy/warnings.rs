@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 
 use super::PolicySettings;
 use super::resource::{
-    Action, AuthorizationPolicySpec, MtlsMode, Operation, PeerAuthenticationSpec, Resource, Rule,
-    Selector, Source, Spec, TargetRef, Values, When,
+    Action, AuthorizationPolicySpec, MtlsMode, Operation, PeerAuthenticationSpec,
+    RequestAuthenticationSpec, Resource, Rule, Selector, Source, Spec, TargetRef, Values, When,
 };
-use crate::identity::SPIFFE_SCHEME;
+use crate::identity::{KeySet, SPIFFE_SCHEME};
 use crate::yaml::Problem;
 
 /// Claims that are numbers or truth values by their definition (RFC 7519, OpenID Connect Core), where
@@ -41,12 +41,7 @@ pub(super) fn warnings<'a>(
         };
         match &resource.spec {
             Spec::AuthorizationPolicy(spec) => doubts.authorization(spec),
-            Spec::RequestAuthentication(spec) => {
-                doubts.scope(
-                    spec.selector.as_ref(),
-                    references(spec.target_ref.as_ref(), spec.target_refs.as_deref()),
-                );
-            }
+            Spec::RequestAuthentication(spec) => doubts.authentication(spec),
             Spec::PeerAuthentication(spec) => doubts.peer(spec),
         }
         let problems = doubts.problems.into_iter();
@@ -142,6 +137,22 @@ impl Doubts<'_> {
                 let why =
                     "only class `istio-waypoint`, named in the root namespace, is ever matched";
                 self.doubt("spec.targetRefs", why);
+            }
+        }
+    }
+
+    fn authentication(&mut self, spec: &RequestAuthenticationSpec) {
+        self.scope(
+            spec.selector.as_ref(),
+            references(spec.target_ref.as_ref(), spec.target_refs.as_deref()),
+        );
+        for (index, rule) in spec.jwt_rules.iter().enumerate() {
+            let keys = rule.jwks.as_deref().map(KeySet::parse);
+            let keys = keys.and_then(Result::ok);
+            if let Some(name) = keys.as_ref().and_then(KeySet::private_key) {
+                let why =
+                    format!("key {name} is private: whoever can read this policy can sign tokens");
+                self.doubt(&format!("spec.jwtRules[{index}].jwks"), why);
             }
         }
     }

@@ -232,9 +232,12 @@ fn sets_that_are_refused_whole() {
         ),
     ];
     for (text, expected) in rows {
-        let actual = KeySet::parse(&text).map(drop).unwrap_err();
+        let actual = KeySet::parse_published(&text).map(drop).unwrap_err();
         assert_eq!(actual.to_string(), expected);
     }
+    // In a policy, the key's public half is used and its user warned.
+    let set_in_policy = KeySet::parse(&private("d")).unwrap();
+    assert_eq!(set_in_policy.private_key(), Some("leaked"));
     assert!(KeySet::parse(&set(&many[1..])).is_ok());
     for text in [
         "",

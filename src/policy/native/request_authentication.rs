@@ -15,7 +15,7 @@ pub use attached::{Authenticated, Authentication, Refused};
 
 use super::attachment::Attachment;
 use crate::identity::{KeySet, KeySource, Keys, Location, VerifiedToken, Verifier};
-use crate::policy::resource::{JwtRule, RequestAuthenticationSpec, Resource};
+use crate::policy::resource::{JwtRule, Presence, RequestAuthenticationSpec, Resource};
 use crate::yaml::Problem;
 
 /// How long a fetch of keys may take if the rule does not say.
@@ -43,6 +43,8 @@ pub(super) struct CompiledJwtRule {
     /// Longest a document of the key set's may take to fetch.
     timeout: Duration,
     forward: bool,
+    /// Whether a request without any token is refused.
+    required: bool,
     payload_header: Option<String>,
     claim_headers: Vec<(String, Vec<String>)>,
 }
@@ -112,6 +114,7 @@ impl CompiledJwtRule {
             ),
             timeout,
             forward: rule.forward_original_token,
+            required: rule.presence == Presence::Required,
             payload_header: rule
                 .output_payload_to_header
                 .as_deref()

@@ -3,6 +3,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::policy::config::{MeshConfig, RegoConfig, settings};
 
+/// The example of RFC 8037, appendix A.
+const PRIVATE_KEY: &str = "{\"keys\": [{\"kty\": \"OKP\", \"crv\": \"Ed25519\", \"kid\": \"k\", \
+    \"d\": \"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A\", \
+    \"x\": \"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}";
+
 fn object(kind: &str, namespace: &str, spec: &Value) -> Value {
     json!({"apiVersion": "security.istio.io/v1", "kind": kind,
         "metadata": {"namespace": namespace, "name": "p"}, "spec": spec})
@@ -206,6 +211,11 @@ fn other_kinds() {
         ),
         ("RequestAuthentication", "shop", json!({}), ""),
     ];
+    let private = json!({"jwtRules": [{"issuer": "a", "jwks": PRIVATE_KEY}]});
+    check(
+        &[object("RequestAuthentication", "shop", &private)],
+        "jwtRules[0].jwks: key k is private",
+    );
     for (kind, namespace, spec, expected) in rows {
         check(&[object(kind, namespace, &spec)], expected);
     }

@@ -130,6 +130,15 @@ impl Authentication {
                 accepted = Some((found, token));
             }
         }
+        // Rule: if a rule wants a token, there must be one that some rule accepts.
+        if accepted.is_none()
+            && let Some(rule) = self.rules.iter().find(|rule| rule.required)
+        {
+            return Err(Refused {
+                error: TokenError::Missing,
+                policy: rule.name(),
+            });
+        }
         for (name, _) in &result.set_headers {
             result.remove_headers.remove(name);
         }

@@ -368,3 +368,44 @@ fn claims_as_header_text() {
         );
     }
 }
+
+#[test]
+fn a_rule_can_want_a_token() {
+    let token = |issuer: &str| {
+        let token = signed(&json!({"iss": issuer, "sub": "a"}));
+        format!("authorization: Bearer {token}")
+    };
+    let (one, two) = (token("i"), token("j"));
+    let required = || json!({"presence": "REQUIRED"});
+    let optional = || json!({"presence": "OPTIONAL"});
+    let (some, missing) = (Ok(Some("a".to_owned())), Err(TokenError::Missing));
+    let rows: Vec<(Vec<(&str, Value)>, Vec<&str>, _)> = vec![
+        (vec![("i", optional())], vec![], Ok(None)),
+        (vec![("i", required())], vec![], missing.clone()),
+        (
+            vec![("i", required())],
+            vec!["authorization: Basic eA=="],
+            missing.clone(),
+        ),
+        (vec![("i", required())], vec![&one], some.clone()),
+        (
+            vec![("i", required())],
+            vec![&two],
+            Err(TokenError::UnknownIssuer),
+        ),
+        // A token of another rule is one.
+        (vec![("i", required()), ("j", optional())], vec![], missing),
+        (vec![("i", required()), ("j", optional())], vec![&two], some),
+    ];
+    for (rules, lines, expected) in rows {
+        let actual = subject(&attached(&rules), &request("/", &lines));
+        assert_eq!(actual, expected, "{rules:?} {lines:?}");
+    }
+    // A CORS preflight never carries one.
+    let mut preflight = request("/", &["origin: a", "access-control-request-method: GET"]);
+    preflight.method = "OPTIONS".to_owned();
+    assert_eq!(
+        subject(&attached(&[("i", required())]), &preflight),
+        Ok(None)
+    );
+}
