@@ -147,6 +147,11 @@ impl Attributes {
         self.source.as_ref().map_or("", |peer| &peer.principal)
     }
 
+    /// The client's certificate as the proxy encodes it, `""` without one.
+    pub fn source_certificate(&self) -> &str {
+        self.source.as_ref().map_or("", |peer| &peer.certificate)
+    }
+
     /// Address of the connection's other end.
     pub fn source_ip(&self) -> Option<IpAddr> {
         self.source.as_ref()?.ip()

@@ -10,8 +10,8 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-use crate::attributes::{Attributes, HttpRequest, JsonObject, Pairs, object_weight};
-use crate::identity::TokenError;
+use crate::attributes::{HttpRequest, JsonObject, Pairs, object_weight};
+use crate::identity::{PeerIdentity, TokenError};
 use crate::policy::native::{CompiledRule, Observed, Refused};
 use crate::policy::rego::{Outcome, RegoFailure};
 
@@ -262,8 +262,7 @@ impl Decision {
     }
 
     /// Notes who the decision was about.
-    pub fn about(mut self, attributes: &Attributes, request_principal: Option<String>) -> Self {
-        let peer = crate::identity::PeerIdentity::new(attributes.source_principal());
+    pub fn about(mut self, peer: &PeerIdentity<'_>, request_principal: Option<String>) -> Self {
         self.peer_principal = peer.display().map(str::to_owned);
         self.request_principal = request_principal;
         self

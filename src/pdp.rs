@@ -17,13 +17,14 @@ use crate::attributes::Attributes;
 use crate::cache::{self, CacheSettings};
 use crate::decision::{Decision, Reason, ReasonKind, lookalikes};
 use crate::decision_log::{Record, Recorder};
-use crate::identity::RemoteKeySets;
+use crate::identity::{PeerIdentity, RemoteKeySets};
 use crate::policy::native::Workload;
+use crate::policy::reads::Reads;
 use crate::policy::rego::RegoPolicies;
 use crate::policy::{PolicySet, UnknownWorkload};
 use crate::snapshot::Snapshot;
 use crate::telemetry::Metrics;
-use verdict::evaluate;
+use verdict::{Question, evaluate};
 
 /// Decides requests under the snapshot that is active.
 #[derive(Debug)]
@@ -89,13 +90,9 @@ impl Pdp {
                     (workload, decision, cached)
                 }
                 Err(why) => {
-                    let decision =
-                        Decision::fail(400, Reason::new(ReasonKind::InvalidRequest, why));
-                    (
-                        Arc::default(),
-                        Arc::new(decision.about(&attributes, None)),
-                        false,
-                    )
+                    let peer = PeerIdentity::new(attributes.source_principal());
+                    let decision = malformed(why).about(&peer, None);
+                    (Arc::default(), Arc::new(decision), false)
                 }
             }
         }));
@@ -117,7 +114,7 @@ impl Pdp {
     /// Denies a request that could not be read, and records that.
     pub fn refuse(&self, attributes: Attributes, why: impl Into<String>, now_ns: i64) -> Answer {
         let snapshot = self.snapshot.load();
-        let decision = Decision::fail(400, Reason::new(ReasonKind::InvalidRequest, why));
+        let decision = malformed(why);
         let workload = Arc::default();
         self.answer(
             attributes,
@@ -170,6 +167,10 @@ impl Pdp {
     }
 }
 
+fn seconds(now_ns: i64) -> u64 {
+    u64::try_from(now_ns / 1_000_000_000).unwrap_or(0)
+}
+
 /// Looks into the cache, or evaluates and remembers.
 fn decide(
     snapshot: &Snapshot,
@@ -178,26 +179,20 @@ fn decide(
     now_ns: i64,
 ) -> (Arc<Decision>, bool) {
     let policies = &snapshot.policies;
+    let refused = |decision: Decision| {
+        let peer = PeerIdentity::new(attributes.source_principal());
+        (Arc::new(decision.about(&peer, None)), false)
+    };
     if let Err(why) = check_form(attributes) {
-        let reason = Reason::new(ReasonKind::InvalidRequest, why);
-        return (
-            Arc::new(Decision::fail(400, reason).about(attributes, None)),
-            false,
-        );
+        return refused(malformed(why));
     }
     let attached = match policies.native.attached(workload) {
         Some(attached) => attached,
         None if policies.settings.unknown_workload == UnknownWorkload::MeshPolicies => {
             policies.native.mesh_wide()
         }
-        None => {
-            return (
-                Arc::new(unknown_workload(workload).about(attributes, None)),
-                false,
-            );
-        }
+        None => return refused(unknown_workload(workload)),
     };
-    let now = u64::try_from(now_ns / 1_000_000_000).unwrap_or(0);
     let rego_reads = policies.rego.as_ref().map(RegoPolicies::reads);
     let reads: Vec<_> = std::iter::once(&attached.reads).chain(rego_reads).collect();
     let key = snapshot
@@ -205,14 +200,31 @@ fn decide(
         .is_on()
         .then(|| cache::key(&attached.label, &reads, attributes))
         .flatten();
-    if let Some(decision) = key.and_then(|key| snapshot.cache.get(&key, now)) {
+    if let Some(decision) = key.and_then(|key| snapshot.cache.get(&key, seconds(now_ns))) {
         return (decision, true);
     }
-    let decision = Arc::new(evaluate(snapshot, &attached, attributes, now_ns));
+    let peer = match identify(&reads, attributes) {
+        Ok(peer) => peer,
+        Err(why) => return refused(malformed(why)),
+    };
+    let question = Question {
+        attributes,
+        peer,
+        now_ns,
+    };
+    let decision = Arc::new(evaluate(snapshot, &attached, &question));
     if let Some(key) = key {
         snapshot.cache.insert(key, Arc::clone(&decision));
     }
     (decision, false)
+}
+
+/// Who is at the other end. A certificate is read only for policies that look at what is in it.
+fn identify<'a>(reads: &[&Reads], attributes: &'a Attributes) -> Result<PeerIdentity<'a>, String> {
+    if !reads.iter().any(|reads| reads.identity()) {
+        return Ok(PeerIdentity::new(attributes.source_principal()));
+    }
+    PeerIdentity::of(attributes).map_err(|error| format!("the peer's certificate {error}"))
 }
 
 /// What no request of an honest proxy holds, and what could mean one thing here and another there.
@@ -240,6 +252,10 @@ fn check_form(attributes: &Attributes) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn malformed(why: impl Into<String>) -> Decision {
+    Decision::fail(400, Reason::new(ReasonKind::InvalidRequest, why))
 }
 
 fn unknown_workload(workload: &Workload) -> Decision {

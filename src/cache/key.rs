@@ -83,7 +83,11 @@ impl Encoder {
         let http = attributes.http();
         match field {
             Field::Protocol => self.0.push(u8::from(http.is_some())),
-            Field::Principal => self.text(attributes.source_principal()),
+            // Two certificates can begin with the same name.
+            Field::Principal => {
+                self.text(attributes.source_principal());
+                self.text(attributes.source_certificate());
+            }
             Field::SourceAddress => self.optional(attributes.source.as_ref(), Self::peer_address),
             // Which entry counts is a setting of the snapshot; all of them are in the key.
             Field::RemoteIp => {

@@ -326,6 +326,32 @@ fn the_workload_and_the_peer_are_always_told_apart() {
     assert_ne!(key_of("wa", ""), key_of("w", "a"));
 }
 
+/// The name a proxy reports can be the same while the others are not.
+#[test]
+fn who_reads_the_identity_tells_certificates_apart() {
+    let mut identity = Reads::default();
+    identity.field(Field::Principal);
+    let mut address = Reads::default();
+    address.field(Field::SourceAddress);
+    let key_of = |reads, certificate: &str| {
+        let attributes = source(|source| {
+            source.principal = "a".to_owned();
+            source.certificate = certificate.to_owned();
+        });
+        key("w", &[reads], &attributes)
+    };
+    assert_eq!(key_of(&identity, "b"), key_of(&identity, "b"));
+    assert_ne!(key_of(&identity, "b"), key_of(&identity, "c"));
+    assert_ne!(key_of(&identity, "b"), key_of(&identity, ""));
+    assert_eq!(key_of(&address, "b"), key_of(&address, "c"));
+    let whole = Reads {
+        whole_input: true,
+        ..Reads::default()
+    };
+    assert!(identity.identity() && whole.identity() && !address.identity());
+    assert_ne!(key_of(&whole, "b"), key_of(&whole, "c"));
+}
+
 #[test]
 fn what_changes_on_its_own_has_no_key() {
     let volatile = Reads {

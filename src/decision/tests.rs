@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::attributes::{Attributes, Headers};
+use crate::attributes::Headers;
 use crate::identity::TokenError;
 use crate::policy::DefaultAction;
 use crate::policy::native::Authenticated;
@@ -150,9 +150,7 @@ fn everything_large_weighs() {
         conclude_with(Authenticated::default(), outcome)
     };
     let about = |peer: &str, principal: Option<&str>| {
-        let mut attributes = Attributes::default();
-        attributes.source.get_or_insert_default().principal = peer.to_owned();
-        plain().about(&attributes, principal.map(str::to_owned))
+        plain().about(&PeerIdentity::new(peer), principal.map(str::to_owned))
     };
     let rows = [
         about(&large, None),

@@ -4,10 +4,12 @@ use signer::Signer;
 
 use super::*;
 
+pub(crate) mod certificates;
 mod claims;
 mod extraction;
 mod key_sets;
 mod keyrings;
+mod peers;
 pub(crate) mod signer;
 mod sources;
 mod verification;
@@ -94,11 +96,4 @@ fn workloads_of_spiffe_ids() {
             "{text}"
         );
     }
-}
-
-#[test]
-fn peers_without_certificate_have_no_name() {
-    assert_eq!(PeerIdentity::new("").display(), None);
-    assert_eq!(PeerIdentity::new("").names().count(), 0);
-    assert_eq!(PeerIdentity::new("CN=x").display(), Some("CN=x"));
 }

@@ -9,6 +9,7 @@ use super::*;
 use crate::attributes::{Headers, HttpRequest, Pairs, Peer, Request};
 use crate::cache::CacheSettings;
 use crate::decision::Effect;
+use crate::identity::tests::certificates::CertificateMaker;
 use crate::identity::tests::signer::Signer;
 use crate::policy::native::{MeshSettings, WorkloadSources};
 use crate::policy::rego::{DEFAULT_ENTRYPOINT, RegoModule, RegoSettings};
@@ -19,6 +20,7 @@ mod caching;
 mod custom;
 mod form;
 mod generated;
+mod peers;
 
 const NOW: u64 = 1_700_000_000;
 const NOW_NS: i64 = 1_700_000_000_000_000_000;
@@ -169,9 +171,14 @@ fn get(lines: &[&str]) -> Attributes {
     }
 }
 
-fn by(mut attributes: Attributes, principal: &str) -> Attributes {
+fn by(attributes: Attributes, principal: &str) -> Attributes {
+    by_certificate(attributes, principal, "")
+}
+
+fn by_certificate(mut attributes: Attributes, principal: &str, certificate: &str) -> Attributes {
     attributes.source = Some(Peer {
         principal: principal.to_owned(),
+        certificate: certificate.to_owned(),
         ..Peer::default()
     });
     attributes

@@ -1,6 +1,7 @@
 //! The order of the verdict, top to bottom: who asks, what each part of policy says, and the first
 //! denial that ends it. What is done around it (cache, record) is left to `pdp`.
 
+use super::seconds;
 use crate::attributes::Attributes;
 use crate::decision::{Decision, Grounds, ReasonKind, conclude};
 use crate::identity::{PeerIdentity, VerifiedToken};
@@ -12,37 +13,52 @@ use crate::snapshot::Snapshot;
 /// What Rego answered, with the path of the entrypoint.
 type Answer<'a> = (Outcome, &'a str);
 
+/// A request with what had to be found out about it before policies are asked.
+pub(super) struct Question<'a> {
+    pub attributes: &'a Attributes,
+    pub peer: PeerIdentity<'a>,
+    pub now_ns: i64,
+}
+
 /// Decides a request anew.
 pub(super) fn evaluate(
     snapshot: &Snapshot,
     attached: &Attached,
-    attributes: &Attributes,
-    now_ns: i64,
+    question: &Question<'_>,
 ) -> Decision {
     let policies = &snapshot.policies;
     let settings = &policies.settings;
-    let peer = PeerIdentity::new(attributes.source_principal());
+    let Question {
+        attributes,
+        ref peer,
+        now_ns,
+    } = *question;
 
     // PeerAuthentication: a STRICT workload wants an identity of the mesh.
     let port = attributes.destination_port();
     let trust_domains = &settings.mesh.trust_domains;
     if let Some(policy) = attached.peer.refuses(port, peer, trust_domains) {
-        return Decision::no_peer_identity(policy).about(attributes, None);
+        return Decision::no_peer_identity(policy).about(peer, None);
     }
 
     // RequestAuthentication: a token that is there must verify; none is no identity.
-    let now = u64::try_from(now_ns / 1_000_000_000).unwrap_or(0);
     let mut authenticated = match attributes.http() {
-        Some(http) => match attached
-            .authentication
-            .authenticate(http, &snapshot.keyring, now)
-        {
-            Ok(authenticated) => authenticated,
-            Err(refused) => {
-                return Decision::unauthenticated(&refused, http, settings.invalid_token_status)
-                    .about(attributes, None);
+        Some(http) => {
+            match attached
+                .authentication
+                .authenticate(http, &snapshot.keyring, seconds(now_ns))
+            {
+                Ok(authenticated) => authenticated,
+                Err(refused) => {
+                    return Decision::unauthenticated(
+                        &refused,
+                        http,
+                        settings.invalid_token_status,
+                    )
+                    .about(peer, None);
+                }
             }
-        },
+        }
         None => Authenticated::default(),
     };
     let token = authenticated.token.take();
@@ -62,7 +78,7 @@ pub(super) fn evaluate(
     };
     let mut decision = asked.decide(authenticated);
     decision.holds_until = holds_until;
-    decision.about(attributes, principal)
+    decision.about(peer, principal)
 }
 
 /// The enforced policies that let a request pass, told from what denied it.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 /// Attributes besides single headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Field {
+    /// Every name of the peer: what the proxy reports, and the certificate.
     Principal,
     /// Where the peer connects from.
     SourceAddress,
@@ -55,6 +56,11 @@ impl Reads {
         self.headers.insert(name.to_ascii_lowercase());
     }
 
+    /// Whether the peer's identity can be among it.
+    pub fn identity(&self) -> bool {
+        self.whole_input || self.fields.contains(&Field::Principal)
+    }
+
     /// Adds all that another policy reads.
     pub fn merge(&mut self, other: &Self) {
         self.fields.extend(&other.fields);
@@ -87,7 +93,8 @@ impl Reads {
                 ..,
             ] => {}
             ["attributes", "request", "http", member, rest @ ..] => self.http_member(member, rest),
-            ["source_principal", ..] | ["attributes", "source", "principal", ..] => {
+            ["source_principal", ..]
+            | ["attributes", "source", "principal" | "certificate", ..] => {
                 self.field(Field::Principal);
             }
             ["attributes", "source", "address", ..] => self.field(Field::SourceAddress),

@@ -19,7 +19,7 @@ use crate::policy::reads::{Field, Reads};
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
     pub attributes: &'a Attributes,
-    pub peer: PeerIdentity<'a>,
+    pub peer: &'a PeerIdentity<'a>,
     pub token: Option<&'a VerifiedToken>,
     pub remote_ip: Option<IpAddr>,
 }
@@ -303,7 +303,8 @@ impl Matcher {
     }
 }
 
-fn any_name<T>(peer: PeerIdentity<'_>, values: &[T], matches: fn(&T, &str) -> bool) -> bool {
+/// Rule: any of the peer's names; the negation of a test holds if none matches.
+fn any_name<T>(peer: &PeerIdentity<'_>, values: &[T], matches: fn(&T, &str) -> bool) -> bool {
     peer.names()
         .any(|name| values.iter().any(|value| matches(value, name)))
 }

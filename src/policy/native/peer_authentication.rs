@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::attachment::Selector;
-use crate::identity::{PeerIdentity, SpiffeId};
+use crate::identity::PeerIdentity;
 use crate::policy::resource::{MtlsMode, PeerAuthenticationSpec, Resource};
 use crate::yaml::Problem;
 
@@ -118,7 +118,7 @@ impl PeerRequirement {
     pub fn refuses(
         &self,
         port: Option<u32>,
-        peer: PeerIdentity<'_>,
+        peer: &PeerIdentity<'_>,
         trust_domains: &[String],
     ) -> Option<&str> {
         let setting = match port {
@@ -126,14 +126,12 @@ impl PeerRequirement {
             None => self.ports.values().find(|setting| setting.strict),
         };
         let setting = setting.unwrap_or(&self.mode);
-        let accepted = |name: &str| {
-            SpiffeId::parse(name).is_ok_and(|id| {
-                trust_domains
-                    .iter()
-                    .any(|domain| domain == id.trust_domain())
-            })
-        };
-        let refused = setting.strict && !peer.names().any(accepted);
+        let accepted = peer.spiffe_id().is_some_and(|id| {
+            trust_domains
+                .iter()
+                .any(|domain| domain == id.trust_domain())
+        });
+        let refused = setting.strict && !accepted;
         refused.then_some(&setting.policy)
     }
 }

@@ -9,6 +9,7 @@ use super::*;
 use crate::attributes::{
     Address, Attributes, Headers, HttpRequest, Peer, Port, Request, SocketAddress,
 };
+use crate::identity::tests::certificates::CertificateMaker;
 use crate::identity::tests::signer::Signer;
 use crate::identity::{
     KeySet, Keyring, Keys, PeerIdentity, PresentedToken, RemoteKeySets, VerifiedToken, Verifier,
@@ -78,6 +79,7 @@ fn token(claims: &Value) -> VerifiedToken {
 #[derive(Default, Clone)]
 struct Asked {
     attributes: Attributes,
+    peer: PeerIdentity<'static>,
     token: Option<VerifiedToken>,
     remote_ip: Option<std::net::IpAddr>,
 }
@@ -110,6 +112,17 @@ impl Asked {
     fn by_peer(mut self, principal: &str) -> Self {
         let source = self.attributes.source.get_or_insert_default();
         source.principal = principal.to_owned();
+        self.peer = PeerIdentity::new(principal.to_owned());
+        self
+    }
+
+    /// By a peer whose certificate the proxy sends.
+    fn by_certificate(mut self, principal: &str, certificate: &CertificateMaker) -> Self {
+        let source = self.attributes.source.get_or_insert_default();
+        source.principal = principal.to_owned();
+        source.certificate = certificate.text();
+        let attributes = Box::leak(Box::new(self.attributes.clone()));
+        self.peer = PeerIdentity::of(attributes).unwrap();
         self
     }
 
@@ -135,7 +148,7 @@ impl Asked {
     fn facts(&self) -> Facts<'_> {
         Facts {
             attributes: &self.attributes,
-            peer: PeerIdentity::new(self.attributes.source_principal()),
+            peer: &self.peer,
             token: self.token.as_ref(),
             remote_ip: self.remote_ip,
         }

@@ -13,6 +13,54 @@ fn check_peers(field: &'static str, key: &'static str, rows: &[(&str, &str, bool
     }
 }
 
+/// Envoy 1.40 matches any URI SAN, any DNS SAN and the subject of one certificate.
+#[test]
+fn every_name_of_a_certificate_is_looked_at() {
+    let (first, second) = (
+        "spiffe://td/ns/shop/sa/cart",
+        "spiffe://other/ns/bank/sa/till",
+    );
+    let certificate = CertificateMaker::with_uris(&[first, second])
+        .dns("dns.example")
+        .common_name("/ns/named/x");
+    let rows: &[(&'static str, &str, bool)] = &[
+        ("principals", "*", true),
+        ("principals", "td/ns/shop/sa/cart", true),
+        ("principals", "other/ns/bank/sa/till", true),
+        ("principals", "*/sa/till", true),
+        ("principals", "other/*", true),
+        ("principals", "third/*", false),
+        ("principals", "dns.example", false),
+        ("namespaces", "shop", true),
+        ("namespaces", "bank", true),
+        ("namespaces", "named", true),
+        ("namespaces", "farm", false),
+        ("serviceAccounts", "shop/cart", true),
+        ("serviceAccounts", "bank/till", true),
+        ("serviceAccounts", "bank/cart", false),
+        ("trustDomains", "td", true),
+        ("trustDomains", "other", true),
+        ("trustDomains", "third", false),
+    ];
+    let asked = Asked::get("/").by_certificate(first, &certificate);
+    for (field, value, expected) in rows {
+        check(&Field::Source(field), value, &asked, *expected, "several");
+    }
+    // Each test by itself is content with any name: so one rule can be met by several.
+    let both = json!({"from": [{"source": {"namespaces": ["shop"], "trustDomains": ["other"]}}]});
+    assert!(matches("ALLOW", &both, &asked));
+    let subject = CertificateMaker::default().common_name("x");
+    let asked = Asked::get("/").by_certificate("CN=x", &subject);
+    check(&Field::Source("principals"), "*", &asked, true, "subject");
+    check(
+        &Field::Source("trustDomains"),
+        "*",
+        &asked,
+        false,
+        "subject",
+    );
+}
+
 #[test]
 fn principals() {
     let cart = "spiffe://td/ns/shop/sa/cart";

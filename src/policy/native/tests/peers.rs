@@ -14,6 +14,14 @@ fn object(namespace: &str, name: &str, created: &str, spec: &Value) -> Value {
 
 /// Object that refuses a peer on a port of workload `shop`, `app: cart`; `None` lets it pass.
 fn refused_by(objects: &[Value], port: impl Into<Option<u32>>, peer: &str) -> Option<String> {
+    refused(objects, port, &PeerIdentity::new(peer))
+}
+
+fn refused(
+    objects: &[Value],
+    port: impl Into<Option<u32>>,
+    peer: &PeerIdentity<'_>,
+) -> Option<String> {
     let labels = vec![("app".to_owned(), "cart".to_owned())];
     let workload = Workload {
         namespace: Some("shop".to_owned()),
@@ -27,7 +35,7 @@ fn refused_by(objects: &[Value], port: impl Into<Option<u32>>, peer: &str) -> Op
     let domains = mesh().trust_domains;
     attached
         .peer
-        .refuses(port.into(), PeerIdentity::new(peer), &domains)
+        .refuses(port.into(), peer, &domains)
         .map(str::to_owned)
 }
 
@@ -168,5 +176,27 @@ fn strict_needs_a_spiffe_identity_of_the_mesh() {
             accepted,
             "{peer}"
         );
+    }
+}
+
+/// Rule: a certificate with several URI SANs is no X.509-SVID, whatever the others are.
+#[test]
+fn strict_needs_one_uri_in_the_certificate() {
+    let spec = json!({"mtls": {"mode": "STRICT"}});
+    let strict = [object("shop", "space", EARLY, &spec)];
+    let id = format!("spiffe://{}/ns/a/sa/b", mesh().trust_domains[0]);
+    let one = CertificateMaker::with_uris(&[&id]);
+    let rows = [
+        (one.clone(), true),
+        (one.clone().dns("dns.example").common_name("x"), true),
+        (one.clone().uri("spiffe://elsewhere/a"), false),
+        (one.clone().uri("https://dns.example"), false),
+        (one.uri(&id), false),
+        (CertificateMaker::default().dns(&id), false),
+    ];
+    for (certificate, accepted) in rows {
+        let asked = Asked::default().by_certificate(&id, &certificate);
+        let actual = refused(&strict, 8080, &asked.peer).is_none();
+        assert_eq!(actual, accepted, "{certificate:?}");
     }
 }

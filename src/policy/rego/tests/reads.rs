@@ -71,6 +71,12 @@ fn reads_are_the_constant_beginnings_of_references() {
             false,
         ),
         (
+            "allow := input.attributes.source.certificate == \"a\"",
+            &[Field::Principal],
+            &[],
+            false,
+        ),
+        (
             "allow := input.attributes.source.address.socketAddress.address == \"a\"",
             &[Field::SourceAddress],
             &[],

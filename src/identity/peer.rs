@@ -1,0 +1,75 @@
+//! The peer at the other end of the connection, under every name its certificate gives it. That
+//! the certificate is good is the proxy's word; what a name is allowed to do is policy's matter.
+
+use std::borrow::Cow;
+
+use super::SpiffeId;
+use super::certificate::{CertificateError, CertificateNames};
+use crate::attributes::Attributes;
+
+/// Names under which a peer is known. There is none without a client certificate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PeerIdentity<'a> {
+    /// The one name a proxy reports by itself, of a kind it does not tell.
+    principal: Cow<'a, str>,
+    /// All of them with their kinds, if the proxy sends the certificate.
+    certificate: Option<CertificateNames<'a>>,
+}
+
+impl<'a> PeerIdentity<'a> {
+    /// The identity a proxy reports in `source.principal`.
+    pub fn new(principal: impl Into<Cow<'a, str>>) -> Self {
+        Self {
+            principal: principal.into(),
+            certificate: None,
+        }
+    }
+
+    /// The identity of the connection a request came over, with all names of `source.certificate`
+    /// if it is there. The two must fit: a request in which they do not is not an honest proxy's.
+    pub fn of(attributes: &'a Attributes) -> Result<Self, CertificateError> {
+        let principal = attributes.source_principal();
+        let certificate = attributes.source_certificate();
+        if certificate.is_empty() {
+            return Ok(Self::new(principal));
+        }
+        let names = CertificateNames::parse(certificate)?;
+        let fits = match principal {
+            "" => names.first().is_empty(),
+            _ => names.iter().any(|name| name == principal),
+        };
+        if !fits {
+            return Err(CertificateError::Principal);
+        }
+        Ok(Self {
+            principal: Cow::Borrowed(principal),
+            certificate: Some(names),
+        })
+    }
+
+    /// Every name. Rule: Envoy's `authenticated` matcher tries all URI SANs, then all DNS SANs,
+    /// then the subject, and is content with any.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let reported = match self.certificate {
+            Some(_) => None,
+            None => Some(self.principal.as_ref()),
+        };
+        let certified = self.certificate.iter().flat_map(CertificateNames::iter);
+        certified.chain(reported).filter(|name| !name.is_empty())
+    }
+
+    /// The peer's SPIFFE id. Rule: a certificate with several URI SANs is no X.509-SVID, and
+    /// neither a DNS SAN nor a subject that looks like an id makes one.
+    pub fn spiffe_id(&self) -> Option<SpiffeId<'_>> {
+        let uri = match &self.certificate {
+            Some(names) => names.only_uri()?,
+            None => &self.principal,
+        };
+        SpiffeId::parse(uri).ok()
+    }
+
+    /// The name shown in records, `None` without one.
+    pub fn display(&self) -> Option<&str> {
+        Some(self.principal.as_ref()).filter(|name| !name.is_empty())
+    }
+}
