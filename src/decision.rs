@@ -11,7 +11,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use crate::attributes::{HttpRequest, JsonObject, Pairs, object_weight};
-use crate::identity::{PeerIdentity, TokenError};
+use crate::identity::{Caller, PeerIdentity, TokenError};
 use crate::policy::native::{CompiledRule, Observed, Refused};
 use crate::policy::rego::{Outcome, RegoFailure};
 
@@ -38,7 +38,10 @@ pub enum Effect {
 pub struct Decision {
     reply: Reply,
     pub reason: Reason,
+    /// The peer that policies looked at.
     pub peer_principal: Option<String>,
+    /// The peer that handed that identity on, if it was not its own.
+    pub forwarded_by: Option<String>,
     pub request_principal: Option<String>,
     /// What AUDIT and dry-run policies saw.
     pub observed: Observed,
@@ -101,6 +104,7 @@ impl Decision {
             reply,
             reason,
             peer_principal: None,
+            forwarded_by: None,
             request_principal: None,
             observed: Observed::default(),
             dynamic_metadata: None,
@@ -262,8 +266,12 @@ impl Decision {
     }
 
     /// Notes who the decision was about.
-    pub fn about(mut self, peer: &PeerIdentity<'_>, request_principal: Option<String>) -> Self {
-        self.peer_principal = peer.display().map(str::to_owned);
+    pub fn about(mut self, caller: &Caller<'_>, request_principal: Option<String>) -> Self {
+        let forwarded_by = caller.forwarded_by.as_ref();
+        self.peer_principal = caller.peer.display().map(str::to_owned);
+        self.forwarded_by = forwarded_by
+            .and_then(PeerIdentity::display)
+            .map(str::to_owned);
         self.request_principal = request_principal;
         self
     }
@@ -287,7 +295,11 @@ impl Decision {
             }
             Reply::Deny(denial) => denial.body.len() + pairs(&denial.headers),
         };
-        let principals = [&self.peer_principal, &self.request_principal];
+        let principals = [
+            &self.peer_principal,
+            &self.forwarded_by,
+            &self.request_principal,
+        ];
         let principals = principals.into_iter().flatten().map(String::len);
         size_of::<Self>()
             + reply

@@ -12,6 +12,7 @@ mod signature;
 mod source;
 mod spiffe;
 mod token;
+mod xfcc;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -22,9 +23,10 @@ pub use extract::{FoundToken, Location};
 pub use jwks::{KeySet, KeySetError};
 pub use jwt::{CLOCK_SKEW, Keys, TokenError, VerifiedToken, Verifier};
 pub use keyring::{KeySignal, Keyring, PresentedToken, RemoteKeySets, RemoteKeys};
-pub use peer::PeerIdentity;
+pub use peer::{Caller, PeerIdentity};
 pub use source::{KeySource, KeyUrlError, SourceKind, check_key_url, parse_key_url};
 pub use spiffe::{SpiffeId, SpiffeIdError};
+pub use xfcc::{XFCC_HEADER, XfccError};
 
 /// The scheme in front of every SPIFFE id, which policies leave out.
 pub const SPIFFE_SCHEME: &str = "spiffe://";

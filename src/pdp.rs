@@ -17,10 +17,9 @@ use crate::attributes::Attributes;
 use crate::cache::{self, CacheSettings};
 use crate::decision::{Decision, Reason, ReasonKind, lookalikes};
 use crate::decision_log::{Record, Recorder};
-use crate::identity::{PeerIdentity, RemoteKeySets};
-use crate::policy::native::Workload;
+use crate::identity::{Caller, PeerIdentity, RemoteKeySets, XFCC_HEADER};
+use crate::policy::native::{TrustedPeer, Workload};
 use crate::policy::reads::Reads;
-use crate::policy::rego::RegoPolicies;
 use crate::policy::{PolicySet, UnknownWorkload};
 use crate::snapshot::Snapshot;
 use crate::telemetry::Metrics;
@@ -90,8 +89,7 @@ impl Pdp {
                     (workload, decision, cached)
                 }
                 Err(why) => {
-                    let peer = PeerIdentity::new(attributes.source_principal());
-                    let decision = malformed(why).about(&peer, None);
+                    let decision = malformed(why).about(&reported(&attributes), None);
                     (Arc::default(), Arc::new(decision), false)
                 }
             }
@@ -180,8 +178,8 @@ fn decide(
 ) -> (Arc<Decision>, bool) {
     let policies = &snapshot.policies;
     let refused = |decision: Decision| {
-        let peer = PeerIdentity::new(attributes.source_principal());
-        (Arc::new(decision.about(&peer, None)), false)
+        let decision = decision.about(&reported(attributes), None);
+        (Arc::new(decision), false)
     };
     if let Err(why) = check_form(attributes) {
         return refused(malformed(why));
@@ -193,8 +191,7 @@ fn decide(
         }
         None => return refused(unknown_workload(workload)),
     };
-    let rego_reads = policies.rego.as_ref().map(RegoPolicies::reads);
-    let reads: Vec<_> = std::iter::once(&attached.reads).chain(rego_reads).collect();
+    let reads = policies.reads(&attached);
     let key = snapshot
         .cache
         .is_on()
@@ -203,13 +200,13 @@ fn decide(
     if let Some(decision) = key.and_then(|key| snapshot.cache.get(&key, seconds(now_ns))) {
         return (decision, true);
     }
-    let peer = match identify(&reads, attributes) {
-        Ok(peer) => peer,
+    let caller = match identify(&reads, &policies.settings.trusted_xfcc_peers, attributes) {
+        Ok(caller) => caller,
         Err(why) => return refused(malformed(why)),
     };
     let question = Question {
         attributes,
-        peer,
+        caller,
         now_ns,
     };
     let decision = Arc::new(evaluate(snapshot, &attached, &question));
@@ -219,12 +216,37 @@ fn decide(
     (decision, false)
 }
 
-/// Who is at the other end. A certificate is read only for policies that look at what is in it.
-fn identify<'a>(reads: &[&Reads], attributes: &'a Attributes) -> Result<PeerIdentity<'a>, String> {
+/// Who asks: the other end of the connection, or whom it speaks for if its word counts. A
+/// certificate is read only for policies that look at what is in it.
+fn identify<'a>(
+    reads: &[&Reads],
+    trusted: &[TrustedPeer],
+    attributes: &'a Attributes,
+) -> Result<Caller<'a>, String> {
     if !reads.iter().any(|reads| reads.identity()) {
-        return Ok(PeerIdentity::new(attributes.source_principal()));
+        return Ok(reported(attributes));
     }
-    PeerIdentity::of(attributes).map_err(|error| format!("the peer's certificate {error}"))
+    let connection =
+        PeerIdentity::of(attributes).map_err(|error| format!("the peer's certificate {error}"))?;
+    let Some(http) = attributes
+        .http()
+        .filter(|_| TrustedPeer::is_any(trusted, &connection))
+    else {
+        return Ok(Caller::direct(connection));
+    };
+    // The client of such a peer may have written parts of the header. If it could make it
+    // unreadable and go on without identity, rules that deny identities would not hold it.
+    let peer = PeerIdentity::forwarded(&http.headers)
+        .map_err(|error| format!("header `{XFCC_HEADER}` of a trusted peer {error}"))?;
+    Ok(Caller {
+        peer,
+        forwarded_by: Some(connection),
+    })
+}
+
+/// The peer by the name the proxy reports, before anything was found out about it.
+fn reported(attributes: &Attributes) -> Caller<'_> {
+    Caller::direct(PeerIdentity::new(attributes.source_principal()))
 }
 
 /// What no request of an honest proxy holds, and what could mean one thing here and another there.

@@ -11,8 +11,10 @@ mod warnings;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::identity::XFCC_HEADER;
 use crate::yaml::Mark;
-use native::{MeshSettings, NativePolicies, WorkloadSources};
+use native::{Attached, MeshSettings, NativePolicies, TrustedPeer, WorkloadSources};
+use reads::{Field, Reads};
 use rego::{Data, RegoModule, RegoPolicies, RegoSettings};
 use resource::{Resource, ResourceId};
 
@@ -57,6 +59,8 @@ pub struct PolicySettings {
     pub invalid_token_status: u16,
     /// Proxies of one's own in front, whose `x-forwarded-for` entries are trusted.
     pub trusted_proxies: usize,
+    /// Peers that may say, in `x-forwarded-client-cert`, whom they speak for.
+    pub trusted_xfcc_peers: Vec<TrustedPeer>,
     pub rego: RegoSettings,
     /// Ask the entrypoint even if there is no Rego at all.
     pub rego_always: bool,
@@ -80,6 +84,8 @@ pub struct PolicySet {
     pub rego: Option<RegoPolicies>,
     pub settings: PolicySettings,
     pub warnings: Vec<Warning>,
+    /// What the settings have read of every request.
+    settings_read: Reads,
 }
 
 /// Something in a valid object that is most likely not meant.
@@ -105,6 +111,20 @@ pub struct Location {
     pub file: String,
     pub row: u64,
     pub col: u64,
+}
+
+// === impl PolicySettings ===
+
+impl PolicySettings {
+    /// What decisions depend on besides policies.
+    fn reads(&self) -> Reads {
+        let mut reads = Reads::default();
+        if !self.trusted_xfcc_peers.is_empty() {
+            reads.field(Field::Principal);
+            reads.header(XFCC_HEADER);
+        }
+        reads
+    }
 }
 
 // === impl PolicySet ===
@@ -139,9 +159,17 @@ impl PolicySet {
                     .into_iter()
                     .map(|(resource, problem)| Warning::new(resource, problem))
                     .collect(),
+                settings_read: settings.reads(),
             }),
             _ => Err(errors),
         }
+    }
+
+    /// Whatever a decision by these policies can depend on.
+    pub fn reads<'a>(&'a self, attached: &'a Attached) -> Vec<&'a Reads> {
+        let rego = self.rego.as_ref().map(RegoPolicies::reads);
+        let all = [&attached.reads, &self.settings_read];
+        all.into_iter().chain(rego).collect()
     }
 
     /// Whether there is no policy of any kind.

@@ -150,11 +150,19 @@ fn everything_large_weighs() {
         conclude_with(Authenticated::default(), outcome)
     };
     let about = |peer: &str, principal: Option<&str>| {
-        plain().about(&PeerIdentity::new(peer), principal.map(str::to_owned))
+        let caller = Caller::direct(PeerIdentity::new(peer));
+        plain().about(&caller, principal.map(str::to_owned))
     };
     let rows = [
         about(&large, None),
         about("", Some(&large)),
+        plain().about(
+            &Caller {
+                peer: PeerIdentity::default(),
+                forwarded_by: Some(PeerIdentity::new(&*large)),
+            },
+            None,
+        ),
         with(&|outcome| outcome.headers = pairs(&[("a", &large)])),
         with(&|outcome| outcome.response_headers_to_add = pairs(&[("a", &large)])),
         with(&|outcome| outcome.request_headers_to_remove = names(&[&large])),

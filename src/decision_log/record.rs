@@ -68,6 +68,9 @@ struct Shown<'a> {
     observed: &'a Observed,
     #[serde(skip_serializing_if = "Option::is_none")]
     peer_principal: Option<&'a str>,
+    /// The peer that handed `peer_principal` on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forwarded_by: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_principal: Option<&'a str>,
     #[serde(skip_serializing_if = "ShownWorkload::is_unknown")]
@@ -154,6 +157,7 @@ impl Record {
             cached: self.cached,
             observed: &decision.observed,
             peer_principal: principal.as_deref(),
+            forwarded_by: decision.forwarded_by.as_deref().map(clip),
             request_principal: request_principal.as_deref(),
             workload: ShownWorkload::of(&self.workload),
             source: peer(&self.attributes.source),

@@ -101,7 +101,7 @@ impl CertificateNames<'static> {
     }
 }
 
-impl CertificateNames<'_> {
+impl<'a> CertificateNames<'a> {
     /// All names, the way policies look at them.
     pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
         let alternative = self.uris.iter().chain(&self.dns);
@@ -112,7 +112,7 @@ impl CertificateNames<'_> {
 
     /// Rule: the name a proxy reports is the first URI SAN, else the first DNS SAN, else the
     /// subject.
-    pub(super) fn first(&self) -> &str {
+    pub(super) fn first(&self) -> &Cow<'a, str> {
         let alternative = self.uris.first().or(self.dns.first());
         alternative.unwrap_or(&self.subject)
     }

@@ -3,9 +3,9 @@
 
 use std::borrow::Cow;
 
-use super::SpiffeId;
 use super::certificate::{CertificateError, CertificateNames};
-use crate::attributes::Attributes;
+use super::{SpiffeId, XfccError};
+use crate::attributes::{Attributes, Headers};
 
 /// Names under which a peer is known. There is none without a client certificate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,6 +15,17 @@ pub struct PeerIdentity<'a> {
     /// All of them with their kinds, if the proxy sends the certificate.
     certificate: Option<CertificateNames<'a>>,
 }
+
+/// Who a request comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller<'a> {
+    /// Whose identity policies look at.
+    pub peer: PeerIdentity<'a>,
+    /// The other end of the connection, if it spoke for somebody else.
+    pub forwarded_by: Option<PeerIdentity<'a>>,
+}
+
+// === impl PeerIdentity ===
 
 impl<'a> PeerIdentity<'a> {
     /// The identity a proxy reports in `source.principal`.
@@ -47,6 +58,16 @@ impl<'a> PeerIdentity<'a> {
         })
     }
 
+    /// The identity that the proxy in front handed on in `x-forwarded-client-cert`; there is none
+    /// if it told of none. Only for headers of a proxy whose word counts.
+    pub fn forwarded(headers: &'a Headers) -> Result<Self, XfccError> {
+        let names = CertificateNames::forwarded(headers)?;
+        Ok(Self {
+            principal: names.first().clone(),
+            certificate: Some(names),
+        })
+    }
+
     /// Every name. Rule: Envoy's `authenticated` matcher tries all URI SANs, then all DNS SANs,
     /// then the subject, and is content with any.
     pub fn names(&self) -> impl Iterator<Item = &str> {
@@ -71,5 +92,22 @@ impl<'a> PeerIdentity<'a> {
     /// The name shown in records, `None` without one.
     pub fn display(&self) -> Option<&str> {
         Some(self.principal.as_ref()).filter(|name| !name.is_empty())
+    }
+}
+
+// === impl Caller ===
+
+impl<'a> Caller<'a> {
+    /// One that speaks for itself.
+    pub fn direct(peer: PeerIdentity<'a>) -> Self {
+        Self {
+            peer,
+            forwarded_by: None,
+        }
+    }
+
+    /// The other end of the connection.
+    pub fn connection(&self) -> &PeerIdentity<'a> {
+        self.forwarded_by.as_ref().unwrap_or(&self.peer)
     }
 }

@@ -11,6 +11,8 @@ const MAX_LENGTH: usize = 2048;
 /// A valid SPIFFE id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpiffeId<'a> {
+    /// Trust domain and path.
+    without_scheme: &'a str,
     trust_domain: &'a str,
     /// Empty or beginning with `/`.
     path: &'a str,
@@ -58,7 +60,16 @@ impl<'a> SpiffeId<'a> {
         if !path.is_empty() && !path.split('/').skip(1).all(valid_segment) {
             return Err(SpiffeIdError::Path);
         }
-        Ok(Self { trust_domain, path })
+        Ok(Self {
+            without_scheme: rest,
+            trust_domain,
+            path,
+        })
+    }
+
+    /// The id the way policies write it.
+    pub fn without_scheme(&self) -> &'a str {
+        self.without_scheme
     }
 
     /// The authority that issued the identity.

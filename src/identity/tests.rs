@@ -7,6 +7,7 @@ use super::*;
 pub(crate) mod certificates;
 mod claims;
 mod extraction;
+mod forwarding;
 mod key_sets;
 mod keyrings;
 mod peers;

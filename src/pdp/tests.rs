@@ -57,6 +57,7 @@ impl Default for Setup {
             unknown_workload: UnknownWorkload::Deny,
             invalid_token_status: 401,
             trusted_proxies: 0,
+            trusted_xfcc_peers: Vec::new(),
             rego: RegoSettings {
                 entrypoint: DEFAULT_ENTRYPOINT.to_owned(),
                 providers: BTreeMap::from([

@@ -4,7 +4,7 @@
 use super::seconds;
 use crate::attributes::Attributes;
 use crate::decision::{Decision, Grounds, ReasonKind, conclude};
-use crate::identity::{PeerIdentity, VerifiedToken};
+use crate::identity::{Caller, VerifiedToken};
 use crate::policy::native::{Attached, Authenticated, CompiledRule, Facts, Passed};
 use crate::policy::rego::{Entrypoint, Outcome, RegoPolicies};
 use crate::policy::{OnError, PolicySet};
@@ -16,7 +16,7 @@ type Answer<'a> = (Outcome, &'a str);
 /// A request with what had to be found out about it before policies are asked.
 pub(super) struct Question<'a> {
     pub attributes: &'a Attributes,
-    pub peer: PeerIdentity<'a>,
+    pub caller: Caller<'a>,
     pub now_ns: i64,
 }
 
@@ -30,15 +30,18 @@ pub(super) fn evaluate(
     let settings = &policies.settings;
     let Question {
         attributes,
-        ref peer,
+        ref caller,
         now_ns,
     } = *question;
 
     // PeerAuthentication: a STRICT workload wants an identity of the mesh.
     let port = attributes.destination_port();
     let trust_domains = &settings.mesh.trust_domains;
-    if let Some(policy) = attached.peer.refuses(port, peer, trust_domains) {
-        return Decision::no_peer_identity(policy).about(peer, None);
+    if let Some(policy) = attached
+        .peer
+        .refuses(port, caller.connection(), trust_domains)
+    {
+        return Decision::no_peer_identity(policy).about(caller, None);
     }
 
     // RequestAuthentication: a token that is there must verify; none is no identity.
@@ -55,7 +58,7 @@ pub(super) fn evaluate(
                         http,
                         settings.invalid_token_status,
                     )
-                    .about(peer, None);
+                    .about(caller, None);
                 }
             }
         }
@@ -70,7 +73,7 @@ pub(super) fn evaluate(
         attached,
         facts: Facts {
             attributes,
-            peer,
+            peer: &caller.peer,
             token,
             remote_ip: attributes.remote_ip(settings.trusted_proxies),
         },
@@ -78,7 +81,7 @@ pub(super) fn evaluate(
     };
     let mut decision = asked.decide(authenticated);
     decision.holds_until = holds_until;
-    decision.about(peer, principal)
+    decision.about(caller, principal)
 }
 
 /// The enforced policies that let a request pass, told from what denied it.

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::native::{KnownWorkload, MeshSettings, Workload, WorkloadConfig, WorkloadSources};
+use super::native::{
+    KnownWorkload, MeshSettings, TrustedPeer, Workload, WorkloadConfig, WorkloadSources,
+};
 use super::rego::{DEFAULT_ENTRYPOINT, RegoSettings};
 use super::{DefaultAction, OnError, PolicySettings, UnknownWorkload};
 use crate::units::Span;
@@ -27,6 +29,8 @@ pub struct MeshConfig {
     pub invalid_token_status: u16,
     /// How many entries at the end of `x-forwarded-for` are one's own proxies'.
     pub trusted_proxies: usize,
+    /// Peers that may say, in `x-forwarded-client-cert`, whom they speak for.
+    pub trusted_xfcc_peers: Vec<TrustedPeer>,
     pub path_normalization: PathNormalization,
 }
 
@@ -74,6 +78,7 @@ impl Default for MeshConfig {
             unknown_workload: UnknownWorkload::default(),
             invalid_token_status: 401,
             trusted_proxies: 0,
+            trusted_xfcc_peers: Vec::new(),
             path_normalization: PathNormalization::None,
         }
     }
@@ -121,6 +126,7 @@ pub fn settings(
         unknown_workload: mesh.unknown_workload,
         invalid_token_status: mesh.invalid_token_status,
         trusted_proxies: mesh.trusted_proxies,
+        trusted_xfcc_peers: mesh.trusted_xfcc_peers.clone(),
         rego: RegoSettings {
             entrypoint: rego
                 .entrypoint

@@ -14,6 +14,7 @@ mod peer_authentication;
 mod request_authentication;
 mod rules;
 mod trust_domain;
+mod trusted_peers;
 mod workload;
 
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use observe::{DryRun, EngineResult, Observed, Observers, Passed, WouldBe};
 pub use peer_authentication::PeerRequirement;
 pub use request_authentication::{Authenticated, Authentication, Refused};
 pub use rules::Rules;
+pub use trusted_peers::TrustedPeer;
 pub use workload::{
     KnownWorkload, ServiceKind, ServiceName, Workload, WorkloadConfig, WorkloadSources,
 };

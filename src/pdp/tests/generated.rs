@@ -35,9 +35,19 @@ fn headers() -> impl Strategy<Value = Headers> {
         "x-b",
         "content-type",
         "content-length",
+        "x-forwarded-client-cert",
         "x-envoy-auth-partial-body",
     ]);
-    let text = value(&["", "1", "2", "application/json", "true", "x"]);
+    let text = value(&[
+        "",
+        "1",
+        "2",
+        "application/json",
+        "true",
+        "x",
+        "URI=spiffe://td/a",
+        "URI=spiffe://x/a",
+    ]);
     let lines = prop::collection::btree_map(name, text, 0..4);
     (lines.clone(), prop::option::of(lines)).prop_map(|(merged, raw)| {
         let raw = raw.map(|lines| {
@@ -73,9 +83,15 @@ fn request() -> impl Strategy<Value = Attributes> {
     let source = (
         value(&["", "spiffe://td/ns/a/sa/b", "x"]),
         value(&["1.2.3.4", "::1", ""]),
+        select(vec![
+            String::new(),
+            CertificateMaker::with_uris(&["spiffe://td/ns/a/sa/b"]).text(),
+            CertificateMaker::with_uris(&["x", "spiffe://td/ns/a/sa/b"]).text(),
+        ]),
     );
-    let source = source.prop_map(|(principal, ip)| Peer {
+    let source = source.prop_map(|(principal, ip, certificate)| Peer {
         principal,
+        certificate,
         address: Some(Address::Socket(SocketAddress {
             address: ip,
             ..SocketAddress::default()
@@ -120,13 +136,17 @@ proptest! {
     fn memory_never_changes_a_decision(
         objects in native(),
         rego in prop::option::weighted(0.8, select(REGO_POLICIES)),
+        trusted in prop::option::of(Just("td/*")),
         requests in prop::collection::vec(request(), 1..60),
     ) {
         let rego = rego.map(|text| {
             let text: &'static str = format!("package envoy.authz\n{text}\n").leak();
             text
         });
-        let setup = || Setup { rego: rego.into_iter().collect(), ..Setup::native(&objects) };
+        let setup = || Setup { rego: rego.into_iter().collect(), ..Setup::native(&objects) }.with(|settings| {
+            let trusted = trusted.map(|peer| peer.to_owned().try_into().unwrap());
+            settings.trusted_xfcc_peers = trusted.into_iter().collect();
+        });
         let (cached, fresh) = (setup().cached().pdp(), setup().pdp());
         for attributes in requests.iter().chain(&requests) {
             let answer = cached.check(attributes.clone(), NOW_NS);

@@ -200,3 +200,64 @@ fn strict_needs_one_uri_in_the_certificate() {
         assert_eq!(actual, accepted, "{certificate:?}");
     }
 }
+
+#[test]
+fn trusted_peers_are_told_apart() {
+    let gateway = "spiffe://td/ns/edge/sa/gateway";
+    let rows = [
+        ("td/ns/edge/sa/gateway", gateway, true),
+        (
+            "td/ns/edge/sa/gateway",
+            "spiffe://td/ns/edge/sa/gateway2",
+            false,
+        ),
+        ("td/ns/edge/sa/gateway", "td/ns/edge/sa/gateway", false),
+        (
+            "td/ns/edge/sa/gateway",
+            "https://td/ns/edge/sa/gateway",
+            false,
+        ),
+        ("td/ns/edge/sa/gateway", "", false),
+        ("td/ns/edge/*", gateway, true),
+        ("td/ns/edge/*", "spiffe://td.evil/ns/edge/sa/gateway", false),
+        ("td/*", "spiffe://td/x?y", false),
+        ("*/ns/edge/sa/gateway", gateway, true),
+        (
+            "*/ns/edge/sa/gateway",
+            "spiffe://td/ns/edge/sa/gateway/x",
+            false,
+        ),
+        ("*/ns/edge/sa/gateway", "CN=x/ns/edge/sa/gateway", false),
+        ("td", "spiffe://td", true),
+    ];
+    for (text, peer, expected) in rows {
+        let trusted = [TrustedPeer::try_from(text.to_owned()).unwrap()];
+        let actual = TrustedPeer::is_any(&trusted, &PeerIdentity::new(peer));
+        assert_eq!(actual, expected, "{text} {peer}");
+    }
+    assert!(!TrustedPeer::is_any(&[], &PeerIdentity::new(gateway)));
+}
+
+#[test]
+fn nobody_is_trusted_by_accident() {
+    for text in [
+        "",
+        "*",
+        "**",
+        "td*",
+        "*gateway",
+        "/ns/*",
+        "*/",
+        "*/sa/",
+        "/td",
+        "td/",
+        "td/*/sa/gateway",
+        "td/ns/*/*",
+        "spiffe://td/ns/edge/sa/gateway",
+        "td/ns/edge sa",
+        "td/ns/edge/sa/gateway,x",
+        "tä/*",
+    ] {
+        assert!(TrustedPeer::try_from(text.to_owned()).is_err(), "{text}");
+    }
+}
