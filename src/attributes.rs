@@ -3,6 +3,7 @@
 
 mod body;
 mod headers;
+mod normalization;
 mod path;
 mod weight;
 
@@ -15,6 +16,7 @@ use bytes::Bytes;
 
 pub use body::{Body, BodyError, BodyKind};
 pub use headers::Headers;
+pub use normalization::{NormalTarget, PathNormalization, RefusedPath};
 pub use path::{PathError, QueryParameters, decode_query, split_path_and_query, unescape};
 pub use weight::{object_weight, value_weight};
 

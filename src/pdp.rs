@@ -13,7 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use uuid::Uuid;
 
-use crate::attributes::Attributes;
+use crate::attributes::{Attributes, NormalTarget, PathNormalization};
 use crate::cache::{self, CacheSettings};
 use crate::decision::{Decision, Reason, ReasonKind, lookalikes};
 use crate::decision_log::{Record, Recorder};
@@ -184,6 +184,10 @@ fn decide(
     if let Err(why) = check_form(attributes) {
         return refused(malformed(why));
     }
+    let target = match normal_target(attributes, policies.settings.path_normalization) {
+        Ok(target) => target,
+        Err(why) => return refused(malformed(why)),
+    };
     let attached = match policies.native.attached(workload) {
         Some(attached) => attached,
         None if policies.settings.unknown_workload == UnknownWorkload::MeshPolicies => {
@@ -206,6 +210,7 @@ fn decide(
     };
     let question = Question {
         attributes,
+        target,
         caller,
         now_ns,
     };
@@ -214,6 +219,17 @@ fn decide(
         snapshot.cache.insert(key, Arc::clone(&decision));
     }
     (decision, false)
+}
+
+/// The path that native policies match. It depends on nothing but the one sent, so that keys of
+/// the cache, which hold that, tell requests apart.
+fn normal_target(
+    attributes: &Attributes,
+    mode: PathNormalization,
+) -> Result<NormalTarget<'_>, String> {
+    let target = attributes.http().map_or("", |http| &http.path);
+    mode.apply(target)
+        .map_err(|error| format!("the path {error}"))
 }
 
 /// Who asks: the other end of the connection, or whom it speaks for if its word counts. A

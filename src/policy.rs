@@ -11,6 +11,7 @@ mod warnings;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::attributes::PathNormalization;
 use crate::identity::XFCC_HEADER;
 use crate::yaml::Mark;
 use native::{Attached, MeshSettings, NativePolicies, TrustedPeer, WorkloadSources};
@@ -61,6 +62,8 @@ pub struct PolicySettings {
     pub trusted_proxies: usize,
     /// Peers that may say, in `x-forwarded-client-cert`, whom they speak for.
     pub trusted_xfcc_peers: Vec<TrustedPeer>,
+    /// What native policies see of a path.
+    pub path_normalization: PathNormalization,
     pub rego: RegoSettings,
     /// Ask the entrypoint even if there is no Rego at all.
     pub rego_always: bool,

@@ -3,6 +3,7 @@
 
 mod istio;
 mod jwt;
+mod normalization;
 mod validation;
 
 use std::path::PathBuf;

@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 
+mod normalization;
+
 /// `(path, segments or error)`: the table of the plugin's newest release.
 #[test]
 fn paths_split_as_the_plugin_does() {

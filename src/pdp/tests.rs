@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::attributes::{Headers, HttpRequest, Pairs, Peer, Request};
+use crate::attributes::{Headers, HttpRequest, Pairs, PathNormalization, Peer, Request};
 use crate::cache::CacheSettings;
 use crate::decision::Effect;
 use crate::identity::tests::certificates::CertificateMaker;
@@ -20,6 +20,7 @@ mod caching;
 mod custom;
 mod form;
 mod generated;
+mod paths;
 mod peers;
 
 const NOW: u64 = 1_700_000_000;
@@ -58,6 +59,7 @@ impl Default for Setup {
             invalid_token_status: 401,
             trusted_proxies: 0,
             trusted_xfcc_peers: Vec::new(),
+            path_normalization: PathNormalization::None,
             rego: RegoSettings {
                 entrypoint: DEFAULT_ENTRYPOINT.to_owned(),
                 providers: BTreeMap::from([

@@ -2,7 +2,7 @@
 //! denial that ends it. What is done around it (cache, record) is left to `pdp`.
 
 use super::seconds;
-use crate::attributes::Attributes;
+use crate::attributes::{Attributes, NormalTarget};
 use crate::decision::{Decision, Grounds, ReasonKind, conclude};
 use crate::identity::{Caller, VerifiedToken};
 use crate::policy::native::{Attached, Authenticated, CompiledRule, Facts, Passed};
@@ -16,6 +16,8 @@ type Answer<'a> = (Outcome, &'a str);
 /// A request with what had to be found out about it before policies are asked.
 pub(super) struct Question<'a> {
     pub attributes: &'a Attributes,
+    /// As native policies see it; empty on TCP.
+    pub target: NormalTarget<'a>,
     pub caller: Caller<'a>,
     pub now_ns: i64,
 }
@@ -30,6 +32,7 @@ pub(super) fn evaluate(
     let settings = &policies.settings;
     let Question {
         attributes,
+        ref target,
         ref caller,
         now_ns,
     } = *question;
@@ -74,6 +77,7 @@ pub(super) fn evaluate(
         facts: Facts {
             attributes,
             peer: &caller.peer,
+            target,
             token,
             remote_ip: attributes.remote_ip(settings.trusted_proxies),
         },

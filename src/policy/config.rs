@@ -11,6 +11,7 @@ use super::native::{
 };
 use super::rego::{DEFAULT_ENTRYPOINT, RegoSettings};
 use super::{DefaultAction, OnError, PolicySettings, UnknownWorkload};
+use crate::attributes::PathNormalization;
 use crate::units::Span;
 
 /// Section `mesh`.
@@ -31,16 +32,8 @@ pub struct MeshConfig {
     pub trusted_proxies: usize,
     /// Peers that may say, in `x-forwarded-client-cert`, whom they speak for.
     pub trusted_xfcc_peers: Vec<TrustedPeer>,
+    /// What native policies see of a path.
     pub path_normalization: PathNormalization,
-}
-
-/// What is done to paths before they are matched.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PathNormalization {
-    /// Nothing: the proxy did it.
-    #[default]
-    None,
 }
 
 /// Section `rego`.
@@ -79,7 +72,7 @@ impl Default for MeshConfig {
             invalid_token_status: 401,
             trusted_proxies: 0,
             trusted_xfcc_peers: Vec::new(),
-            path_normalization: PathNormalization::None,
+            path_normalization: PathNormalization::default(),
         }
     }
 }
@@ -127,6 +120,7 @@ pub fn settings(
         invalid_token_status: mesh.invalid_token_status,
         trusted_proxies: mesh.trusted_proxies,
         trusted_xfcc_peers: mesh.trusted_xfcc_peers.clone(),
+        path_normalization: mesh.path_normalization,
         rego: RegoSettings {
             entrypoint: rego
                 .entrypoint

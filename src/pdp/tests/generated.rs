@@ -65,7 +65,8 @@ fn request() -> impl Strategy<Value = Attributes> {
         headers(),
         value(&["GET", "POST", ""]),
         value(&[
-            "/a", "/b", "/a?q=1", "/a?q=2", "/a?q=%zz", "/a?x;y", "/%zz", "",
+            "/a", "/b", "/a?q=1", "/a?q=2", "/a?q=%zz", "/a?x;y", "/%zz", "", "//a", "/b/../a",
+            "/%2fa",
         ]),
         value(&["a", "b", ""]),
         value(&["", "{\"role\": \"a\"}", "{\"role\": \"b\"}", "{"]),
@@ -137,6 +138,11 @@ proptest! {
         objects in native(),
         rego in prop::option::weighted(0.8, select(REGO_POLICIES)),
         trusted in prop::option::of(Just("td/*")),
+        mode in select(vec![
+            PathNormalization::None,
+            PathNormalization::DecodeAndMergeSlashes,
+            PathNormalization::Reject,
+        ]),
         requests in prop::collection::vec(request(), 1..60),
     ) {
         let rego = rego.map(|text| {
@@ -145,6 +151,7 @@ proptest! {
         });
         let setup = || Setup { rego: rego.into_iter().collect(), ..Setup::native(&objects) }.with(|settings| {
             let trusted = trusted.map(|peer| peer.to_owned().try_into().unwrap());
+            settings.path_normalization = mode;
             settings.trusted_xfcc_peers = trusted.into_iter().collect();
         });
         let (cached, fresh) = (setup().cached().pdp(), setup().pdp());

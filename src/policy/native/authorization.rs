@@ -11,7 +11,7 @@ use super::matcher::{
     NamespacePattern, PathPattern, Pattern, PrincipalPattern, RequestPrincipalPattern,
     ServiceAccount, TrustDomainPattern,
 };
-use crate::attributes::{Attributes, HttpRequest};
+use crate::attributes::{Attributes, HttpRequest, NormalTarget};
 use crate::identity::{PeerIdentity, VerifiedToken};
 use crate::policy::reads::{Field, Reads};
 
@@ -20,6 +20,8 @@ use crate::policy::reads::{Field, Reads};
 pub struct Facts<'a> {
     pub attributes: &'a Attributes,
     pub peer: &'a PeerIdentity<'a>,
+    /// Normalised; empty on TCP.
+    pub target: &'a NormalTarget<'a>,
     pub token: Option<&'a VerifiedToken>,
     pub remote_ip: Option<IpAddr>,
 }
@@ -205,6 +207,7 @@ impl Matcher {
             peer,
             token,
             remote_ip,
+            ..
         } = *facts;
         match self {
             Self::Principal(values) => any_name(peer, values, PrincipalPattern::matches),
@@ -236,11 +239,11 @@ impl Matcher {
                 .is_some_and(|found| values.iter().any(|value| value.matches(found))),
             Self::Host(_) | Self::Method(_) | Self::Path(_) | Self::Header { .. } => attributes
                 .http()
-                .is_some_and(|http| self.matches_http(http)),
+                .is_some_and(|http| self.matches_http(http, facts)),
         }
     }
 
-    fn matches_http(&self, http: &HttpRequest) -> bool {
+    fn matches_http(&self, http: &HttpRequest, facts: &Facts<'_>) -> bool {
         match self {
             Self::Host(values) => {
                 !http.host.is_empty() && values.iter().any(|value| value.matches_host(&http.host))
@@ -252,14 +255,12 @@ impl Matcher {
                         .any(|value| value.matches_bytes(http.method.as_bytes()))
             }
             Self::Path(values) => {
-                !http.path.is_empty() && {
-                    let path = http.bare_path();
-                    values.iter().any(|value| value.matches(path))
-                }
+                let path = facts.target.path();
+                !http.path.is_empty() && values.iter().any(|value| value.matches(path))
             }
             // Rule: every line of a repeated header is tested by itself.
             Self::Header { name, values } => name
-                .values(http)
+                .values(http, facts.target)
                 .any(|bytes| values.iter().any(|value| value.matches_bytes(bytes))),
             _ => false,
         }
@@ -361,16 +362,20 @@ impl HeaderName {
     }
 
     /// Every line of a header by itself; a part of the request line if it is not empty.
-    pub(super) fn values<'a>(&'a self, http: &'a HttpRequest) -> impl Iterator<Item = &'a [u8]> {
+    pub(super) fn values<'a>(
+        &'a self,
+        http: &'a HttpRequest,
+        target: &'a NormalTarget<'_>,
+    ) -> impl Iterator<Item = &'a [u8]> {
         let (part, lines) = match self {
-            Self::Authority => (Some(&http.host), None),
-            Self::Method => (Some(&http.method), None),
-            Self::Path => (Some(&http.path), None),
-            Self::Scheme => (Some(&http.scheme), None),
+            Self::Authority => (Some(http.host.as_str()), None),
+            Self::Method => (Some(http.method.as_str()), None),
+            Self::Path => (Some(target.whole()), None),
+            Self::Scheme => (Some(http.scheme.as_str()), None),
             Self::Line(name) => (None, Some(http.headers.values(name))),
         };
         let part = part.filter(|part| !part.is_empty());
-        let part = part.map(String::as_bytes).into_iter();
+        let part = part.map(str::as_bytes).into_iter();
         part.chain(lines.into_iter().flatten())
     }
 

@@ -8,7 +8,6 @@ use serde::Serialize;
 use super::Attached;
 use super::authorization::{CompiledRule, Facts, Matcher, RuleAction, Test, metadata};
 use super::rules::Rules;
-use crate::attributes::HttpRequest;
 use crate::identity::VerifiedToken;
 
 /// Longest value that is shown, in bytes, and most values of one kind.
@@ -221,12 +220,9 @@ impl Matcher {
             }
             Self::Host(_) => text(http.map(|http| &http.host)),
             Self::Method(_) => text(http.map(|http| &http.method)),
-            Self::Path(_) => {
-                let path = http.map(HttpRequest::bare_path);
-                text(path.map(str::to_owned).as_ref())
-            }
+            Self::Path(_) => text(Some(&facts.target.path().to_owned())),
             Self::Header { name, .. } => {
-                let values = http.map(|http| name.values(http));
+                let values = http.map(|http| name.values(http, facts.target));
                 let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                 values.into_iter().flatten().map(lossy).collect()
             }

@@ -44,7 +44,7 @@ impl Attribute {
                 show(http.host.to_ascii_lowercase().as_bytes());
             }
             Self::Host => show(http.host.as_bytes()),
-            Self::Path => show(http.bare_path().as_bytes()),
+            Self::Path => show(facts.target.path().as_bytes()),
             Self::Principal => {
                 let names = facts.peer.names();
                 names

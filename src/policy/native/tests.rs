@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::attributes::{
-    Address, Attributes, Headers, HttpRequest, Peer, Port, Request, SocketAddress,
+    Address, Attributes, Headers, HttpRequest, PathNormalization, Peer, Port, Request,
+    SocketAddress,
 };
 use crate::identity::tests::certificates::CertificateMaker;
 use crate::identity::tests::signer::Signer;
@@ -146,9 +147,12 @@ impl Asked {
     }
 
     fn facts(&self) -> Facts<'_> {
+        let target = self.attributes.http().map_or("", |http| &http.path);
+        let target = PathNormalization::None.apply(target).unwrap();
         Facts {
             attributes: &self.attributes,
             peer: &self.peer,
+            target: Box::leak(Box::new(target)),
             token: self.token.as_ref(),
             remote_ip: self.remote_ip,
         }
