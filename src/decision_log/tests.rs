@@ -113,6 +113,7 @@ fn a_record_tells_who_asked_what_and_why() {
     };
     let mut decision = Decision::deny(403, reason);
     decision.peer_principal = Some("spiffe://td/a".to_owned());
+    decision.forwarded_by = Some("spiffe://td/gateway".to_owned());
     decision.request_principal = Some("i/s".to_owned());
     record.decision = Arc::new(decision);
     let id = record.id;
@@ -120,7 +121,8 @@ fn a_record_tells_who_asked_what_and_why() {
         "decision_id": id, "time": "2023-11-14T22:13:20.123456789Z", "effect": "deny", "status": 403,
         "reason": {"kind": "authorization_policy", "policy": "shop/deny", "rule": 2, "message": "DENY rule matched"},
         "revision": 7, "cached": false,
-        "peer_principal": "spiffe://td/a", "request_principal": "i/s",
+        "peer_principal": "spiffe://td/a", "forwarded_by": "spiffe://td/gateway",
+        "request_principal": "i/s",
         "workload": {"namespace": "shop", "labels": {"app": "cart"}},
         "source": "[::1]:5", "destination": "10.0.0.1:80",
         "request": {
@@ -144,6 +146,7 @@ fn a_connection_has_a_record_too() {
         "request_id",
         "trace_id",
         "peer_principal",
+        "forwarded_by",
         "workload",
         "source",
     ] {
