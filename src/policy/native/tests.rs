@@ -81,6 +81,7 @@ fn token(claims: &Value) -> VerifiedToken {
 struct Asked {
     attributes: Attributes,
     peer: PeerIdentity<'static>,
+    normalization: PathNormalization,
     token: Option<VerifiedToken>,
     remote_ip: Option<std::net::IpAddr>,
 }
@@ -148,7 +149,7 @@ impl Asked {
 
     fn facts(&self) -> Facts<'_> {
         let target = self.attributes.http().map_or("", |http| &http.path);
-        let target = PathNormalization::None.apply(target).unwrap();
+        let target = self.normalization.apply(target).unwrap();
         Facts {
             attributes: &self.attributes,
             peer: &self.peer,

@@ -52,20 +52,43 @@ prop_compose! {
     }
 }
 
-type Request = (&'static str, &'static str, &'static str, bool);
+type Request = (&'static str, &'static str, &'static [&'static str], bool);
+
+/// Names of peers; several are those of a certificate.
+const PEERS: &[&[&str]] = &[
+    &[""],
+    &["spiffe://td/a"],
+    &["spiffe://td/b"],
+    &["spiffe://x/a"],
+    &["td/a"],
+    &["spiffe://y/c", "spiffe://td/a", "x"],
+    &["spiffe://td/b", "spiffe://x/a"],
+];
 
 fn request() -> impl Strategy<Value = Request> {
     (
         prop::sample::select(&["a.com", "A.COM", "b.org", "xb.org", "", "c"][..]),
-        prop::sample::select(&["/a", "/a/b", "/a/b/c?d", "/a/", "/b", "/", "", "*", "a/b"][..]),
-        prop::sample::select(&["", "spiffe://td/a", "spiffe://td/b", "spiffe://x/a", "td/a"][..]),
+        prop::sample::select(
+            &[
+                "/a", "/a/b", "/a/b/c?d", "/a/", "/b", "/", "", "*", "a/b", "/x/../a", "//a%2fb",
+            ][..],
+        ),
+        prop::sample::select(PEERS),
         prop::bool::weighted(0.1),
     )
 }
 
-fn facts_of((host, path, principal, tcp): Request) -> Asked {
-    let asked = Asked::get(path).by_peer(principal).to("::1", 80);
+fn facts_of((host, path, principals, tcp): Request) -> Asked {
+    let asked = match principals {
+        [principal] => Asked::get(path).by_peer(principal),
+        several => {
+            let certificate = CertificateMaker::with_uris(several);
+            Asked::get(path).by_certificate(several[0], &certificate)
+        }
+    };
+    let asked = asked.to("::1", 80);
     let mut asked = asked.with(|http| http.host = host.to_owned());
+    asked.normalization = PathNormalization::DecodeAndMergeSlashes;
     if tcp {
         asked.attributes.request = None;
     }
@@ -81,7 +104,7 @@ fn the_first_rule_is_found() {
         any::<bool>(),
         prop::collection::vec(request(), 1..10),
     );
-    let mut runner = TestRunner::new(ProptestConfig::with_cases(300));
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(600));
     let result = runner.run(&strategy, |(rules, denies, requests)| {
         let action = if denies { "DENY" } else { "ALLOW" };
         let policy = authorization(&json!({"action": action, "rules": rules}));
