@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Exit codes: 0 done, 1 the answer is no, 2 usage,
 //! 3 could not run.
 
+mod check;
 mod healthcheck;
 mod serve;
 mod test;
@@ -27,6 +28,8 @@ struct Cli {
 enum Command {
     /// Answer checks of proxies and calls of operators.
     Serve(serve::Args),
+    /// Ask what becomes of a request, and why.
+    Check(Box<check::Args>),
     /// Load policies as `serve` would, and say what is wrong with them.
     Validate(validate::Args),
     /// Run the cases that stand beside policies (`*.cases.yaml`).
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
     // Usage errors end the process with 2, as clap has it.
     let outcome = match Cli::parse().command {
         Command::Serve(args) => serve::run(&args),
+        Command::Check(args) => Ok(check::run(&args)),
         Command::Validate(args) => Ok(validate::run(&args)),
         Command::Test(args) => Ok(test::run(&args)),
         Command::Healthcheck(args) => Ok(healthcheck::run(&args)),

@@ -61,26 +61,45 @@ enum Reply {
 }
 
 /// Changes to an allowed request and to the response it gets. Set and removed names are disjoint.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// Shown under the names of Envoy's `OkHttpResponse`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Mutations {
     /// Towards the upstream, replacing the client's own.
+    #[serde(rename = "headers", skip_serializing_if = "Vec::is_empty")]
     pub set_headers: Pairs,
+    #[serde(rename = "headers_to_remove", skip_serializing_if = "Vec::is_empty")]
     pub remove_headers: Vec<String>,
     /// Towards the client.
+    #[serde(
+        rename = "response_headers_to_add",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub response_headers: Pairs,
+    #[serde(
+        rename = "query_parameters_to_set",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub set_parameters: Pairs,
+    #[serde(
+        rename = "query_parameters_to_remove",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub remove_parameters: Vec<String>,
     /// Whether even an empty set of changes is to be said.
+    #[serde(skip)]
     pub explicit: bool,
 }
 
 /// What a denied client is told.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Denial {
     pub status: u16,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Pairs,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub body: String,
     /// The proxy is to treat this as a failure of the check instead of an answer.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub as_error: bool,
 }
 

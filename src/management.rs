@@ -3,6 +3,7 @@
 
 mod access;
 mod bundles;
+mod check;
 mod decisions;
 mod error;
 mod json;
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use serde::{Deserialize, Serialize};
 
 use crate::activation::Activation;
@@ -134,6 +135,7 @@ pub fn router(api: Api) -> Router {
                 .get(resources::get)
                 .delete(resources::delete),
         )
+        .route("/v1/check", post(check::check))
         .route("/v1/decisions", get(decisions::query))
         .route("/v1/decisions/{id}", get(decisions::get))
         .route("/v1/status", get(status::status))

@@ -1,6 +1,9 @@
 //! The policy decision point: one function from attributes to a decision, called by every door.
 //! It does no I/O, takes the time as an argument, and looks at exactly one snapshot.
 
+mod explain;
+mod question;
+mod shown;
 mod verdict;
 
 #[cfg(test)]
@@ -13,17 +16,18 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use uuid::Uuid;
 
-use crate::attributes::{Attributes, NormalTarget, PathNormalization};
+use crate::attributes::Attributes;
 use crate::cache::{self, CacheSettings};
 use crate::decision::{Decision, Reason, ReasonKind, lookalikes};
 use crate::decision_log::{Record, Recorder};
-use crate::identity::{Caller, PeerIdentity, RemoteKeySets, XFCC_HEADER};
-use crate::policy::native::{TrustedPeer, Workload};
-use crate::policy::reads::Reads;
+use crate::identity::RemoteKeySets;
+use crate::policy::native::{Attached, Workload};
 use crate::policy::{PolicySet, UnknownWorkload};
 use crate::snapshot::Snapshot;
 use crate::telemetry::Metrics;
-use verdict::{Question, evaluate};
+pub use explain::Explanation;
+use question::{Question, check_form, identify, normal_target, reported};
+use verdict::evaluate;
 
 /// Decides requests under the snapshot that is active.
 #[derive(Debug)]
@@ -80,12 +84,23 @@ impl Pdp {
 
     /// Decides a request and records the decision. `now_ns` is the time in nanoseconds since 1970.
     pub fn check(&self, attributes: Attributes, now_ns: i64) -> Answer {
-        let snapshot = self.snapshot.load();
+        self.check_under(&self.snapshot.load(), attributes, now_ns)
+    }
+
+    /// Decides a request as `check` does, and tells what it looked at. For people.
+    pub fn check_explained(&self, attributes: Attributes, now_ns: i64) -> (Answer, Explanation) {
+        let snapshot = self.snapshot.load_full();
+        let explain = || Explanation::of(&snapshot, &attributes, now_ns);
+        let explanation = catch_unwind(AssertUnwindSafe(explain)).unwrap_or_default();
+        (self.check_under(&snapshot, attributes, now_ns), explanation)
+    }
+
+    fn check_under(&self, snapshot: &Snapshot, attributes: Attributes, now_ns: i64) -> Answer {
         // A panic anywhere below denies this request and no other.
         let decided = catch_unwind(AssertUnwindSafe(|| {
             match Workload::of(&attributes, &snapshot.policies.settings.workloads) {
                 Ok(workload) => {
-                    let (decision, cached) = decide(&snapshot, &workload, &attributes, now_ns);
+                    let (decision, cached) = decide(snapshot, &workload, &attributes, now_ns);
                     (workload, decision, cached)
                 }
                 Err(why) => {
@@ -188,12 +203,8 @@ fn decide(
         Ok(target) => target,
         Err(why) => return refused(malformed(why)),
     };
-    let attached = match policies.native.attached(workload) {
-        Some(attached) => attached,
-        None if policies.settings.unknown_workload == UnknownWorkload::MeshPolicies => {
-            policies.native.mesh_wide()
-        }
-        None => return refused(unknown_workload(workload)),
+    let Some(attached) = attached(policies, workload) else {
+        return refused(unknown_workload(workload));
     };
     let reads = policies.reads(&attached);
     let key = snapshot
@@ -221,75 +232,11 @@ fn decide(
     (decision, false)
 }
 
-/// The path that native policies match. It depends on nothing but the one sent, so that keys of
-/// the cache, which hold that, tell requests apart.
-fn normal_target(
-    attributes: &Attributes,
-    mode: PathNormalization,
-) -> Result<NormalTarget<'_>, String> {
-    let target = attributes.http().map_or("", |http| &http.path);
-    mode.apply(target)
-        .map_err(|error| format!("the path {error}"))
-}
-
-/// Who asks: the other end of the connection, or whom it speaks for if its word counts. A
-/// certificate is read only for policies that look at what is in it.
-fn identify<'a>(
-    reads: &[&Reads],
-    trusted: &[TrustedPeer],
-    attributes: &'a Attributes,
-) -> Result<Caller<'a>, String> {
-    if !reads.iter().any(|reads| reads.identity()) {
-        return Ok(reported(attributes));
-    }
-    let connection =
-        PeerIdentity::of(attributes).map_err(|error| format!("the peer's certificate {error}"))?;
-    let Some(http) = attributes
-        .http()
-        .filter(|_| TrustedPeer::is_any(trusted, &connection))
-    else {
-        return Ok(Caller::direct(connection));
-    };
-    // The client of such a peer may have written parts of the header. If it could make it
-    // unreadable and go on without identity, rules that deny identities would not hold it.
-    let peer = PeerIdentity::forwarded(&http.headers)
-        .map_err(|error| format!("header `{XFCC_HEADER}` of a trusted peer {error}"))?;
-    Ok(Caller {
-        peer,
-        forwarded_by: Some(connection),
-    })
-}
-
-/// The peer by the name the proxy reports, before anything was found out about it.
-fn reported(attributes: &Attributes) -> Caller<'_> {
-    Caller::direct(PeerIdentity::new(attributes.source_principal()))
-}
-
-/// What no request of an honest proxy holds, and what could mean one thing here and another there.
-fn check_form(attributes: &Attributes) -> Result<(), String> {
-    let has_control = |text: &str| text.bytes().any(|byte| byte.is_ascii_control());
-    if has_control(attributes.source_principal()) {
-        return Err("the peer's identity holds control characters".to_owned());
-    }
-    let Some(http) = attributes.http() else {
-        return Ok(());
-    };
-    if let Some(name) = http.headers.invalid() {
-        return Err(format!(
-            "header `{}` holds NUL, CR or LF",
-            name.escape_debug()
-        ));
-    }
-    for (what, text) in [
-        ("method", &http.method),
-        ("path", &http.path),
-        ("host", &http.host),
-    ] {
-        if has_control(text) {
-            return Err(format!("the {what} holds control characters"));
-        }
-    }
-    Ok(())
+/// The policies for a workload; `None` if it cannot be told which these are.
+fn attached(policies: &PolicySet, workload: &Arc<Workload>) -> Option<Arc<Attached>> {
+    let mesh_wide = policies.settings.unknown_workload == UnknownWorkload::MeshPolicies;
+    let found = policies.native.attached(workload);
+    found.or_else(|| mesh_wide.then(|| policies.native.mesh_wide()))
 }
 
 fn malformed(why: impl Into<String>) -> Decision {

@@ -22,6 +22,7 @@ mod decisions;
 mod durability;
 mod envoy;
 mod examples;
+mod explain;
 mod jwks;
 mod lifecycle;
 mod pushes;

@@ -78,6 +78,10 @@ pub(super) struct PolicyPaths {
 }
 
 impl PolicyPaths {
+    pub(super) fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+
     /// Adds the paths to a configuration.
     pub(super) fn add_to(&self, config: &mut Config) -> anyhow::Result<()> {
         for path in &self.paths {

@@ -73,8 +73,8 @@ struct Shown<'a> {
     forwarded_by: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_principal: Option<&'a str>,
-    #[serde(skip_serializing_if = "ShownWorkload::is_unknown")]
-    workload: ShownWorkload<'a>,
+    #[serde(skip_serializing_if = "Workload::is_unknown")]
+    workload: &'a Workload,
     /// `IP:PORT` or a path.
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<String>,
@@ -87,16 +87,6 @@ struct Shown<'a> {
     request_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<&'a str>,
-}
-
-#[derive(Debug, Serialize)]
-struct ShownWorkload<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    namespace: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service_account: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    labels: Option<BTreeMap<&'a str, &'a str>>,
 }
 
 /// The HTTP request, secrets masked.
@@ -159,7 +149,7 @@ impl Record {
             peer_principal: principal.as_deref(),
             forwarded_by: decision.forwarded_by.as_deref().map(clip),
             request_principal: request_principal.as_deref(),
-            workload: ShownWorkload::of(&self.workload),
+            workload: &self.workload,
             source: peer(&self.attributes.source),
             destination: peer(&self.attributes.destination),
             request: http.map(|http| ShownRequest::of(http, mask)),
@@ -186,26 +176,6 @@ impl Record {
             policy: reason.decided_by().cloned(),
             trace_id,
         }
-    }
-}
-
-impl<'a> ShownWorkload<'a> {
-    fn of(workload: &'a Workload) -> Self {
-        let labels = workload.labels.as_ref().map(|labels| {
-            let labels = labels.iter();
-            labels
-                .map(|(name, value)| (name.as_str(), value.as_str()))
-                .collect()
-        });
-        Self {
-            namespace: workload.namespace.as_deref(),
-            service_account: workload.service_account.as_deref(),
-            labels,
-        }
-    }
-
-    fn is_unknown(&self) -> bool {
-        self.namespace.is_none() && self.service_account.is_none() && self.labels.is_none()
     }
 }
 

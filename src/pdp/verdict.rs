@@ -1,26 +1,18 @@
 //! The order of the verdict, top to bottom: who asks, what each part of policy says, and the first
 //! denial that ends it. What is done around it (cache, record) is left to `pdp`.
 
+use super::question::Question;
 use super::seconds;
-use crate::attributes::{Attributes, NormalTarget};
+use crate::attributes::HttpRequest;
 use crate::decision::{Decision, Grounds, ReasonKind, conclude};
-use crate::identity::{Caller, VerifiedToken};
-use crate::policy::native::{Attached, Authenticated, CompiledRule, Facts, Passed};
+use crate::identity::VerifiedToken;
+use crate::policy::native::{Attached, Authenticated, CompiledRule, Facts, Passed, Refused};
 use crate::policy::rego::{Entrypoint, Outcome, RegoPolicies};
 use crate::policy::{OnError, PolicySet};
 use crate::snapshot::Snapshot;
 
 /// What Rego answered, with the path of the entrypoint.
 type Answer<'a> = (Outcome, &'a str);
-
-/// A request with what had to be found out about it before policies are asked.
-pub(super) struct Question<'a> {
-    pub attributes: &'a Attributes,
-    /// As native policies see it; empty on TCP.
-    pub target: NormalTarget<'a>,
-    pub caller: Caller<'a>,
-    pub now_ns: i64,
-}
 
 /// Decides a request anew.
 pub(super) fn evaluate(
@@ -30,42 +22,20 @@ pub(super) fn evaluate(
 ) -> Decision {
     let policies = &snapshot.policies;
     let settings = &policies.settings;
-    let Question {
-        attributes,
-        ref target,
-        ref caller,
-        now_ns,
-    } = *question;
+    let caller = &question.caller;
 
     // PeerAuthentication: a STRICT workload wants an identity of the mesh.
-    let port = attributes.destination_port();
-    let trust_domains = &settings.mesh.trust_domains;
-    if let Some(policy) = attached
-        .peer
-        .refuses(port, caller.connection(), trust_domains)
-    {
+    if let Some(policy) = question.refused_peer(attached, settings) {
         return Decision::no_peer_identity(policy).about(caller, None);
     }
 
     // RequestAuthentication: a token that is there must verify; none is no identity.
-    let mut authenticated = match attributes.http() {
-        Some(http) => {
-            match attached
-                .authentication
-                .authenticate(http, &snapshot.keyring, seconds(now_ns))
-            {
-                Ok(authenticated) => authenticated,
-                Err(refused) => {
-                    return Decision::unauthenticated(
-                        &refused,
-                        http,
-                        settings.invalid_token_status,
-                    )
-                    .about(caller, None);
-                }
-            }
+    let mut authenticated = match authenticate(snapshot, attached, question) {
+        Ok(authenticated) => authenticated,
+        Err((refused, http)) => {
+            return Decision::unauthenticated(&refused, http, settings.invalid_token_status)
+                .about(caller, None);
         }
-        None => Authenticated::default(),
     };
     let token = authenticated.token.take();
     let token = token.as_deref();
@@ -74,18 +44,28 @@ pub(super) fn evaluate(
     let asked = Asked {
         policies,
         attached,
-        facts: Facts {
-            attributes,
-            peer: &caller.peer,
-            target,
-            token,
-            remote_ip: attributes.remote_ip(settings.trusted_proxies),
-        },
-        now_ns,
+        facts: question.facts(settings, token),
+        now_ns: question.now_ns,
     };
     let mut decision = asked.decide(authenticated);
     decision.holds_until = holds_until;
     decision.about(caller, principal)
+}
+
+/// What the tokens of a request come to. On TCP there are none.
+pub(super) fn authenticate<'a>(
+    snapshot: &Snapshot,
+    attached: &Attached,
+    question: &Question<'a>,
+) -> Result<Authenticated, (Refused, &'a HttpRequest)> {
+    let Some(http) = question.attributes.http() else {
+        return Ok(Authenticated::default());
+    };
+    let now = seconds(question.now_ns);
+    let authenticated = attached
+        .authentication
+        .authenticate(http, &snapshot.keyring, now);
+    authenticated.map_err(|refused| (refused, http))
 }
 
 /// The enforced policies that let a request pass, told from what denied it.

@@ -3,8 +3,11 @@
 
 use std::collections::BTreeSet;
 
+use serde::Serialize;
+
 /// Attributes besides single headers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Field {
     /// Every name of the peer: what the proxy reports, and the certificate.
     Principal,
@@ -36,14 +39,16 @@ pub enum Field {
 }
 
 /// The attributes a policy, or several together, can read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Reads {
     pub fields: BTreeSet<Field>,
     /// Lower-case header names.
     pub headers: BTreeSet<String>,
     /// Everything: for evaluations whose reads are not known any closer.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub whole_input: bool,
     /// What was read is no part of the request (time, random numbers): not to be cached at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub volatile: Option<String>,
 }
 

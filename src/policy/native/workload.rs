@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::attributes::{Attributes, Pairs, lookup};
 use crate::identity::SpiffeId;
@@ -30,20 +30,25 @@ const EXTENSIONS: [&str; 6] = [
 const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
 
 /// A workload; what no source tells is `None`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Workload {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Sorted by name.
-    pub labels: Option<Pairs>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub service_account: Option<String>,
+    /// Sorted by name.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_object")]
+    pub labels: Option<Pairs>,
     /// Name of the Gateway it belongs to, if a route says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub gateway: Option<String>,
     /// The service behind a waypoint that the request is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceName>,
 }
 
 /// A service behind a waypoint.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct ServiceName {
     pub kind: ServiceKind,
     pub namespace: String,
@@ -51,7 +56,7 @@ pub struct ServiceName {
 }
 
 /// Where a service is registered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum ServiceKind {
     Service,
     ServiceEntry,
@@ -147,11 +152,21 @@ impl Workload {
         }
     }
 
+    /// Whether nothing is known of it.
+    pub fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The Gateway it belongs to. Rule: its pods carry the name as a label.
     pub fn gateway(&self) -> Option<&str> {
         let label = || lookup(self.labels.as_ref()?, GATEWAY_LABEL);
         self.gateway.as_deref().or_else(label)
     }
+}
+
+fn as_object<S: Serializer>(pairs: &Option<Pairs>, serializer: S) -> Result<S::Ok, S::Error> {
+    let pairs = pairs.iter().flatten();
+    serializer.collect_map(pairs.map(|(name, value)| (name, value)))
 }
 
 impl From<KnownWorkload> for Workload {

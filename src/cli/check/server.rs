@@ -1,0 +1,90 @@
+//! Asking a running server.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::Unanswered;
+
+/// Longest to wait for the answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "The server, if no PATH is given")]
+pub(super) struct ServerArgs {
+    /// Address of the management API.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8181")]
+    management: SocketAddr,
+    /// File with the token of the management API.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl ServerArgs {
+    pub(super) fn ask(
+        &self,
+        request: &Value,
+        explain: bool,
+        at: Option<Timestamp>,
+    ) -> Result<Value, Unanswered> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Unanswered::one(error.to_string()))?;
+        runtime.block_on(self.send(request, explain, at))
+    }
+
+    async fn send(
+        &self,
+        request: &Value,
+        explain: bool,
+        at: Option<Timestamp>,
+    ) -> Result<Value, Unanswered> {
+        let server = self.management;
+        let failed = |error: reqwest::Error| {
+            let why = anyhow::Error::from(error.without_url());
+            Unanswered::one(format!("{server} cannot be asked: {why:#}"))
+        };
+        let mut url = format!("http://{server}/v1/check?explain={explain}");
+        if let Some(at) = at {
+            url.push_str(&format!("&at={at}"));
+        }
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(TIMEOUT)
+            .build()
+            .map_err(failed)?;
+        let mut call = client.post(url).body(request.to_string());
+        if let Some(token) = self.token()? {
+            call = call.bearer_auth(token);
+        }
+        let answer = call.send().await.map_err(failed)?;
+        let status = answer.status();
+        let text = answer.text().await.map_err(failed)?;
+        let json: Option<Value> = serde_json::from_str(&text).ok();
+        match json {
+            Some(answer) if status.is_success() => Ok(answer),
+            answer => {
+                let message = answer.as_ref().and_then(|answer| answer.get("message"));
+                let message = message.and_then(Value::as_str).unwrap_or_default();
+                Err(Unanswered::one(format!(
+                    "{server} answers {status}: {message}"
+                )))
+            }
+        }
+    }
+
+    fn token(&self) -> Result<Option<String>, Unanswered> {
+        let Some(path) = &self.token_file else {
+            return Ok(None);
+        };
+        let token = std::fs::read_to_string(path)
+            .map_err(|error| Unanswered::one(format!("{}: {error}", path.display())))?;
+        Ok(Some(token.trim().to_owned()))
+    }
+}
