@@ -2,6 +2,7 @@
 //! `DOORWARD_ENVOY` (`make test` sets it); without it these tests say so and pass, unless
 //! `DOORWARD_REQUIRE_ENVOY` is set.
 
+mod identity;
 mod proxy;
 
 use serde_json::Value;

@@ -41,6 +41,16 @@ pub struct Envoy {
 
 impl Envoy {
     pub fn start(binary: &std::path::Path, ext_authz: &str, upstream: &str) -> Self {
+        Self::start_with(binary, ext_authz, upstream, "")
+    }
+
+    /// With a further piece of YAML in the filter chain of its listener.
+    pub fn start_with(
+        binary: &std::path::Path,
+        ext_authz: &str,
+        upstream: &str,
+        piece: &str,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (port, admin) = (free_port(), free_port());
         let port_of = |address: &str| address.rsplit(':').next().unwrap().to_owned();
@@ -59,6 +69,13 @@ impl Envoy {
             );
             config.replace(from, &format!("port_value: {to}"))
         });
+        let chain = "        - filters:\n";
+        assert!(
+            config.contains(chain),
+            "deploy/envoy/envoy.yaml lacks {chain}"
+        );
+        let piece = piece.replace('\n', "\n          ");
+        let config = config.replace(chain, &format!("        - {piece}\n          filters:\n"));
         let path = folder.path().join("envoy.yaml");
         std::fs::write(&path, config).unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
