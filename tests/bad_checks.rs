@@ -253,6 +253,9 @@ async fn a_target_that_is_no_path_is_not_slipped_past_a_rule() {
         ("/open", true),
         ("admin", false),
         ("http://web.example/admin", false),
+        ("?admin", false),
+        ("#admin", false),
+        ("*?admin", false),
         ("*", true),
     ];
     for (path, allowed) in rows {

@@ -100,8 +100,14 @@ impl Encoder {
             Field::ServerName => self.optional(attributes.server_name(), Self::text),
             Field::Host => self.optional(http, |encoder, http| encoder.text(&http.host)),
             Field::Method => self.optional(http, |encoder, http| encoder.text(&http.method)),
+            // Of a target that is no path, it matters that it is none.
             Field::Path => self.optional(http, |encoder, http| {
-                encoder.text(http.bare_path());
+                let is_path = http.path.starts_with('/');
+                encoder.text(if is_path {
+                    http.bare_path()
+                } else {
+                    &http.path
+                });
             }),
             Field::Target => self.optional(http, |encoder, http| encoder.text(&http.path)),
             Field::Scheme => self.optional(http, |encoder, http| encoder.text(&http.scheme)),

@@ -111,7 +111,7 @@ pub(super) struct MetadataPattern {
 /// Whether a request's target is neither a path nor `*`, so that an upstream could read it as any
 /// path.
 pub(super) fn is_odd_target(http: &HttpRequest) -> bool {
-    !http.path.starts_with('/') && !matches!(http.bare_path(), "" | "*")
+    !http.path.starts_with('/') && !matches!(http.path.as_str(), "" | "*")
 }
 
 // === impl RuleAction ===

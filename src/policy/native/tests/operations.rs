@@ -151,7 +151,6 @@ fn paths() {
         ("/a.c", "/abc", false),
         ("*", "/", true),
         ("*", "", false),
-        ("*", "?x", false),
         ("/", "", false),
         ("/pkg.Service/Method", "/pkg.Service/Method", true),
     ];
@@ -191,6 +190,30 @@ fn path_templates() {
         ("/f/{*}", "/f/%zz", true),
     ];
     check_all(&Field::Operation("paths"), &rows, Asked::get);
+}
+
+/// An upstream could read it as any path.
+#[test]
+fn a_target_that_is_no_path_matches_what_denies_only() {
+    let rows = [
+        ("admin", true),
+        ("http://h/admin", true),
+        ("?admin", true),
+        ("#admin", true),
+        ("*?admin", true),
+        // None at all (CONNECT), and the server as a whole (OPTIONS).
+        ("", false),
+        ("*", false),
+    ];
+    for (target, odd) in rows {
+        let asked = Asked::get(target);
+        for negated in [false, true] {
+            let rule = Field::Operation("paths").rule("/other", negated);
+            let about = format!("{target} not: {negated}");
+            assert_eq!(matches("DENY", &rule, &asked), odd || negated, "{about}");
+            assert_eq!(matches("ALLOW", &rule, &asked), !odd && negated, "{about}");
+        }
+    }
 }
 
 /// Envoy's template misses these bytes, so a path with one would slip past a rule that denies.
