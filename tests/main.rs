@@ -27,4 +27,5 @@ mod jwks;
 mod lifecycle;
 mod pushes;
 mod quickstart;
+mod reference;
 mod vectors;

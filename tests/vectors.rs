@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use crate::support::{Server, http};
 
 /// A folder of vectors, if there are any.
-fn folder(name: &str) -> Option<PathBuf> {
+pub fn folder(name: &str) -> Option<PathBuf> {
     match std::env::var_os("DOORWARD_VECTORS").filter(|path| !path.is_empty()) {
         Some(path) => Some(PathBuf::from(path).join(name)),
         None => {
