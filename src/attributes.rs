@@ -17,7 +17,7 @@ use bytes::Bytes;
 pub use body::{Body, BodyError, BodyKind};
 pub use headers::Headers;
 pub use normalization::{NormalTarget, PathNormalization, RefusedPath};
-pub use path::{PathError, QueryParameters, decode_query, split_path_and_query, unescape};
+pub use path::{PathError, decode_query, split_path_and_query};
 pub use weight::{object_weight, value_weight};
 
 /// Name and value pairs, sorted by name, each name once.

@@ -106,8 +106,6 @@ struct Queue {
 #[derive(Debug)]
 enum Message {
     Record(Box<Record>),
-    /// Store what came before, then say so.
-    Flush(SyncSender<()>),
     Stop,
 }
 
@@ -139,15 +137,6 @@ impl Recorder {
         };
         queue.queued_bytes.fetch_sub(weight, Ordering::Relaxed);
         queue.metrics.log_dropped(reason, 1);
-    }
-
-    /// Waits until everything handed over before is stored.
-    pub fn flush(&self, limit: Duration) -> bool {
-        let Some(queue) = &self.queue else {
-            return true;
-        };
-        let (done, wait) = mpsc::sync_channel(1);
-        queue.sender.send(Message::Flush(done)).is_ok() && wait.recv_timeout(limit).is_ok()
     }
 }
 
@@ -225,12 +214,10 @@ impl Writer<'_> {
         let mut pruned = Instant::now();
         let mut written = 0;
         loop {
-            let (records, end) = collect(receiver);
-            written += self.store(records);
-            match end {
-                BatchEnd::More => {}
-                BatchEnd::Flushed(done) => drop(done.try_send(())),
-                BatchEnd::Stopped => return count_rest(receiver, &self.queue.metrics),
+            let batch = collect(receiver);
+            written += self.store(batch.records);
+            if batch.is_last {
+                return count_rest(receiver, &self.queue.metrics);
             }
             if pruned.elapsed() >= PRUNE_INTERVAL || written >= PRUNE_BYTES {
                 self.prune();
@@ -274,29 +261,31 @@ impl Writer<'_> {
     }
 }
 
-enum BatchEnd {
-    More,
-    Flushed(SyncSender<()>),
-    Stopped,
+/// Records to be stored together.
+#[derive(Debug, Default)]
+struct Batch {
+    records: Vec<Record>,
+    /// Whether the log is to end.
+    is_last: bool,
 }
 
 /// Waits for a record, then lets others gather and takes them all: the thread is woken once a
 /// batch, and handing a record over costs the request path no wake-up.
-fn collect(receiver: &Receiver<Message>) -> (Vec<Record>, BatchEnd) {
-    let mut records = Vec::new();
+fn collect(receiver: &Receiver<Message>) -> Batch {
+    let mut batch = Batch::default();
     let mut next = receiver.recv_timeout(PRUNE_INTERVAL);
     let mut gathered = false;
     loop {
         match next {
-            Ok(Message::Record(record)) => records.push(*record),
-            Ok(Message::Flush(done)) => return (records, BatchEnd::Flushed(done)),
+            Ok(Message::Record(record)) => batch.records.push(*record),
             Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => {
-                return (records, BatchEnd::Stopped);
+                batch.is_last = true;
+                return batch;
             }
-            Err(RecvTimeoutError::Timeout) => return (records, BatchEnd::More),
+            Err(RecvTimeoutError::Timeout) => return batch,
         }
-        if records.len() >= MAX_BATCH {
-            return (records, BatchEnd::More);
+        if batch.records.len() >= MAX_BATCH {
+            return batch;
         }
         if !gathered {
             std::thread::sleep(BATCH_DELAY);

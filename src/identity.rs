@@ -21,7 +21,7 @@ pub use certificate::CertificateError;
 pub use claims::Claims;
 pub use extract::{FoundToken, Location};
 pub use jwks::{KeySet, KeySetError};
-pub use jwt::{CLOCK_SKEW, Keys, TokenError, VerifiedToken, Verifier};
+pub use jwt::{Keys, TokenError, VerifiedToken, Verifier};
 pub use keyring::{KeySignal, Keyring, PresentedToken, RemoteKeySets, RemoteKeys};
 pub use peer::{Caller, PeerIdentity};
 pub use source::{KeySource, KeyUrlError, SourceKind, check_key_url, parse_key_url};

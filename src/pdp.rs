@@ -125,12 +125,12 @@ impl Pdp {
     }
 
     /// Denies a request that could not be read, and records that.
-    pub fn refuse(&self, attributes: Attributes, why: impl Into<String>, now_ns: i64) -> Answer {
+    pub fn refuse(&self, why: impl Into<String>, now_ns: i64) -> Answer {
         let snapshot = self.snapshot.load();
         let decision = malformed(why);
         let workload = Arc::default();
         self.answer(
-            attributes,
+            Attributes::default(),
             workload,
             Arc::new(decision),
             snapshot.revision,

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
 /// Query parameters by name, each with its values in order, sorted by name.
-pub type QueryParameters = std::collections::BTreeMap<String, Vec<String>>;
+pub(super) type QueryParameters = std::collections::BTreeMap<String, Vec<String>>;
 
 /// Why a path or query cannot be decoded. The texts are those of the plugin.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -47,7 +47,7 @@ pub fn decode_query(query: &str) -> Result<QueryParameters, PathError> {
 }
 
 /// Percent-decodes, refusing broken escapes; bytes that are not UTF-8 become U+FFFD.
-pub fn unescape(text: &str) -> Result<String, PathError> {
+pub(super) fn unescape(text: &str) -> Result<String, PathError> {
     if !text.contains('%') {
         return Ok(text.to_owned());
     }

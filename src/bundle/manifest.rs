@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::yaml::Problem;
 
 /// The manifest of a bundle. Unknown members are left alone, as OPA does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Manifest {
     pub revision: String,
@@ -17,7 +17,6 @@ pub struct Manifest {
     pub rego_version: Option<u8>,
     /// By path or glob with a leading slash.
     pub file_rego_versions: BTreeMap<String, u8>,
-    pub metadata: serde_json::Value,
 }
 
 impl Default for Manifest {
@@ -27,7 +26,6 @@ impl Default for Manifest {
             roots: vec![String::new()],
             rego_version: None,
             file_rego_versions: BTreeMap::new(),
-            metadata: serde_json::Value::Null,
         }
     }
 }

@@ -28,7 +28,7 @@ fn nothing_is_a_working_default() {
 
 #[test]
 fn every_problem_is_told_with_its_line() {
-    let yaml = "ext_authz:\n  lisen: 127.0.0.1:1\n  deadline: soon\npolices: [a]\nmesh:\n  invalid_token_status: 404\n  trusted_xfcc_peers: [td/ns/a/sa/b, '*']\n";
+    let yaml = "ext_authz:\n  lisen: 127.0.0.1:1\n  deadline: soon\npolices: [a]\nmesh:\n  invalid_token_status: 404\n  trusted_xfcc_peers: [td/ns/a/sa/b, '*']\n  trust_domain_aliases: ['*.old', new]\n";
     let messages = load(yaml, &[]).unwrap_err();
     assert_eq!(
         messages,
@@ -38,6 +38,7 @@ fn every_problem_is_told_with_its_line() {
             "4:1: `polices`: unknown key `polices`, did you mean `policies`?",
             "6:3: `mesh.invalid_token_status`: 404 is neither 401 nor 403",
             "7:38: `mesh.trusted_xfcc_peers[1]`: `*` would believe every peer; name those that may be",
+            "8:3: `mesh.trust_domain_aliases`: `*.old` is not a trust domain",
         ]
     );
 }

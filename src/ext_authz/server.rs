@@ -27,7 +27,6 @@ use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt as _};
 
 use super::{request, response};
-use crate::attributes::Attributes;
 use crate::listen::{Address, Listener};
 use crate::pdp::Pdp;
 use crate::telemetry::{Metrics, unix_nanos};
@@ -222,14 +221,14 @@ impl CheckService {
         let now_ns = unix_nanos();
         let answer = if message.len() > self.max_message_bytes {
             let why = format!("the check is larger than {} bytes", self.max_message_bytes);
-            self.pdp.refuse(Attributes::default(), why, now_ns)
+            self.pdp.refuse(why, now_ns)
         } else {
             match request::decode(message) {
                 Ok(attributes) => self.pdp.check(attributes, now_ns),
                 Err(error) => {
                     self.metrics.undecodable.inc();
                     let why = format!("the check cannot be decoded: {error}");
-                    self.pdp.refuse(Attributes::default(), why, now_ns)
+                    self.pdp.refuse(why, now_ns)
                 }
             }
         };

@@ -18,7 +18,7 @@ use super::source::KeySource;
 use super::token::UnverifiedToken;
 
 /// Tolerance for `exp` and `nbf`, in seconds.
-pub const CLOCK_SKEW: u64 = 60;
+const CLOCK_SKEW: u64 = 60;
 /// Most keys tried for a token without key id.
 const MAX_CANDIDATES: usize = 8;
 

@@ -77,6 +77,11 @@ impl<'a> SpiffeId<'a> {
         self.trust_domain
     }
 
+    /// Whether it names somebody in the trust domain.
+    pub fn has_path(&self) -> bool {
+        !self.path.is_empty()
+    }
+
     /// Namespace and service account, if the path has Istio's layout.
     pub fn workload(&self) -> Option<(&'a str, &'a str)> {
         let mut parts = self.path.split('/').skip(1);

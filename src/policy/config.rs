@@ -93,6 +93,17 @@ impl MeshConfig {
                 problems.push((key, "must not be empty".to_owned()));
             }
         }
+        // They stand in for each other in the principals of policies, where a star is a pattern.
+        for (key, domains) in [
+            (
+                "mesh.trust_domain",
+                std::slice::from_ref(&self.trust_domain),
+            ),
+            ("mesh.trust_domain_aliases", &self.trust_domain_aliases),
+        ] {
+            let odd = domains.iter().filter(|domain| domain.contains(['*', '/']));
+            problems.extend(odd.map(|domain| (key, format!("`{domain}` is not a trust domain"))));
+        }
         problems
     }
 }

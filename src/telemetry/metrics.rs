@@ -3,38 +3,41 @@
 
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 
 /// Upper bounds of check latency, in seconds.
 const CHECK_BUCKETS: [f64; 12] = [
     5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2e-2, 0.1, 1.0,
 ];
 
+/// Names and values out of closed sets.
+type Labels<const COUNT: usize> = [(&'static str, &'static str); COUNT];
+type KeySetLabels = [(&'static str, String); 1];
+
 /// All metrics, and the registry that writes them.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    decisions: Family<DecisionLabels, Counter>,
-    cache: Family<CacheLabels, Counter>,
-    dry_run: Family<DryRunLabels, Counter>,
+    decisions: Family<Labels<2>, Counter>,
+    cache: Family<Labels<1>, Counter>,
+    dry_run: Family<Labels<2>, Counter>,
     check_duration: Histogram,
     /// Checks that panicked; must stay 0.
     pub panics: Counter,
     /// Requests that could not be decoded.
     pub undecodable: Counter,
     pub log_written: Counter,
-    log_dropped: Family<DroppedLabels, Counter>,
-    activations: Family<ActivationLabels, Counter>,
+    log_dropped: Family<Labels<1>, Counter>,
+    activations: Family<Labels<1>, Counter>,
     /// Revision of the active snapshot.
     pub revision: Gauge,
-    key_fetches: Family<KeyFetchLabels, Counter>,
+    key_fetches: Family<Labels<1>, Counter>,
     key_sets: Family<KeySetLabels, Gauge>,
 }
 
@@ -47,148 +50,88 @@ pub enum KeyFetch {
     Failure,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DecisionLabels {
-    effect: &'static str,
-    reason: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CacheLabels {
-    result: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DryRunLabels {
-    action: &'static str,
-    result: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DroppedLabels {
-    reason: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ActivationLabels {
-    result: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KeyFetchLabels {
-    result: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KeySetLabels {
-    uri: String,
-}
-
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("doorward");
-        let check_duration = Histogram::new(CHECK_BUCKETS);
-        let metrics = Self {
-            decisions: Family::default(),
-            cache: Family::default(),
-            dry_run: Family::default(),
-            check_duration: check_duration.clone(),
-            panics: Counter::default(),
-            undecodable: Counter::default(),
-            log_written: Counter::default(),
-            log_dropped: Family::default(),
-            activations: Family::default(),
-            revision: Gauge::default(),
-            key_fetches: Family::default(),
-            key_sets: Family::default(),
-            registry: Registry::default(),
-        };
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the running program", build);
-        registry.register(
-            "decisions",
-            "Decisions by effect and kind of reason",
-            metrics.decisions.clone(),
-        );
-        registry.register(
-            "decision_cache",
-            "Decisions found in the cache (hit) or evaluated (miss)",
-            metrics.cache.clone(),
-        );
-        registry.register(
-            "dry_run",
-            "What dry-run policies would have done, by their action",
-            metrics.dry_run.clone(),
-        );
+        let check_duration = Histogram::new(CHECK_BUCKETS);
         registry.register_with_unit(
             "check_duration",
             "Time from a received CheckRequest to its reply, decoding included",
             Unit::Seconds,
-            check_duration,
+            check_duration.clone(),
         );
-        registry.register(
-            "panics",
-            "Checks that failed by a panic",
-            metrics.panics.clone(),
-        );
-        registry.register(
-            "undecodable_requests",
-            "Checks that were no valid CheckRequest",
-            metrics.undecodable.clone(),
-        );
-        registry.register(
-            "decision_log_written",
-            "Decisions stored in the decision log",
-            metrics.log_written.clone(),
-        );
-        registry.register(
-            "decision_log_dropped",
-            "Decisions lost to the decision log",
-            metrics.log_dropped.clone(),
-        );
-        registry.register(
-            "activations",
-            "Attempts to change policy, by result",
-            metrics.activations.clone(),
-        );
-        registry.register(
-            "snapshot_revision",
-            "Revision of the active snapshot",
-            metrics.revision.clone(),
-        );
-        registry.register(
-            "jwks_fetches",
-            "Fetches of key sets, by result",
-            metrics.key_fetches.clone(),
-        );
+        let key_sets = Family::<KeySetLabels, Gauge>::default();
         registry.register_with_unit(
             "jwks_last_success_timestamp",
             "When a key set was last fetched, in seconds since 1970",
             Unit::Seconds,
-            metrics.key_sets.clone(),
+            key_sets.clone(),
         );
+        let known = &mut registry;
         Self {
+            decisions: new(known, "decisions", "Decisions by effect and kind of reason"),
+            cache: new(
+                known,
+                "decision_cache",
+                "Decisions found in the cache (hit) or evaluated (miss)",
+            ),
+            dry_run: new(
+                known,
+                "dry_run",
+                "What dry-run policies would have done, by their action",
+            ),
+            panics: new(known, "panics", "Checks that failed by a panic"),
+            undecodable: new(
+                known,
+                "undecodable_requests",
+                "Checks that were no valid CheckRequest",
+            ),
+            log_written: new(
+                known,
+                "decision_log_written",
+                "Decisions stored in the decision log",
+            ),
+            log_dropped: new(
+                known,
+                "decision_log_dropped",
+                "Decisions lost to the decision log",
+            ),
+            activations: new(known, "activations", "Attempts to change policy, by result"),
+            revision: new(
+                known,
+                "snapshot_revision",
+                "Revision of the active snapshot",
+            ),
+            key_fetches: new(known, "jwks_fetches", "Fetches of key sets, by result"),
+            check_duration,
+            key_sets,
             registry,
-            ..metrics
         }
     }
+}
+
+/// A metric that the registry knows.
+fn new<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
 }
 
 impl Metrics {
     /// Counts a decision.
     pub fn decided(&self, effect: &'static str, reason: &'static str, cached: bool) {
-        self.decisions
-            .get_or_create(&DecisionLabels { effect, reason })
-            .inc();
+        let labels = [("effect", effect), ("reason", reason)];
+        self.decisions.get_or_create(&labels).inc();
         let result = if cached { "hit" } else { "miss" };
-        self.cache.get_or_create(&CacheLabels { result }).inc();
+        self.cache.get_or_create(&[("result", result)]).inc();
     }
 
     /// Counts what dry-run policies of an action would have done.
     pub fn dry_run(&self, action: &'static str, result: &'static str) {
-        self.dry_run
-            .get_or_create(&DryRunLabels { action, result })
-            .inc();
+        let labels = [("action", action), ("result", result)];
+        self.dry_run.get_or_create(&labels).inc();
     }
 
     pub fn check_took(&self, duration: Duration) {
@@ -197,16 +140,13 @@ impl Metrics {
 
     /// Counts records that were not stored.
     pub fn log_dropped(&self, reason: &'static str, count: u64) {
-        self.log_dropped
-            .get_or_create(&DroppedLabels { reason })
-            .inc_by(count);
+        let dropped = self.log_dropped.get_or_create(&[("reason", reason)]);
+        dropped.inc_by(count);
     }
 
     /// Counts an attempt to change policy.
     pub fn activated(&self, result: &'static str) {
-        self.activations
-            .get_or_create(&ActivationLabels { result })
-            .inc();
+        self.activations.get_or_create(&[("result", result)]).inc();
     }
 
     /// Counts a fetch of a key set.
@@ -216,21 +156,17 @@ impl Metrics {
             KeyFetch::Unchanged => "unchanged",
             KeyFetch::Failure => "failure",
         };
-        self.key_fetches
-            .get_or_create(&KeyFetchLabels { result })
-            .inc();
+        self.key_fetches.get_or_create(&[("result", result)]).inc();
     }
 
     /// Notes when a key set was last fetched, in seconds since 1970.
     pub fn key_set_fetched(&self, uri: &str, time: i64) {
-        let uri = uri.to_owned();
-        self.key_sets.get_or_create(&KeySetLabels { uri }).set(time);
+        self.key_sets.get_or_create(&key_set(uri)).set(time);
     }
 
     /// Drops the series of a key set that is fetched no more.
     pub fn key_set_gone(&self, uri: &str) {
-        let uri = uri.to_owned();
-        self.key_sets.remove(&KeySetLabels { uri });
+        self.key_sets.remove(&key_set(uri));
     }
 
     /// Everything in the OpenMetrics text format, which Prometheus reads.
@@ -241,4 +177,8 @@ impl Metrics {
         }
         text
     }
+}
+
+fn key_set(uri: &str) -> KeySetLabels {
+    [("uri", uri.to_owned())]
 }

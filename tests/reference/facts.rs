@@ -31,7 +31,11 @@ pub fn spiffe_trust_domain(identity: &str) -> Option<&str> {
     let in_path = |letter: char| letter.is_ascii_alphanumeric() || is_mark(letter);
     let valid_segment =
         |segment: &str| !["", ".", ".."].contains(&segment) && segment.chars().all(in_path);
+    // The trust domain by itself is nobody in it.
+    let mut parts = parts.peekable();
+    let names_somebody = parts.peek().is_some();
     let valid = !domain.is_empty() && domain.chars().all(in_domain) && parts.all(valid_segment);
+    let valid = valid && names_somebody;
     valid.then_some(domain)
 }
 

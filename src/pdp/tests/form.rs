@@ -126,7 +126,7 @@ fn what_could_not_be_read_is_denied() {
     let pdp = Setup::default()
         .with(|settings| settings.default_action = DefaultAction::Allow)
         .pdp();
-    let answer = pdp.refuse(Attributes::default(), "not a CheckRequest", NOW_NS);
+    let answer = pdp.refuse("not a CheckRequest", NOW_NS);
     let decision = &answer.decision;
     assert_eq!(
         (decision.status(), decision.reason.kind),

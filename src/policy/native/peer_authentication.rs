@@ -127,9 +127,9 @@ impl PeerRequirement {
         };
         let setting = setting.unwrap_or(&self.mode);
         let accepted = peer.spiffe_id().is_some_and(|id| {
-            trust_domains
-                .iter()
-                .any(|domain| domain == id.trust_domain())
+            let mut domains = trust_domains.iter();
+            // Rule: the name goes on behind the trust domain, which by itself is nobody.
+            id.has_path() && domains.any(|domain| domain == id.trust_domain())
         });
         let refused = setting.strict && !accepted;
         refused.then_some(&setting.policy)

@@ -163,7 +163,7 @@ fn strict_needs_a_spiffe_identity_of_the_mesh() {
     let domain = mesh().trust_domains[0].clone();
     let rows = [
         (format!("spiffe://{domain}/ns/a/sa/b"), true),
-        (format!("spiffe://{domain}"), true),
+        (format!("spiffe://{domain}"), false),
         ("spiffe://elsewhere/ns/a/sa/b".to_owned(), false),
         (format!("spiffe://{domain}.evil/ns/a/sa/b"), false),
         (format!("{domain}/ns/a/sa/b"), false),
