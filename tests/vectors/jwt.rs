@@ -1,7 +1,10 @@
 //! Tokens judged by a real Envoy with what Istio generates, and what a safe implementation has to
 //! do with each. In process, as each case is to be judged at its own second.
 
+mod wire;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -28,15 +31,8 @@ fn tokens_envoy_judged_under_istio() {
         return;
     };
     let mut tally = Tally::default();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let file = entry.unwrap().path();
-        if file
-            .extension()
-            .is_some_and(|extension| extension == "json")
-        {
-            let text = std::fs::read_to_string(&file).unwrap();
-            replay(&serde_json::from_str(&text).unwrap(), &mut tally);
-        }
+    for suite in suites(&folder) {
+        replay(&suite, &mut tally);
     }
     eprintln!("{} tokens agree; objects refused:", tally.checked);
     for (namespace, why) in &tally.refused {
@@ -52,6 +48,16 @@ fn tokens_envoy_judged_under_istio() {
     assert!(tally.checked > 100, "only {} were checked", tally.checked);
 }
 
+fn suites(folder: &Path) -> Vec<Value> {
+    let files = std::fs::read_dir(folder).unwrap();
+    let files = files.map(|entry| entry.unwrap().path());
+    let files = files.filter(|file| file.extension().is_some_and(|is| is == "json"));
+    let texts = files.map(|file| std::fs::read_to_string(file).unwrap());
+    texts
+        .map(|text| serde_json::from_str(&text).unwrap())
+        .collect()
+}
+
 fn replay(suite: &Value, tally: &mut Tally) {
     let mut compiled = BTreeMap::new();
     for case in suite["cases"].as_array().unwrap() {
@@ -61,9 +67,10 @@ fn replay(suite: &Value, tally: &mut Tally) {
             .or_insert_with(|| attached(suite, namespace));
         let required = case["expect"]["required"].as_str().unwrap();
         let found = match attached {
-            Ok(attached) => forms(case)
-                .into_iter()
-                .find_map(|headers| disagreement(suite, case, attached, headers)),
+            Ok(attached) => forms(case).into_iter().find_map(|headers| {
+                let now = case["now"].as_u64().unwrap();
+                disagreement(suite, case, attached, headers, now)
+            }),
             Err(why) => {
                 tally.refused.insert(namespace.to_owned(), why.clone());
                 // Refused keys refuse their tokens.
@@ -111,8 +118,8 @@ fn disagreement(
     case: &Value,
     attached: &Attached,
     headers: Headers,
+    now: u64,
 ) -> Option<String> {
-    let now = case["now"].as_u64().unwrap();
     let lines = header_lines(case);
     let http = HttpRequest {
         method: case["request"]["method"].as_str().unwrap().to_owned(),
