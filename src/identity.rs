@@ -21,11 +21,12 @@ pub use certificate::CertificateError;
 pub use claims::Claims;
 pub use extract::{FoundToken, Location};
 pub use jwks::{KeySet, KeySetError};
-pub use jwt::{Keys, TokenError, VerifiedToken, Verifier};
+pub use jwt::{Keys, VerifiedToken, Verifier};
 pub use keyring::{KeySignal, Keyring, PresentedToken, RemoteKeySets, RemoteKeys};
 pub use peer::{Caller, PeerIdentity};
 pub use source::{KeySource, KeyUrlError, SourceKind, check_key_url, parse_key_url};
 pub use spiffe::{SpiffeId, SpiffeIdError};
+pub use token::TokenError;
 pub use xfcc::{XFCC_HEADER, XfccError};
 
 /// The scheme in front of every SPIFFE id, which policies leave out.

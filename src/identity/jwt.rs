@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
-use thiserror::Error;
 
 use crate::attributes::{object_weight, value_weight};
 
@@ -15,10 +14,8 @@ use super::claims::Claims;
 use super::jwks::KeySet;
 use super::signature::PublicKey;
 use super::source::KeySource;
-use super::token::UnverifiedToken;
+use super::token::{Times, TokenError, UnverifiedToken};
 
-/// Tolerance for `exp` and `nbf`, in seconds.
-const CLOCK_SKEW: u64 = 60;
 /// Most keys tried for a token without key id.
 const MAX_CANDIDATES: usize = 8;
 
@@ -58,68 +55,6 @@ pub struct VerifiedToken {
     subject: Option<String>,
     payload: String,
     times: Times,
-}
-
-/// When a token holds, in seconds since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Times {
-    pub(super) not_before: Option<u64>,
-    pub(super) expires: Option<u64>,
-}
-
-/// Why a token is refused. The texts are the bodies Envoy answers with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum TokenError {
-    #[error("Jwt is missing")]
-    Missing,
-    #[error("Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections")]
-    Format,
-    #[error("Jwt is too long")]
-    TooLong,
-    #[error("Jwt header is an invalid Base64url encoded")]
-    HeaderBase64,
-    #[error("Jwt header is an invalid JSON")]
-    HeaderJson,
-    #[error("Jwt header [alg] field is required and must be a string")]
-    AlgorithmMissing,
-    #[error("Jwt header [alg] is not supported")]
-    AlgorithmUnsupported,
-    #[error("Jwt header [kid] field is not a string")]
-    KeyIdType,
-    #[error("Jwt header [{0}] is not supported")]
-    HeaderUnsupported(&'static str),
-    #[error("Jwt payload is an invalid Base64url encoded")]
-    PayloadBase64,
-    #[error("Jwt payload is an invalid JSON")]
-    PayloadJson,
-    #[error("Jwt payload [{0}] field is not a string")]
-    NotAString(&'static str),
-    #[error("Jwt payload [{0}] field is not an integer")]
-    NotAnInteger(&'static str),
-    #[error("Jwt payload [{0}] field is not a positive 64 bit integer")]
-    NotPositive(&'static str),
-    #[error("Jwt payload [aud] field is not a string or string list")]
-    AudienceType,
-    #[error("Jwt signature is an invalid Base64url encoded")]
-    SignatureBase64,
-    #[error("Jwt issuer is not configured")]
-    UnknownIssuer,
-    #[error("Jwt not yet valid")]
-    NotYetValid,
-    #[error("Jwt is expired")]
-    Expired,
-    #[error("Audiences in Jwt are not allowed")]
-    Audience,
-    #[error("Jwks remote fetch is failed")]
-    NoKeySet,
-    #[error("Jwks doesn't have key to match kid or alg from Jwt")]
-    NoKey,
-    #[error("Jwt verification fails")]
-    Signature,
-    #[error("Jwt ED25519 signature is wrong length")]
-    SignatureLength,
-    #[error("Request carries two different Jwts")]
-    Ambiguous,
 }
 
 // === impl Verifier ===
@@ -249,30 +184,6 @@ impl VerifierId {
     }
 }
 
-// === impl Times ===
-
-impl Times {
-    pub(super) fn check(self, now: u64) -> Result<(), TokenError> {
-        // Rule: `nbf` first; a missing `exp`, and 0, never expire.
-        if self
-            .not_before
-            .is_some_and(|not_before| now.saturating_add(CLOCK_SKEW) < not_before)
-        {
-            return Err(TokenError::NotYetValid);
-        }
-        if self.accepted_until().is_some_and(|until| now > until) {
-            return Err(TokenError::Expired);
-        }
-        Ok(())
-    }
-
-    /// Last second at which the token is still accepted, the tolerance included.
-    fn accepted_until(self) -> Option<u64> {
-        let expires = self.expires.filter(|expires| *expires != 0)?;
-        Some(expires.saturating_add(CLOCK_SKEW))
-    }
-}
-
 // === impl VerifiedToken ===
 
 impl VerifiedToken {
@@ -325,14 +236,5 @@ impl VerifiedToken {
                 .map(|(name, value)| name.len() + 24 + value_weight(value))
                 .sum::<usize>()
             + object_weight(self.claims.as_object())
-    }
-}
-
-// === impl TokenError ===
-
-impl TokenError {
-    /// HTTP status of the refusal.
-    pub fn status(self) -> u16 {
-        if self == Self::Audience { 403 } else { 401 }
     }
 }

@@ -11,9 +11,9 @@ use aws_lc_rs::digest;
 use moka::sync::Cache;
 
 use super::jwks::KeySet;
-use super::jwt::{Keys, TokenError, VerifiedToken, Verifier, VerifierId};
+use super::jwt::{Keys, VerifiedToken, Verifier, VerifierId};
 use super::source::KeySource;
-use super::token::{MAX_TOKEN, UnverifiedToken};
+use super::token::{MAX_TOKEN, TokenError, UnverifiedToken};
 
 /// Memory an entry takes besides the token, in bytes.
 const ENTRY_OVERHEAD: usize = 160;
