@@ -195,6 +195,11 @@ async fn resources() {
         ),
         (policy("  action: DENY\n"), 5, "never triggers"),
         (
+            format!("{0}---\n{0}", policy("  rules: [{}]\n")),
+            11,
+            "AuthorizationPolicy/default/a is there twice",
+        ),
+        (
             policy("  rules: [{}]\n").replace("security.istio.io/v1", "security.istio.io/v9"),
             1,
             "security.istio.io/v9",

@@ -79,12 +79,7 @@ impl State {
                 Ok(())
             }
             // The same object in two files, or in a file and in the store.
-            Some((_, existing)) if *existing == owner => {
-                Err(ActivationError::Invalid(vec![PolicyError::new(
-                    "duplicate_resource",
-                    format!("{id} is there twice"),
-                )]))
-            }
+            Some((other, existing)) if *existing == owner => Err(duplicate(&resource, Some(other))),
             Some((_, existing)) => Err(ActivationError::Owned {
                 what: id.to_string(),
                 owner: *existing,
@@ -106,11 +101,7 @@ impl State {
             let known = self.resources.get(&id).and_then(|(old, _)| old.created);
             resource.created_at(known.unwrap_or(now));
             if !seen.insert(id.clone()) {
-                let message = format!("{id} is there twice");
-                return Err(ActivationError::Invalid(vec![PolicyError::new(
-                    "duplicate_resource",
-                    message,
-                )]));
+                return Err(duplicate(&resource, None));
             }
             let result = match self.resources.get(&id) {
                 Some((_, Owner::File)) => {
@@ -275,6 +266,19 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// The same name a second time, where it stands and, if that is elsewhere, where the first does.
+fn duplicate(resource: &Resource, first: Option<&Arc<Resource>>) -> ActivationError {
+    let first = first.and_then(|first| first.file.as_deref());
+    let first = first.map_or_else(String::new, |file| format!(", first in {file}"));
+    let message = format!("{} is there twice{first}", resource.id);
+    let problem = resource.document.problem("metadata.name", message);
+    let error = PolicyError {
+        code: "duplicate_resource",
+        ..PolicyError::in_document(&resource.origin(), problem)
+    };
+    ActivationError::Invalid(vec![error])
 }
 
 impl fmt::Display for Owner {
