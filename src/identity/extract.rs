@@ -3,7 +3,9 @@
 
 use std::borrow::Cow;
 
-use crate::attributes::{HttpRequest, decode_query};
+use percent_encoding::percent_decode_str;
+
+use crate::attributes::HttpRequest;
 
 /// Characters a token consists of.
 fn is_token_byte(byte: u8) -> bool {
@@ -82,23 +84,51 @@ fn in_header<'a>(text: Cow<'a, str>, prefix: &str) -> Option<Cow<'a, str>> {
 }
 
 /// Every value of the parameter, decoded: Envoy takes the first, but what runs behind the proxy may
-/// take another.
+/// take another. Rule: an escape that is broken stays as it is, and spoils the token.
 fn in_query<'a>(path: &'a str, name: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
     let query = path.split_once('?').map_or("", |(_, query)| query);
     let query = query.split('#').next().unwrap_or_default();
-    // Each pair by itself: a broken pair elsewhere must not hide the token.
-    query
-        .split('&')
-        .filter_map(|pair| decode_query(pair).ok())
-        .filter_map(move |mut parameters| parameters.remove(name)?.into_iter().next())
-        .map(Cow::Owned)
+    query.split('&').filter_map(move |pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(key) == name).then(|| decoded(value))
+    })
+}
+
+fn decoded(text: &str) -> Cow<'_, str> {
+    if text.contains('+') {
+        let spaced = text.replace('+', " ");
+        let decoded = percent_decode_str(&spaced).decode_utf8_lossy();
+        return Cow::Owned(decoded.into_owned());
+    }
+    percent_decode_str(text).decode_utf8_lossy()
 }
 
 /// Every cookie of the name, for the same reason; one without a value is an empty token.
 fn in_cookies<'a>(value: &'a [u8], name: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
-    let text = std::str::from_utf8(value).unwrap_or_default();
-    text.split(';')
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(move |(key, _)| *key == name)
-        .map(|(_, value)| Cow::Borrowed(value.trim_matches('"')))
+    let pairs = value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    pairs.filter_map(move |pair| {
+        let (key, value) = cookie(pair)?;
+        if key == name.as_bytes() {
+            let value = String::from_utf8_lossy(value.trim_ascii());
+            return Some(without_quotes(value));
+        }
+        // Envoy does not see these, but what runs behind it may: as a whole they are a bad token. A
+        // proxy that joins the lines of a header puts commas between them.
+        let pieces = pair.split(|byte| *byte == b',');
+        let mut keys = pieces.filter_map(cookie).map(|(key, _)| key.trim_ascii());
+        let is_hidden = keys.any(|key| key == name.as_bytes());
+        is_hidden.then(|| String::from_utf8_lossy(pair))
+    })
+}
+
+fn cookie(pair: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = pair.iter().position(|byte| *byte == b'=')?;
+    Some((pair.get(..at)?, pair.get(at + 1..)?))
+}
+
+fn without_quotes(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim_matches('"')),
+        Cow::Owned(text) => Cow::Owned(text.trim_matches('"').to_owned()),
+    }
 }

@@ -104,6 +104,12 @@ fn query_parameters() {
             (&["/p?access_token=a&access_token=a"], &["a"]),
             (&["/p?access_token="], &[""]),
             (&["/p?access_token"], &[""]),
+            // Nor does it hide itself: who reads it behind the proxy may be less strict.
+            (&["/p?access_token=a.b.c%zz"], &["a.b.c%zz"]),
+            (&["/p?access_token=a.b.c%"], &["a.b.c%"]),
+            (&["/p?access_token=a.b.c;x=1"], &["a.b.c;x=1"]),
+            (&["/p?access_token=a.b.c%ff"], &["a.b.c\u{fffd}"]),
+            (&["/p?access%5ftoken=%zz"], &["%zz"]),
             // A broken pair beside it does not hide it.
             (&["/p?x=%zz&access_token=a.b.c"], &["a.b.c"]),
             (&["/p?Access_Token=a.b.c"], &[]),
@@ -127,6 +133,13 @@ fn cookies() {
             (&["cookie: jwt=a", "cookie: jwt=b"], &["a", "b"]),
             (&["cookie: jwt=a; jwt=b"], &["a", "b"]),
             (&["cookie: jwt=a; jwt="], &["a", ""]),
+            // As a proxy joins several lines, and what others read for a cookie: all bad tokens.
+            (&["cookie: a=1,jwt=a.b.c"], &["a=1,jwt=a.b.c"]),
+            (&["cookie: x; a=1, jwt=a.b.c; y"], &["a=1, jwt=a.b.c"]),
+            (&["cookie: jwt=a.b.c,a=1"], &["a.b.c,a=1"]),
+            (&["cookie: jwt=a,jwt=b"], &["a,jwt=b"]),
+            (&["cookie: jwt =a.b.c"], &["jwt =a.b.c"]),
+            (&["cookie: a=1,xjwt=a.b.c,b=jwt"], &[]),
             (&["cookie: jwt="], &[""]),
             (&["cookie: jwt"], &[]),
             (&["cookie: JWT=a.b.c"], &[]),
@@ -135,4 +148,18 @@ fn cookies() {
             (&["x-cookie: jwt=a.b.c"], &[]),
         ],
     );
+}
+
+/// Another cookie of the line must not hide it.
+#[test]
+fn cookies_beside_bytes_that_are_no_text() {
+    let line = Bytes::from_static(b"x=\xff; jwt=a.b.c; y=\xff");
+    let http = HttpRequest {
+        headers: Headers::new(Vec::new(), Some(vec![("cookie".to_owned(), line)])),
+        ..HttpRequest::default()
+    };
+    let location = Location::Cookie("jwt".to_owned());
+    let found = location.find(&http);
+    let found: Vec<_> = found.iter().map(|found| found.text.as_ref()).collect();
+    assert_eq!(found, ["a.b.c"]);
 }
