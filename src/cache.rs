@@ -89,7 +89,9 @@ impl DecisionCache {
     /// A remembered decision that still holds at `now`, in seconds since 1970.
     pub fn get(&self, key: &CacheKey, now: u64) -> Option<Arc<Decision>> {
         let decision = self.entries.as_ref()?.get(key)?;
-        let holds = decision.holds_until.is_none_or(|until| now <= until);
+        // Time can go back: a clock is set, or somebody asks about another time.
+        let holds = decision.holds_from.is_none_or(|from| from <= now)
+            && decision.holds_until.is_none_or(|until| now <= until);
         holds.then_some(decision)
     }
 

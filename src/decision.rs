@@ -47,7 +47,8 @@ pub struct Decision {
     pub observed: Observed,
     /// What a Rego policy wants in the proxy's dynamic metadata.
     pub dynamic_metadata: Option<JsonObject>,
-    /// Last second since 1970 at which the decision holds, for what depends on a token.
+    /// First and last second since 1970 at which the decision holds, for what depends on a token.
+    pub holds_from: Option<u64>,
     pub holds_until: Option<u64>,
     /// Whether the same request may be answered from memory.
     pub cacheable: bool,
@@ -127,6 +128,7 @@ impl Decision {
             request_principal: None,
             observed: Observed::default(),
             dynamic_metadata: None,
+            holds_from: None,
             holds_until: None,
             cacheable: true,
         }

@@ -241,16 +241,18 @@ fn audiences(claims: &Claims) -> Result<Vec<String>, TokenError> {
 impl Times {
     pub(super) fn check(self, now: u64) -> Result<(), TokenError> {
         // Rule: `nbf` first; a missing `exp`, and 0, never expire.
-        if self
-            .not_before
-            .is_some_and(|not_before| now.saturating_add(CLOCK_SKEW) < not_before)
-        {
+        if self.accepted_from().is_some_and(|from| now < from) {
             return Err(TokenError::NotYetValid);
         }
         if self.accepted_until().is_some_and(|until| now > until) {
             return Err(TokenError::Expired);
         }
         Ok(())
+    }
+
+    /// First second at which the token is accepted, the tolerance included.
+    pub(super) fn accepted_from(self) -> Option<u64> {
+        Some(self.not_before?.saturating_sub(CLOCK_SKEW))
     }
 
     /// Last second at which the token is still accepted, the tolerance included.

@@ -40,7 +40,6 @@ pub(super) fn evaluate(
     let token = authenticated.token.take();
     let token = token.as_deref();
     let principal = token.and_then(VerifiedToken::principal);
-    let holds_until = token.and_then(VerifiedToken::accepted_until);
     let asked = Asked {
         policies,
         attached,
@@ -48,7 +47,8 @@ pub(super) fn evaluate(
         now_ns: question.now_ns,
     };
     let mut decision = asked.decide(authenticated);
-    decision.holds_until = holds_until;
+    decision.holds_from = token.and_then(VerifiedToken::accepted_from);
+    decision.holds_until = token.and_then(VerifiedToken::accepted_until);
     decision.about(caller, principal)
 }
 

@@ -112,6 +112,22 @@ fn a_token_bounds_how_long_a_decision_holds() {
     }
 }
 
+/// The time asked about can go back: clocks do, and whoever asks for another time.
+#[test]
+fn a_decision_does_not_hold_before_its_token() {
+    let signer = Signer::eddsa();
+    let token = signer.token(&json!({"iss": "i", "sub": "s", "nbf": NOW}));
+    let line = format!("authorization: Bearer {token}");
+    let pdp = Setup::native(&[jwt(&signer), policy("all", &json!({"rules": [{}]}))])
+        .cached()
+        .pdp();
+    for (later, status, cached) in [(0, 200, false), (-60, 200, true), (-61, 401, false)] {
+        let answer = pdp.check(get(&[&line]), NOW_NS + later * 1_000_000_000);
+        let got = (answer.decision.status(), answer.cached);
+        assert_eq!(got, (status, cached), "{later}");
+    }
+}
+
 #[test]
 fn what_changes_on_its_own_is_not_remembered() {
     let volatile = "package envoy.authz\nallow := {\"allowed\": true, \"headers\": {\"now\": sprintf(\"%d\", [time.now_ns()])}}";
