@@ -270,6 +270,15 @@ async fn without_tokens_only_this_machine_is_answered() {
         raw("GET http://evil.example/v1/bundles HTTP/1.1\r\nHost: localhost"),
         "401"
     );
+    // A page of elsewhere can have a browser post to this machine, without reading the answer.
+    let post = |origin: &str| {
+        let url = server.url("/v1/check");
+        http::send("POST", &url, &[("origin", origin)], b"{}").status
+    };
+    assert_eq!(post("https://evil.example"), 401);
+    assert_eq!(post("null"), 401);
+    assert_eq!(post("http://localhost.evil.example:8181"), 401);
+    assert_eq!(post("http://localhost:8181"), 200);
 }
 
 #[tokio::test]

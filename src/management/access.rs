@@ -1,11 +1,11 @@
 //! Who may call: holders of a configured token, or, where none is configured, anybody on this
-//! machine who addresses it as such (a browser tricked by DNS does not).
+//! machine who addresses it as such (a browser tricked by DNS or a page of elsewhere does not).
 
 use std::str::FromStr;
 
 use aws_lc_rs::{constant_time, digest};
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, HOST};
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::{HeaderMap, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -71,6 +71,7 @@ pub(super) async fn guard(
     check(&api.tokens, request.headers())?;
     if api.tokens.is_empty() {
         check_host(request.uri(), request.headers())?;
+        check_origin(request.headers())?;
     }
     Ok(next.run(request).await)
 }
@@ -101,6 +102,21 @@ fn check_host(uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
         return Ok(());
     }
     let message = "without tokens only calls to localhost are answered";
+    Err(ApiError::unauthorized(message))
+}
+
+/// Rule: a browser names the page that makes it call, unless that only reads; a page of elsewhere
+/// may not.
+fn check_origin(headers: &HeaderMap) -> Result<(), ApiError> {
+    let is_local = |origin: &str| {
+        let host = origin.split_once("://").map(|(_, host)| host);
+        host.is_some_and(is_local_host)
+    };
+    let mut origins = headers.get_all(ORIGIN).iter();
+    if origins.all(|origin| origin.to_str().is_ok_and(is_local)) {
+        return Ok(());
+    }
+    let message = "without tokens calls by pages of elsewhere are not answered";
     Err(ApiError::unauthorized(message))
 }
 
