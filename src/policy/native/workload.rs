@@ -94,8 +94,8 @@ pub struct WorkloadSources {
 
 impl Workload {
     /// Finds out which workload a request is for: each part from the first source that has it.
-    /// What the proxy's route says must be well-formed: a label that is not understood could be the
-    /// one that a DENY policy selects.
+    /// What the proxy's route says must be well-formed: what is not understood could be what a DENY
+    /// policy is for.
     pub fn of(attributes: &Attributes, sources: &WorkloadSources) -> Result<Arc<Self>, String> {
         let told = Self::told_by(attributes)?;
         if told == Self::default() {
@@ -117,6 +117,12 @@ impl Workload {
     /// proxy knows of its own side of the connection.
     fn told_by(attributes: &Attributes) -> Result<Self, String> {
         check_extensions(attributes)?;
+        for name in [NAMESPACE_EXTENSION, GATEWAY_EXTENSION] {
+            let told = attributes.context_extension(name);
+            if let Some(text) = told.filter(|text| !resource::is_name(text)) {
+                return Err(format!("`{name}`: `{text}` is not a name"));
+            }
+        }
         let extension = |name| attributes.context_extension(name).map(str::to_owned);
         let destination = attributes.destination.as_ref();
         let identity = destination
@@ -159,7 +165,7 @@ impl Workload {
 
     /// The Gateway it belongs to. Rule: its pods carry the name as a label.
     pub fn gateway(&self) -> Option<&str> {
-        let label = || lookup(self.labels.as_ref()?, GATEWAY_LABEL);
+        let label = || lookup(self.labels.as_ref()?, GATEWAY_LABEL).filter(|name| !name.is_empty());
         self.gateway.as_deref().or_else(label)
     }
 }

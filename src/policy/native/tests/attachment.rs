@@ -259,6 +259,12 @@ fn what_a_route_says_must_be_understood() {
         ("doorward.labels", "=admin"),
         ("doorward.label", "app=admin"),
         ("doorward.Namespace", "shop"),
+        ("doorward.namespace", ""),
+        ("doorward.namespace", "shop "),
+        ("doorward.namespace", "Shop"),
+        ("doorward.gateway", ""),
+        ("doorward.gateway", "shop/gw"),
+        ("doorward.gateway", "gw "),
     ];
     for (name, value) in rows {
         let attributes = Attributes {
