@@ -240,14 +240,16 @@ impl ServiceAccount {
         let Self {
             namespace, account, ..
         } = self;
+        // What fits behind a later place of the namespace fits behind the first.
+        let Some(at) = places(rest, namespace).find(|at| *at > 0) else {
+            return false;
+        };
         // The slash before `sa` may be the one that ends the namespace.
-        places(rest, namespace).filter(|at| *at > 0).any(|at| {
-            let tail = rest.get(at + namespace.len() - 1..).unwrap_or_default();
-            places(tail, account).any(|at| {
-                let after = tail.get(at + account.len()..).unwrap_or_default();
-                let between_is_open = at == 0 || at > 1;
-                between_is_open && (after.is_empty() || (after.starts_with('/') && after.len() > 1))
-            })
+        let tail = rest.get(at + namespace.len() - 1..).unwrap_or_default();
+        places(tail, account).any(|at| {
+            let after = tail.get(at + account.len()..).unwrap_or_default();
+            let between_is_open = at == 0 || at > 1;
+            between_is_open && (after.is_empty() || (after.starts_with('/') && after.len() > 1))
         })
     }
 }
