@@ -72,10 +72,11 @@ impl Mask {
         Cow::Owned(format!("{}{}", path(start), parts.join("&")))
     }
 
-    /// What stands between two `&`. A value may hold a URL of its own, or end in a fragment.
+    /// What stands between two `&`. A value may hold a URL of its own, or end in a fragment, and some
+    /// readers take `;` for `&`.
     fn pair(&self, pair: &str) -> String {
         let mut shown = String::with_capacity(pair.len());
-        for part in pair.split_inclusive(['?', '#']) {
+        for part in pair.split_inclusive(['?', '#', ';']) {
             match part.split_once('=') {
                 Some((name, value))
                     if self.hides(&decoded(name), &PARAMETERS) || looks_like_token(value) =>
@@ -110,7 +111,9 @@ fn decoded(name: &str) -> Cow<'_, str> {
     percent_encoding::percent_decode_str(name).decode_utf8_lossy()
 }
 
-/// A signed token gives itself away wherever it stands: `{"` in base64url, and two dots.
+/// A signed token gives itself away wherever it stands, and whatever of it is escaped: `{"` in
+/// base64url, and two dots.
 fn looks_like_token(value: &str) -> bool {
+    let value = decoded(value);
     value.contains("eyJ") && value.bytes().filter(|byte| *byte == b'.').count() >= 2
 }

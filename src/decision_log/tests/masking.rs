@@ -22,6 +22,7 @@ fn headers() {
         ("x-session", "s", "**"),
         ("x-other", TOKEN, "**"),
         ("x-other", &format!("prefix {TOKEN} suffix"), "**"),
+        ("x-other", &TOKEN.replace('.', "%2e"), "**"),
         ("x-other", "plain", "plain"),
         ("x-sess", "s", "s"),
         (":authority", "shop.example", "shop.example"),
@@ -43,6 +44,7 @@ fn headers() {
 #[test]
 fn targets() {
     let own = Mask::new(&["Session".to_owned()]);
+    let escaped = TOKEN.replace('.', "%2E").replacen("eyJ", "%65yJ", 2);
     let in_path = format!("/reset/{TOKEN}/x");
     let rows = [
         ("/a", "/a".to_owned()),
@@ -77,6 +79,12 @@ fn targets() {
         ),
         (&format!("/a?b={TOKEN}"), "/a?b=**".to_owned()),
         (&format!("/a?{TOKEN}"), "/a?**".to_owned()),
+        // Escapes do not hide one, nor do separators that only some readers know.
+        (&format!("/a?b={escaped}"), "/a?b=**".to_owned()),
+        (&format!("/a?b=c;d={escaped}"), "/a?b=c;d=**".to_owned()),
+        (&format!("/{escaped}/a"), "/**/a".to_owned()),
+        ("/a?b=c;access_token=s", "/a?b=c;access_token=**".to_owned()),
+        ("/a?access_token=s;b=c", "/a?access_token=**".to_owned()),
         // What stands behind the second question mark, or the fragment, is no less secret.
         ("/a?b=c?access_token=s", "/a?b=c?access_token=**".to_owned()),
         ("/a?b=c#access_token=s", "/a?b=c#access_token=**".to_owned()),
