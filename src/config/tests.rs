@@ -26,6 +26,28 @@ fn nothing_is_a_working_default() {
     assert_eq!(config.rego.evaluation_limit.0, Span::from_millis(50));
 }
 
+/// A request can have every provider asked, and the entrypoint.
+#[test]
+fn all_evaluations_of_a_check_end_by_its_deadline() {
+    let rows = [
+        ("rego: {}", 50),
+        ("rego: { evaluation_limit: 1s }", 150),
+        ("rego: { providers: { a: a/b, b: b/c } }", 50),
+        (
+            "rego: { providers: { a: a/b, b: b/c, c: c/d, d: d/e } }",
+            30,
+        ),
+        ("rego: { evaluation_limit: 1ms, providers: { a: a/b } }", 1),
+    ];
+    for (yaml, expected) in rows {
+        let config = load(yaml, &[]).unwrap();
+        let deadline = config.ext_authz.deadline.0;
+        let settings = crate::policy::config::settings(&config.mesh, &config.rego, &[], deadline);
+        let limit = settings.rego.evaluation_limit;
+        assert_eq!(limit.as_millis(), expected, "{yaml}");
+    }
+}
+
 #[test]
 fn every_problem_is_told_with_its_line() {
     let yaml = "ext_authz:\n  lisen: 127.0.0.1:1\n  deadline: soon\npolices: [a]\nmesh:\n  invalid_token_status: 404\n  trusted_xfcc_peers: [td/ns/a/sa/b, '*']\n  trust_domain_aliases: ['*.old', new]\n";

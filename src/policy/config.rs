@@ -108,7 +108,8 @@ impl MeshConfig {
     }
 }
 
-/// Puts the sections together. No evaluation outlasts the door's deadline.
+/// Puts the sections together. All evaluations of one check together do not outlast the door's
+/// deadline: it is shared by the rules that a request can have asked.
 pub fn settings(
     mesh: &MeshConfig,
     rego: &RegoConfig,
@@ -116,6 +117,8 @@ pub fn settings(
     deadline: Duration,
 ) -> PolicySettings {
     let default = mesh.default_workload.clone();
+    let asked = u32::try_from(rego.providers.len()).map_or(u32::MAX, |many| many.saturating_add(1));
+    let share = deadline / asked;
     let trust_domains = std::iter::once(&mesh.trust_domain).chain(&mesh.trust_domain_aliases);
     PolicySettings {
         mesh: MeshSettings {
@@ -138,7 +141,7 @@ pub fn settings(
                 .clone()
                 .unwrap_or_else(|| DEFAULT_ENTRYPOINT.to_owned()),
             providers: rego.providers.clone(),
-            evaluation_limit: rego.evaluation_limit.0.0.min(deadline),
+            evaluation_limit: rego.evaluation_limit.0.0.min(share),
         },
         rego_always: rego.entrypoint.is_some(),
         on_error: rego.on_error,
