@@ -352,7 +352,7 @@ fn the_policies_a_file_is_about() {
         (
             good.clone(),
             vec![("p.yaml", POLICIES), ("q.yaml", POLICIES)],
-            "x.cases.yaml: duplicate_resource: AuthorizationPolicy/shop/get is there twice",
+            "q.yaml:3:13: duplicate_resource: `metadata.name`: AuthorizationPolicy/shop/get is there twice, first in p.yaml",
         ),
     ];
     for (cases, files, expected) in rows {
