@@ -5,6 +5,7 @@ mod files;
 mod load;
 mod state;
 
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -284,7 +285,8 @@ impl Activation {
     fn warnings_about(&self, results: &[(ResourceId, ObjectChange)]) -> Vec<PolicyError> {
         let snapshot = self.snapshot.load();
         let warnings = snapshot.policies.warnings.iter();
-        let asked = warnings.filter(|warning| results.iter().any(|(id, _)| *id == warning.about));
+        let put: HashSet<_> = results.iter().map(|(id, _)| id).collect();
+        let asked = warnings.filter(|warning| put.contains(&warning.about));
         asked.map(|warning| warning.problem.clone()).collect()
     }
 

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use super::PolicySettings;
 use super::resource::{
     Action, AuthorizationPolicySpec, MtlsMode, Operation, PeerAuthenticationSpec,
-    RequestAuthenticationSpec, Resource, Rule, Selector, Source, Spec, TargetRef, Values, When,
+    RequestAuthenticationSpec, Resource, ResourceId, Rule, Selector, Source, Spec, TargetRef,
+    Values, When,
 };
 use crate::identity::{KeySet, SPIFFE_SCHEME};
 use crate::yaml::Problem;
@@ -56,7 +57,7 @@ struct Mesh<'a> {
     /// Namespaces where every workload wants an identity, by default.
     strict: BTreeSet<&'a str>,
     /// Namespaces with more than one PeerAuthentication for all workloads: all but the oldest.
-    ignored: Vec<&'a Resource>,
+    ignored: BTreeSet<&'a ResourceId>,
 }
 
 struct Doubts<'a> {
@@ -72,7 +73,7 @@ impl<'a> Mesh<'a> {
         let mut mesh = Self {
             settings,
             strict: BTreeSet::new(),
-            ignored: Vec::new(),
+            ignored: BTreeSet::new(),
         };
         let mut wide: Vec<(&'a Resource, &PeerAuthenticationSpec)> = resources
             .iter()
@@ -96,7 +97,7 @@ impl<'a> Mesh<'a> {
         let mut seen = BTreeSet::new();
         for (resource, spec) in wide {
             if !seen.insert(&resource.id.namespace) {
-                mesh.ignored.push(resource);
+                mesh.ignored.insert(&resource.id);
             } else if spec
                 .mtls
                 .as_ref()
@@ -164,8 +165,7 @@ impl Doubts<'_> {
                 "is ignored: a PeerAuthentication of the root namespace is for the whole mesh";
             self.doubt("spec.selector", why);
         }
-        let id = &self.resource.id;
-        if self.mesh.ignored.iter().any(|ignored| ignored.id == *id) {
+        if self.mesh.ignored.contains(&self.resource.id) {
             let why = "is ignored: an older PeerAuthentication is for the same workloads";
             self.doubt("spec", why);
         }
