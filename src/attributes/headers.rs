@@ -17,6 +17,15 @@ pub struct Headers {
 }
 
 impl Headers {
+    /// By which a message is delimited and routed: not for policies to change.
+    pub const FRAMING: [&'static str; 5] = [
+        "host",
+        "connection",
+        "content-length",
+        "transfer-encoding",
+        "upgrade",
+    ];
+
     pub fn new(merged: Pairs, raw: Option<Vec<(String, Bytes)>>) -> Self {
         Self { merged, raw }
     }

@@ -9,15 +9,6 @@ use crate::policy::DefaultAction;
 use crate::policy::native::{Authenticated, CompiledRule};
 use crate::policy::rego::Outcome;
 
-/// Headers by which a message is delimited and routed.
-const FRAMING: [&str; 5] = [
-    "host",
-    "connection",
-    "content-length",
-    "transfer-encoding",
-    "upgrade",
-];
-
 /// What speaks for a request after every part that could deny it did not.
 #[derive(Debug, Default)]
 pub struct Grounds<'a> {
@@ -173,7 +164,7 @@ fn check_upstream_headers(outcome: &Outcome) -> Result<(), String> {
         .map(|(name, value)| (name.as_str(), value.as_str()));
     for (name, value) in set.chain(removed) {
         if name.starts_with(':')
-            || FRAMING
+            || Headers::FRAMING
                 .iter()
                 .any(|framing| name.eq_ignore_ascii_case(framing))
         {

@@ -14,6 +14,7 @@ use serde_json::Value;
 pub use attached::{Authenticated, Authentication, Refused};
 
 use super::attachment::Attachment;
+use crate::attributes::Headers;
 use crate::identity::{KeySet, KeySource, Keys, Location, VerifiedToken, Verifier};
 use crate::policy::resource::{JwtRule, Presence, RequestAuthenticationSpec, Resource};
 use crate::yaml::Problem;
@@ -124,6 +125,9 @@ impl CompiledJwtRule {
         for name in compiled.output_headers() {
             if !is_header_name(name) {
                 return Err(("", format!("`{name}` is not a header name")));
+            }
+            if Headers::FRAMING.contains(&name.as_str()) {
+                return Err(("", format!("a policy may not change `{name}`")));
             }
         }
         Ok(compiled)

@@ -447,6 +447,10 @@ fn request_authentications() {
             "6: `a\r\nb` is not a header name",
         ),
         (
+            "outputClaimToHeaders: [{header: Content-Length, claim: c}]",
+            "6: a policy may not change `content-length`",
+        ),
+        (
             "outputClaimToHeaders: [{header: a, claim: \"\"}]",
             "8: claim must be a non-empty string",
         ),
