@@ -396,6 +396,8 @@ impl Activation {
 #[derive(Debug)]
 pub struct Checked {
     pub resources: usize,
+    /// Rego files that belong to no bundle.
+    pub modules: usize,
     pub bundles: usize,
     pub warnings: Vec<PolicyError>,
 }
@@ -410,6 +412,7 @@ pub fn check_files(
     let warnings = policies.warnings.into_iter();
     Ok(Checked {
         resources: policies.native.len(),
+        modules: files.modules(),
         bundles: files.bundles(),
         warnings: warnings.map(|warning| warning.problem).collect(),
     })

@@ -85,7 +85,10 @@ fn warnings_are_told_and_do_not_make_a_policy_invalid() {
     assert!(output.status.success(), "{told}");
     assert!(told.contains(&format!("{file}:8:7: warning: ")), "{told}");
     let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(said, "valid: 1 native policies, 0 bundles, 1 warning\n");
+    assert_eq!(
+        said,
+        "valid: 1 native policy, 0 Rego modules, 0 bundles, 1 warning\n"
+    );
 }
 
 /// Cases files of the example policies.
@@ -218,6 +221,60 @@ spec: { host: \"*.local\" }
         }
     }
     assert_eq!(shown, 4);
+}
+
+#[test]
+fn nothing_to_validate_is_not_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_str().unwrap();
+    for (arguments, told) in [
+        (&["validate"][..], "nothing to validate"),
+        (&["validate", folder], "nothing to validate"),
+        (&["validate", "no/such/file"], "does not exist"),
+    ] {
+        let output = doorward().args(arguments).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains(told), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn policies_are_validated_with_the_settings_they_will_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let policy = write(
+        "p.yaml",
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: p }\nspec: { action: CUSTOM, provider: { name: opa }, rules: [{}] }\n",
+    );
+    let config = write("config", "rego: { providers: { opa: shop/authz/allow } }\n");
+    for (arguments, warned) in [
+        (vec!["validate", &policy], true),
+        (vec!["validate", "--config", &config, &policy], false),
+    ] {
+        let output = doorward().args(&arguments).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        assert_eq!(said.contains("1 warning"), warned, "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn whoever_reads_the_output_may_stop_reading() {
+    let mut child = doorward()
+        .args(["test", "policies"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }
 
 /// Links of the documentation that lead into the project lead somewhere.

@@ -37,6 +37,11 @@ impl FilePolicies {
         Self(state)
     }
 
+    /// How many Rego files there are that belong to no bundle.
+    pub fn modules(&self) -> usize {
+        self.0.loose_modules()
+    }
+
     /// How many bundles there are.
     pub fn bundles(&self) -> usize {
         self.0.bundle_status().len()

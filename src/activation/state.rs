@@ -59,6 +59,10 @@ impl State {
     }
 
     /// Whether anything comes from files.
+    pub(super) fn loose_modules(&self) -> usize {
+        self.modules.len()
+    }
+
     pub(super) fn has_files(&self) -> bool {
         let owners = self.resources.values().map(|(_, owner)| owner);
         let mut owners = owners.chain(self.bundles.values().map(|(_, owner)| owner));

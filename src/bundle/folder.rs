@@ -113,7 +113,10 @@ fn add(loose: &mut LooseFiles, root: &Path, path: &Path, v0: bool) -> Result<(),
         }
         _ if path == root => Err(BundleError::Entry {
             path: path.display().to_string(),
-            why: "is neither Rego, data nor YAML".to_owned(),
+            why: match path.exists() {
+                true => "is neither Rego, data nor YAML".to_owned(),
+                false => "does not exist".to_owned(),
+            },
         }),
         _ => Ok(()),
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::{Outcome, complain, say};
+use super::{Outcome, complain, count, say};
 use crate::cases::{ENDING, Found, LoadError, Suite, Verdict, find};
 use crate::telemetry::unix_nanos;
 
@@ -108,10 +108,6 @@ fn lines(verdict: &Verdict) -> String {
 /// Values of a request stand in it, and this goes to a terminal.
 fn printable(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
-}
-
-fn count(number: usize, one: &str, more: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { more })
 }
 
 // === impl Tally ===

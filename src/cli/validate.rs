@@ -1,51 +1,67 @@
 //! `doorward validate`: loads policies as `serve` would and tells everything that is wrong.
 
+use std::path::PathBuf;
+
 use clap::Args as ClapArgs;
 
 use super::serve::PolicyPaths;
-use super::{Outcome, complain, say};
-use crate::activation::{ActivationError, ActivationSettings, check_files};
+use super::{Outcome, complain, count, say};
+use crate::activation::{ActivationError, ActivationSettings, Checked, check_files};
 use crate::app::file_sources;
 use crate::config::Config;
 use crate::policy::config::settings;
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
+    /// Settings that policies are compiled with; `doorward.yaml` if it is there.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     paths: PolicyPaths,
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let mut config = Config::default();
-    if let Err(error) = args.paths.add_to(&mut config) {
-        complain(&format!("{error:#}"));
-        return Outcome::CouldNotRun;
+    let checked = match load(args) {
+        Ok(checked) => checked,
+        Err((outcome, lines)) => {
+            lines.iter().for_each(|line| complain(line));
+            return outcome;
+        }
+    };
+    let warnings = checked.warnings.iter();
+    warnings.for_each(|warning| complain(&warning.to_string()));
+    if checked.resources + checked.modules + checked.bundles == 0 {
+        complain("there is nothing to validate: give files or folders of policy");
+        return Outcome::No;
     }
+    let counts = [
+        Some(count(checked.resources, "native policy", "native policies")),
+        Some(count(checked.modules, "Rego module", "Rego modules")),
+        Some(count(checked.bundles, "bundle", "bundles")),
+        (!checked.warnings.is_empty())
+            .then(|| count(checked.warnings.len(), "warning", "warnings")),
+    ];
+    let counts: Vec<_> = counts.into_iter().flatten().collect();
+    say(&format!("valid: {}", counts.join(", ")))
+}
+
+fn load(args: &Args) -> Result<Checked, (Outcome, Vec<String>)> {
+    let could_not_run = |lines| (Outcome::CouldNotRun, lines);
+    let mut config = Config::load(args.config.as_deref(), std::env::vars(), &[])
+        .map_err(|error| could_not_run(error.0))?;
+    let added = args.paths.add_to(&mut config);
+    added.map_err(|error| could_not_run(vec![format!("{error:#}")]))?;
+    let deadline = config.ext_authz.deadline.0;
     let settings = ActivationSettings {
-        policy: settings(&config.mesh, &config.rego, &[], config.ext_authz.deadline.0),
+        policy: settings(&config.mesh, &config.rego, &config.workloads, deadline),
         cache: config.cache.into(),
     };
-    match check_files(&file_sources(&config, args.paths.v0_compatible), &settings) {
-        Ok(checked) => {
-            let warnings = checked.warnings.iter();
-            warnings.for_each(|warning| complain(&warning.to_string()));
-            let count = match checked.warnings.len() {
-                0 => String::new(),
-                1 => ", 1 warning".to_owned(),
-                many => format!(", {many} warnings"),
-            };
-            say(&format!(
-                "valid: {} native policies, {} bundles{count}",
-                checked.resources, checked.bundles
-            ))
+    let files = file_sources(&config, args.paths.v0_compatible);
+    check_files(&files, &settings).map_err(|error| match error {
+        ActivationError::Invalid(errors) => {
+            let lines = errors.iter().map(ToString::to_string);
+            (Outcome::No, lines.collect())
         }
-        Err(ActivationError::Invalid(errors)) => {
-            errors.iter().for_each(|error| complain(&error.to_string()));
-            Outcome::No
-        }
-        Err(error) => {
-            complain(&error.to_string());
-            Outcome::No
-        }
-    }
+        error => (Outcome::No, vec![error.to_string()]),
+    })
 }

@@ -46,8 +46,12 @@ impl ServerArgs {
     ) -> Result<Value, Unanswered> {
         let server = self.management;
         let failed = |error: reqwest::Error| {
+            let hint = match error.is_connect() {
+                true => "; start `doorward serve`, or give PATHs to decide without a server",
+                false => "",
+            };
             let why = anyhow::Error::from(error.without_url());
-            Unanswered::one(format!("{server} cannot be asked: {why:#}"))
+            Unanswered::one(format!("{server} cannot be asked: {why:#}{hint}"))
         };
         let mut url = format!("http://{server}/v1/check?explain={explain}");
         if let Some(at) = at {
@@ -72,8 +76,12 @@ impl ServerArgs {
             answer => {
                 let message = answer.as_ref().and_then(|answer| answer.get("message"));
                 let message = message.and_then(Value::as_str).unwrap_or_default();
+                let hint = match status.as_u16() {
+                    401 => "; give it with `--token-file`",
+                    _ => "",
+                };
                 Err(Unanswered::one(format!(
-                    "{server} answers {status}: {message}"
+                    "{server} answers {status}: {message}{hint}"
                 )))
             }
         }
