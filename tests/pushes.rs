@@ -278,7 +278,7 @@ fn what_is_likely_not_meant_is_told_with_the_answer() {
         let warning = &answer["warnings"][0];
         assert_eq!(warning["location"]["row"], 8, "{answer}");
         let message = warning["message"].as_str().unwrap();
-        assert!(message.contains("denies all TCP traffic"), "{message}");
+        assert!(message.contains("also denies plain TCP"), "{message}");
     }
     let other = String::from_utf8(text).unwrap();
     let other = other.replace("no-delete", "other").replace("DENY", "ALLOW");

@@ -190,7 +190,7 @@ impl Doubts<'_> {
         for (index, rule) in spec.rules.iter().flatten().enumerate() {
             let path = format!("spec.rules[{index}]");
             if spec.action == Action::Deny && is_wider_on_tcp(rule) {
-                let why = "denies all TCP traffic that its other fields match, as the HTTP fields do not count there";
+                let why = "also denies plain TCP connections, as its HTTP fields cannot be seen there; add `ports` to confine it";
                 self.doubt(&path, why);
             }
             for (at, from) in rule.from.iter().flatten().enumerate() {

@@ -47,7 +47,7 @@ fn check(objects: &[Value], expected: &str) {
 
 #[test]
 fn authorization_policies() {
-    let tcp = "rules[0]: denies all TCP traffic";
+    let tcp = "rules[0]: also denies plain TCP";
     let rows = [
         (
             json!({"selector": {}}),
