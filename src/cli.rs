@@ -14,12 +14,7 @@ use clap::{Parser, Subcommand};
 
 /// External authorization for Envoy: Istio security policies, Rego bundles and JWT checks.
 #[derive(Debug, Parser)]
-#[command(
-    name = "doorward",
-    version,
-    disable_help_subcommand = true,
-    args_override_self = true
-)]
+#[command(name = "doorward", version, args_override_self = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

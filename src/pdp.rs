@@ -245,12 +245,12 @@ fn malformed(why: impl Into<String>) -> Decision {
 
 fn unknown_workload(workload: &Workload) -> Decision {
     let missing = if workload.namespace.is_none() {
-        "namespace"
+        "namespace is"
     } else {
-        "labels"
+        "labels are"
     };
     let why = format!(
-        "the workload's {missing} is not known: set `mesh.default_workload`, \
+        "the workload's {missing} not known: set `mesh.default_workload`, \
          or context extensions `doorward.namespace` and `doorward.labels` in the proxy"
     );
     Decision::fail(403, Reason::new(ReasonKind::UnknownWorkload, why))

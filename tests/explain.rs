@@ -149,7 +149,10 @@ fn the_command_asks_a_server_or_files() {
     assert_eq!(code, Some(0), "{said}");
     let (code, said, _) = check(&[sources[1], &whole].concat());
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("namespace is not known"), "{said}");
+    assert!(
+        said.contains("namespace is not known: set `mesh.default_workload`, or context extensions"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -168,6 +171,11 @@ fn the_command_tells_why_it_cannot_answer() {
         (&["--request", bad], 3, "is not JSON"),
         (&["tests/fixtures/bad.yaml"], 3, "tests/fixtures/bad.yaml:"),
         (&["-H", "no colon"], 3, "`no colon` is not a header"),
+        (
+            &["--principal", "td/ns/a/sa/b"],
+            3,
+            "`spiffe://td/ns/a/sa/b`",
+        ),
         (&["--tcp", "--path", "/"], 2, "cannot be used with"),
         (&["--at", "noon"], 2, "--at"),
     ];

@@ -25,12 +25,9 @@ impl fmt::Display for Shown<'_> {
 fn write_decision(out: &mut fmt::Formatter<'_>, decision: &Value) -> fmt::Result {
     let reason = decision.get("reason").unwrap_or(&Value::Null);
     let (effect, status) = (member(decision, "effect"), member(decision, "status"));
-    writeln!(
-        out,
-        "{} {status}: {}",
-        effect.to_uppercase(),
-        member(reason, "message")
-    )?;
+    // It may be advice, which is not to be cut off.
+    let message = reason.get("message").map(printable).unwrap_or_default();
+    writeln!(out, "{} {status}: {message}", effect.to_uppercase())?;
     let decided = [
         ("policy", member(reason, "policy")),
         ("rule", member(reason, "rule")),
@@ -141,13 +138,17 @@ fn list(value: Option<&Value>) -> String {
     shorten(&items.join(", "))
 }
 
-/// Values come from requests, and this goes to a terminal.
 fn plain(value: &Value) -> String {
+    shorten(&printable(value))
+}
+
+/// Values come from requests, and this goes to a terminal.
+fn printable(value: &Value) -> String {
     let text = match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    shorten(&text.replace(char::is_control, "\u{fffd}"))
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 fn shorten(text: &str) -> String {

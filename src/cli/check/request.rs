@@ -67,6 +67,13 @@ impl RequestArgs {
     }
 
     fn described(&self) -> Result<Value, Unanswered> {
+        if let Some(principal) = &self.principal
+            && principal.contains("/ns/")
+            && !principal.starts_with("spiffe://")
+        {
+            let why = format!("a request's principal has its scheme: `spiffe://{principal}`");
+            return Err(Unanswered::one(why));
+        }
         let socket = |ip: &str, port: u16| {
             let socket = json!({"address": ip, "portValue": port});
             json!({ "socketAddress": socket })
