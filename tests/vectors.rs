@@ -4,6 +4,7 @@
 mod istio;
 mod jwt;
 mod normalization;
+mod rego;
 mod validation;
 
 use std::path::PathBuf;

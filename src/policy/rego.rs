@@ -144,6 +144,19 @@ impl RegoPolicies {
         Ok(Outcome::parse(&value)?)
     }
 
+    /// Answers a query of any form, as OPA's own tests ask them: the bindings of each solution.
+    /// `strict` makes a built-in that fails an error.
+    pub fn query(
+        &self,
+        query: &str,
+        input: Data,
+        strict: bool,
+        now_ns: i64,
+    ) -> Result<Vec<Data>, EvaluationError> {
+        let solutions = self.engine.query(query, input.0, strict, now_ns)?;
+        Ok(solutions.into_iter().map(Data).collect())
+    }
+
     /// What is asked for every request.
     pub fn entrypoint(&self) -> &Entrypoint {
         &self.entrypoint
@@ -186,6 +199,21 @@ impl Data {
 
     pub fn from_json(value: serde_json::Value) -> Self {
         Self(value.into())
+    }
+
+    /// A missing document.
+    pub fn undefined() -> Self {
+        Self(Value::Undefined)
+    }
+
+    /// A member of an object.
+    pub fn member(&self, name: &str) -> Option<Self> {
+        self.0.as_object().ok()?.get(&Value::from(name)).cloned().map(Self)
+    }
+
+    /// As JSON text; sets become sorted arrays.
+    pub fn to_json(&self) -> Result<String, String> {
+        self.0.to_json_str().map_err(|error| error.to_string())
     }
 
     pub fn is_object(&self) -> bool {

@@ -135,6 +135,28 @@ impl Engine {
         }
     }
 
+    /// Answers a query of any form: the bindings of each of its solutions.
+    pub(super) fn query(
+        &self,
+        query: &str,
+        input: Value,
+        strict: bool,
+        now_ns: i64,
+    ) -> Result<Vec<Value>, EvaluationError> {
+        guard::check_module("query", query)
+            .map_err(|error| EvaluationError::Failed(error.message))?;
+        let mut engine = self.prepared.clone();
+        engine.set_strict_builtin_errors(strict);
+        let _strict = guard::Strict::set(strict);
+        let _clock = Clock::set(now_ns);
+        engine.set_input(input);
+        let solutions = engine
+            .eval_query(query.to_owned(), false)
+            .map_err(|error| EvaluationError::from_engine(&error))?;
+        let solutions = solutions.result.into_iter();
+        Ok(solutions.map(|solution| solution.bindings).collect())
+    }
+
     /// Evaluates a target for an input.
     pub(super) fn evaluate(
         &self,

@@ -2,6 +2,8 @@
 //! since its parser recurses. Built-ins: arguments for which its own take more time or memory than
 //! any policy needs; those calls fail, and with them the evaluation.
 
+use std::cell::Cell;
+
 use anyhow::{Result, bail};
 use regorus::unstable::{BUILTINS, Expr, Ref, Source, Span};
 use regorus::{LimitError, Value};
@@ -200,13 +202,39 @@ pub(super) fn register(engine: &mut regorus::Engine) -> Result<()> {
             check(&values)?;
             match function(&span, &arguments, &values, false) {
                 // Rule: a built-in that fails is undefined; a limit that is hit is not.
-                Err(error) if error.downcast_ref::<LimitError>().is_none() => Ok(Value::Undefined),
+                Err(error) if !Strict::get() && error.downcast_ref::<LimitError>().is_none() => {
+                    Ok(Value::Undefined)
+                }
                 result => result,
             }
         };
         engine.add_extension((*name).to_owned(), arity, Box::new(call))?;
     }
     Ok(())
+}
+
+thread_local! {
+    static STRICT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a built-in that fails ends the evaluation on this thread, until it is dropped.
+pub(super) struct Strict(());
+
+impl Strict {
+    pub(super) fn set(strict: bool) -> Self {
+        STRICT.set(strict);
+        Self(())
+    }
+
+    pub(super) fn get() -> bool {
+        STRICT.get()
+    }
+}
+
+impl Drop for Strict {
+    fn drop(&mut self) {
+        STRICT.set(false);
+    }
 }
 
 fn text(values: &[Value], index: usize) -> &str {
