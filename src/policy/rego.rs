@@ -5,6 +5,7 @@ mod builtins;
 mod engine;
 mod guard;
 mod input;
+mod lower;
 mod module;
 mod outcome;
 mod walk;
@@ -97,12 +98,13 @@ pub enum RegoFailure {
 impl RegoModule {
     /// The module's package and the line it is declared on; `None` if it cannot be parsed.
     pub fn package(&self) -> Option<(Vec<String>, u64)> {
-        guard::check_module(&self.path, &self.text).ok()?;
+        let names = lower::Names::of([self.text.as_str()].into_iter());
+        let lowered = lower::module(&self.path, &self.text, self.v0, &names).ok()?;
+        let text = lowered.texts.into_iter().next()?;
+        guard::check_module(&self.path, &text).ok()?;
         let mut engine = regorus::Engine::new();
         engine.set_rego_v0(self.v0);
-        engine
-            .add_policy(self.path.clone(), self.text.clone())
-            .ok()?;
+        engine.add_policy(self.path.clone(), text).ok()?;
         module::package_of(engine.get_modules().first()?)
     }
 }

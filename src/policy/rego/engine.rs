@@ -1,7 +1,7 @@
 //! The regorus interpreter behind one narrow type: modules and data are prepared once, copies of
 //! the prepared interpreter are kept for reuse, and one evaluation runs on one copy without a lock.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,8 +11,9 @@ use regorus::{PolicyLengthConfig, Value};
 use thiserror::Error;
 
 use super::builtins::{self, Clock};
+use super::lower::{Lowered, Names};
 use super::module::{self, Analysis};
-use super::{RegoError, RegoModule, data_paths, guard};
+use super::{RegoError, RegoModule, data_paths, guard, lower};
 use crate::policy::reads::Reads;
 
 // Each `unwrap` below is evaluated by the compiler: a zero would not build, and none is left to run.
@@ -57,6 +58,64 @@ pub enum EvaluationError {
     Failed(String),
 }
 
+/// Modules that were parsed, by path.
+struct Parsed(HashMap<String, Lowered>);
+
+// === impl Parsed ===
+
+impl Parsed {
+    /// Lowers modules, parses them and adds them to the interpreter.
+    fn add(engine: &mut regorus::Engine, modules: &[RegoModule]) -> Result<Self, Vec<RegoError>> {
+        let names = Names::of(modules.iter().map(|module| module.text.as_str()));
+        let mut parsed = Self(HashMap::new());
+        let mut errors = Vec::new();
+        for module in modules {
+            if let Err(error) = parsed.module(engine, module, &names) {
+                errors.push(error);
+            }
+        }
+        if errors.is_empty() {
+            Ok(parsed)
+        } else {
+            Err(parsed.locate(errors))
+        }
+    }
+
+    fn module(
+        &mut self,
+        engine: &mut regorus::Engine,
+        module: &RegoModule,
+        names: &Names,
+    ) -> Result<(), RegoError> {
+        let path = &module.path;
+        let lowered = lower::module(path, &module.text, module.v0, names)?;
+        engine.set_rego_v0(module.v0);
+        let mut result = Ok(());
+        for text in &lowered.texts {
+            result = guard::check_module(path, text).and_then(|()| {
+                let parsed = engine.add_policy(path.clone(), text.clone());
+                let error = |error| RegoError::from_engine("rego_parse_error", path, &error);
+                parsed.map(drop).map_err(error)
+            });
+            if result.is_err() {
+                break;
+            }
+        }
+        self.0.insert(path.clone(), lowered);
+        result
+    }
+
+    /// Corrects the places of errors: those of the original texts.
+    fn locate(&self, mut errors: Vec<RegoError>) -> Vec<RegoError> {
+        for error in &mut errors {
+            if let Some(lowered) = self.0.get(&error.file) {
+                lowered.locate(error);
+            }
+        }
+        errors
+    }
+}
+
 // === impl Engine ===
 
 impl Engine {
@@ -74,37 +133,25 @@ impl Engine {
         // Rule: a built-in that fails is undefined, as in OPA's default.
         engine.set_strict_builtin_errors(false);
         engine.set_gather_prints(true);
-        let registered =
-            builtins::register(&mut engine).and_then(|()| guard::register(&mut engine));
+        let registered = builtins::register(&mut engine)
+            .and_then(|()| guard::register(&mut engine))
+            .and_then(|()| lower::register(&mut engine));
         registered.map_err(|error| vec![internal(&error)])?;
 
-        let mut errors = Vec::new();
-        for module in modules {
-            if let Err(error) = guard::check_module(&module.path, &module.text) {
-                errors.push(error);
-                continue;
-            }
-            engine.set_rego_v0(module.v0);
-            if let Err(error) = engine.add_policy(module.path.clone(), module.text.clone()) {
-                errors.push(RegoError::from_engine(
-                    "rego_parse_error",
-                    &module.path,
-                    &error,
-                ));
-            }
-        }
-        if !errors.is_empty() {
-            return Err(errors);
-        }
-        let analysis = Analysis::of(engine.get_modules())?;
-        analysis.check_data(&data_paths(&data))?;
+        let lowered = Parsed::add(&mut engine, modules)?;
+        let analysis = Analysis::of(engine.get_modules()).map_err(|errors| lowered.locate(errors))?;
+        analysis
+            .check_data(&data_paths(&data))
+            .map_err(|errors| lowered.locate(errors))?;
         engine
             .add_data(data)
             .map_err(|error| vec![internal(&error)])?;
         // Prepares everything and evaluates nothing of the policies.
         engine
             .eval_query("true".to_owned(), false)
-            .map_err(|error| vec![RegoError::from_engine("rego_compile_error", "", &error)])?;
+            .map_err(|error| {
+                lowered.locate(vec![RegoError::from_engine("rego_compile_error", "", &error)])
+            })?;
         engine.set_execution_timer_config(ExecutionTimerConfig {
             limit,
             check_interval: CHECK_INTERVAL,
@@ -143,7 +190,8 @@ impl Engine {
         strict: bool,
         now_ns: i64,
     ) -> Result<Vec<Value>, EvaluationError> {
-        guard::check_module("query", query)
+        let query = lower::query(query).map_err(EvaluationError::Failed)?;
+        guard::check_module("query", &query)
             .map_err(|error| EvaluationError::Failed(error.message))?;
         let mut engine = self.prepared.clone();
         engine.set_strict_builtin_errors(strict);
@@ -151,7 +199,7 @@ impl Engine {
         let _clock = Clock::set(now_ns);
         engine.set_input(input);
         let solutions = engine
-            .eval_query(query.to_owned(), false)
+            .eval_query(query, false)
             .map_err(|error| EvaluationError::from_engine(&error))?;
         let solutions = solutions.result.into_iter();
         Ok(solutions.map(|solution| solution.bindings).collect())

@@ -200,7 +200,7 @@ pub(super) fn register(engine: &mut regorus::Engine) -> Result<()> {
         let arguments = vec![argument; usize::from(arity)];
         let call = move |values: Vec<Value>| {
             check(&values)?;
-            match function(&span, &arguments, &values, false) {
+            match function(&span, &arguments, &values, Strict::get()) {
                 // Rule: a built-in that fails is undefined; a limit that is hit is not.
                 Err(error) if !Strict::get() && error.downcast_ref::<LimitError>().is_none() => {
                     Ok(Value::Undefined)

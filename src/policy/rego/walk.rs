@@ -7,6 +7,7 @@ use regorus::unstable::{Expr, Literal, Module, Query, Ref, Rule, RuleAssign, Rul
 
 use super::RegoError;
 use super::builtins::{Purity, purity};
+use super::lower::TEMPLATE_FUNCTION;
 use super::module::{Analysis, begin_of, path_of, reference, rule_reference};
 
 /// One pass over one module.
@@ -219,7 +220,7 @@ impl<'a> Walk<'a> {
             self.analysis.calls.entry(caller).or_default().insert(rule);
             return;
         }
-        if purity(&name).is_none() {
+        if purity(&name).is_none() && name != TEMPLATE_FUNCTION {
             self.unknown(begin_of(function), &name);
         }
     }

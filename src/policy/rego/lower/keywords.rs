@@ -1,0 +1,373 @@
+//! References that begin with a keyword, as `if.foo := 1`. Such a rule is moved, at its place, into
+//! a text of its own whose package ends in the keyword; a reference to it is written in full. The
+//! names that a moved rule uses are imported, and what is not certain is refused.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::tokens::{Kind, Token, tokens};
+use super::{Fault, Output, SourceMap};
+
+/// Words that are no names, unless a dot stands before or behind.
+const KEYWORDS: &[&str] = &[
+    "as", "default", "else", "every", "false", "if", "import", "in", "not", "null", "package",
+    "some", "true", "with",
+];
+/// After these words a statement goes on.
+const OPEN_WORDS: &[&str] = &[
+    "as", "contains", "default", "else", "every", "if", "import", "in", "not", "package", "some",
+    "with",
+];
+/// These words continue a statement.
+const CONTINUING: &[&str] = &["as", "contains", "else", "if", "in", "with"];
+
+/// A text and what was moved out of it.
+pub(super) struct Split {
+    pub(super) texts: Vec<String>,
+    /// Between the text before and after references were written in full. Moving keeps places.
+    pub(super) map: SourceMap,
+}
+
+/// Names of rules by package, over all modules.
+#[derive(Debug, Default)]
+pub(in crate::policy::rego) struct Names(BTreeMap<String, BTreeSet<String>>);
+
+/// Tokens of a module, grouped.
+struct Statements<'a> {
+    text: &'a str,
+    tokens: Vec<Token>,
+    /// First token and the one after the last.
+    ranges: Vec<(usize, usize)>,
+}
+
+/// A rule whose name begins with keywords.
+struct Moved {
+    keywords: String,
+    /// Where the name begins and where what is left of it does.
+    name: (usize, usize),
+    /// Token range.
+    range: (usize, usize),
+}
+
+pub(super) fn module(text: &str, names: &Names) -> Result<Split, Fault> {
+    let statements = Statements::of(text);
+    let keyword_references: Vec<_> = (0..statements.tokens.len())
+        .filter(|index| statements.is_keyword_reference(*index))
+        .collect();
+    if keyword_references.is_empty() {
+        return Ok(Split::unchanged(text));
+    }
+    let moved = statements.moved()?;
+    let package = statements.package().unwrap_or_default();
+    let heads: BTreeSet<usize> = moved.iter().map(|rule| rule.name.0).collect();
+    let mut output = Output::new(text);
+    let mut copied = 0;
+    for index in keyword_references {
+        let Some(token) = statements.tokens.get(index) else {
+            continue;
+        };
+        if heads.contains(&token.begin) {
+            continue;
+        }
+        let word = statements.word(index);
+        let known = moved
+            .iter()
+            .any(|rule| rule.keywords.split('.').next() == Some(word));
+        if !known || statements.imports(word) {
+            let message = format!("`{word}` begins a reference, but no rule of this module");
+            return Err((token.begin, message));
+        }
+        output.copy(copied, token.begin);
+        output.put(&format!("data.{package}."), token.begin);
+        copied = token.begin;
+    }
+    output.copy(copied, text.len());
+    let map = output.finish();
+    let texts = statements.texts(&map, &moved, &package, names)?;
+    Ok(Split { texts, map })
+}
+
+// === impl Split ===
+
+impl Split {
+    pub(super) fn unchanged(text: &str) -> Self {
+        let mut output = Output::new(text);
+        output.copy(0, text.len());
+        Self {
+            texts: vec![text.to_owned()],
+            map: output.finish(),
+        }
+    }
+}
+
+// === impl Names ===
+
+impl Names {
+    pub(in crate::policy::rego) fn of<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
+        let mut names = Self::default();
+        for text in texts {
+            let statements = Statements::of(text);
+            let package = plain_path(&statements.package().unwrap_or_default());
+            let of_package = names.0.entry(package).or_default();
+            of_package.extend(statements.rule_names().map(str::to_owned));
+        }
+        names
+    }
+}
+
+/// `a.b` for `a["b"]`.
+fn plain_path(path: &str) -> String {
+    path.replace("[\"", ".").replace("\"]", "")
+}
+
+// === impl Statements ===
+
+impl<'a> Statements<'a> {
+    fn of(text: &'a str) -> Self {
+        let mut statements = Self {
+            text,
+            tokens: tokens(text),
+            ranges: Vec::new(),
+        };
+        let mut depth = 0usize;
+        let mut begins = Vec::new();
+        for (index, token) in statements.tokens.iter().enumerate() {
+            match token.kind {
+                Kind::Open => depth += 1,
+                Kind::Close => depth = depth.saturating_sub(1),
+                Kind::Word if depth == 0 && statements.begins_statement(index) => {
+                    begins.push(index);
+                }
+                _ => {}
+            }
+        }
+        let ends = begins.iter().skip(1).copied();
+        let ends = ends.chain([statements.tokens.len()]);
+        statements.ranges = begins.iter().copied().zip(ends).collect();
+        statements
+    }
+
+    fn word(&self, index: usize) -> &'a str {
+        let token = self.tokens.get(index);
+        token
+            .and_then(|token| self.text.get(token.begin..token.end))
+            .unwrap_or_default()
+    }
+
+    /// Whether a dot stands right before a token.
+    fn is_field(&self, index: usize) -> bool {
+        index
+            .checked_sub(1)
+            .is_some_and(|before| self.word(before) == "." && self.adjoins(before))
+    }
+
+    /// Whether the next token stands right behind this one.
+    fn adjoins(&self, index: usize) -> bool {
+        match (self.tokens.get(index), self.tokens.get(index + 1)) {
+            (Some(token), Some(next)) => token.end == next.begin,
+            _ => false,
+        }
+    }
+
+    /// Whether a token is a keyword with a field right behind it, which makes it a name.
+    fn is_keyword_reference(&self, index: usize) -> bool {
+        KEYWORDS.contains(&self.word(index))
+            && !self.is_field(index)
+            && self.adjoins(index)
+            && self.word(index + 1) == "."
+            && self.adjoins(index + 1)
+            && matches!(self.tokens.get(index + 2), Some(Token { kind: Kind::Word, .. }))
+    }
+
+    fn begins_statement(&self, index: usize) -> bool {
+        let reference = self.is_keyword_reference(index);
+        if self.is_field(index) || (CONTINUING.contains(&self.word(index)) && !reference) {
+            return false;
+        }
+        let Some(before) = index.checked_sub(1) else {
+            return true;
+        };
+        match self.tokens.get(before).map(|token| token.kind) {
+            Some(Kind::Close | Kind::Literal) => true,
+            Some(Kind::Word) => {
+                self.is_field(before) || !OPEN_WORDS.contains(&self.word(before))
+            }
+            _ => false,
+        }
+    }
+
+    /// Path of the package, as it is written.
+    fn package(&self) -> Option<String> {
+        let range = self.ranges.iter().find(|range| self.word(range.0) == "package")?;
+        let path = (range.0 + 1..range.1).map(|index| self.word(index));
+        Some(path.collect())
+    }
+
+    /// Index of the token that a rule's name begins with.
+    fn name_of(&self, (begin, _): (usize, usize)) -> Option<usize> {
+        match self.word(begin) {
+            _ if self.is_keyword_reference(begin) => Some(begin),
+            "package" | "import" => None,
+            "default" => Some(begin + 1),
+            _ => Some(begin),
+        }
+    }
+
+    fn rule_names(&self) -> impl Iterator<Item = &'a str> {
+        let names = self.ranges.iter().filter_map(|range| self.name_of(*range));
+        names
+            .filter(|index| !self.is_keyword_reference(*index))
+            .map(|index| self.word(index))
+    }
+
+    /// Whether an import goes by this name.
+    fn imports(&self, name: &str) -> bool {
+        self.ranges
+            .iter()
+            .filter(|range| self.is_import(**range))
+            .any(|range| self.word(range.1 - 1) == name)
+    }
+
+    fn is_import(&self, (begin, _): (usize, usize)) -> bool {
+        self.word(begin) == "import" && !self.is_keyword_reference(begin)
+    }
+
+    fn moved(&self) -> Result<Vec<Moved>, Fault> {
+        let mut moved = Vec::new();
+        for range in &self.ranges {
+            let Some(name) = self.name_of(*range) else {
+                continue;
+            };
+            let mut rest = name;
+            let mut keywords = Vec::new();
+            while KEYWORDS.contains(&self.word(rest)) && self.word(rest + 1) == "." {
+                keywords.push(self.word(rest));
+                rest += 2;
+            }
+            let (Some(begin), Some(end)) = (self.tokens.get(name), self.tokens.get(rest)) else {
+                continue;
+            };
+            if keywords.is_empty() {
+                continue;
+            }
+            if KEYWORDS.contains(&self.word(rest)) {
+                let message = "a rule whose name is made of keywords alone is not supported";
+                return Err((begin.begin, message.to_owned()));
+            }
+            moved.push(Moved {
+                keywords: keywords.join("."),
+                name: (begin.begin, end.begin),
+                range: *range,
+            });
+        }
+        Ok(moved)
+    }
+
+    /// The text without the moved rules, and one text for each package they move to.
+    fn texts(
+        &self,
+        map: &SourceMap,
+        moved: &[Moved],
+        package: &str,
+        names: &Names,
+    ) -> Result<Vec<String>, Fault> {
+        let place = |(begin, end): (usize, usize)| {
+            let begin = self.tokens.get(begin).map_or(0, |token| token.begin);
+            let end = end.checked_sub(1).and_then(|last| self.tokens.get(last));
+            let end = end.map_or(self.text.len(), |token| token.end);
+            (map.lowered_offset(begin), map.lowered_offset(end))
+        };
+        let mut rest = map.lowered.clone();
+        for rule in moved {
+            blank(&mut rest, place(rule.range));
+        }
+        let mut texts = vec![rest];
+        let packages: BTreeSet<_> = moved.iter().map(|rule| &rule.keywords).collect();
+        for keywords in packages {
+            let rules: Vec<_> = moved
+                .iter()
+                .filter(|rule| rule.keywords == *keywords)
+                .collect();
+            let imports = self.names_used(&rules, package, names)?;
+            let mut text = String::new();
+            let mut at = 0;
+            for range in &self.ranges {
+                let (begin, end) = place(*range);
+                push_blank(&mut text, map.lowered.get(at..begin).unwrap_or_default());
+                let statement = map.lowered.get(begin..end).unwrap_or_default();
+                if let Some(rule) = rules.iter().find(|rule| rule.range == *range) {
+                    let (name, rest) = rule.name;
+                    let (name, rest) = (map.lowered_offset(name), map.lowered_offset(rest));
+                    text.push_str(map.lowered.get(begin..name).unwrap_or_default());
+                    push_blank(&mut text, map.lowered.get(name..rest).unwrap_or_default());
+                    text.push_str(map.lowered.get(rest..end).unwrap_or_default());
+                } else if self.is_import(*range) {
+                    text.push_str(statement);
+                } else if self.word(range.0) == "package" {
+                    text.push_str(&format!("package {package}.{keywords}"));
+                    for name in &imports {
+                        text.push_str(&format!(" import data.{package}.{name}"));
+                    }
+                } else {
+                    push_blank(&mut text, statement);
+                }
+                at = end;
+            }
+            texts.push(text);
+        }
+        Ok(texts)
+    }
+
+    /// The names of rules of the package that moved rules use.
+    fn names_used(
+        &self,
+        rules: &[&Moved],
+        package: &str,
+        names: &Names,
+    ) -> Result<BTreeSet<&'a str>, Fault> {
+        let defined: BTreeSet<_> = rules
+            .iter()
+            .filter_map(|rule| {
+                let name = self.tokens.iter().position(|token| token.begin == rule.name.1)?;
+                Some(self.word(name))
+            })
+            .collect();
+        let known = names.0.get(&plain_path(package));
+        let mut used = BTreeSet::new();
+        for rule in rules {
+            for index in rule.range.0..rule.range.1 {
+                let Some(token) = self.tokens.get(index) else {
+                    continue;
+                };
+                let (name, rest) = rule.name;
+                let in_head = token.begin >= name && token.begin <= rest;
+                if token.kind != Kind::Word || self.is_field(index) || in_head {
+                    continue;
+                }
+                let word = self.word(index);
+                let is_rule = known.is_some_and(|names| names.contains(word));
+                if defined.contains(word) {
+                    let message = format!("`{word}` is not supported in this rule: it could be two");
+                    return Err((token.begin, message));
+                }
+                if is_rule && !self.imports(word) {
+                    used.insert(word);
+                }
+            }
+        }
+        Ok(used)
+    }
+}
+
+/// Makes spaces of all but line ends.
+fn push_blank(text: &mut String, from: &str) {
+    text.extend(from.bytes().map(|byte| match byte {
+        b'\n' | b'\r' => char::from(byte),
+        _ => ' ',
+    }));
+}
+
+fn blank(text: &mut String, (begin, end): (usize, usize)) {
+    let mut spaces = String::new();
+    push_blank(&mut spaces, text.get(begin..end).unwrap_or_default());
+    text.replace_range(begin..end, &spaces);
+}
