@@ -27,11 +27,17 @@ const MAX_FILE_BYTES: NonZeroUsize = NonZeroUsize::new(64 << 20).unwrap();
 const MAX_LINES: NonZeroUsize = NonZeroUsize::new(4_000_000).unwrap();
 const MAX_COLUMNS: NonZeroU32 = NonZeroU32::new(1 << 20).unwrap();
 
+pub(super) const LENGTHS: PolicyLengthConfig = PolicyLengthConfig {
+    max_col: MAX_COLUMNS,
+    max_file_bytes: MAX_FILE_BYTES,
+    max_lines: MAX_LINES,
+};
+
 /// Prepared policies.
 #[derive(Debug)]
 pub(super) struct Engine {
     prepared: regorus::Engine,
-    /// References to every rule there is.
+    /// References to every rule that can be asked as such.
     rules: HashSet<String>,
     reads: Reads,
     idle: Mutex<Vec<regorus::Engine>>,
@@ -125,11 +131,7 @@ impl Engine {
         limit: Duration,
     ) -> Result<Self, Vec<RegoError>> {
         let mut engine = regorus::Engine::new();
-        engine.set_policy_length_config(PolicyLengthConfig {
-            max_col: MAX_COLUMNS,
-            max_file_bytes: MAX_FILE_BYTES,
-            max_lines: MAX_LINES,
-        });
+        engine.set_policy_length_config(LENGTHS);
         // Rule: a built-in that fails is undefined, as in OPA's default.
         engine.set_strict_builtin_errors(false);
         engine.set_gather_prints(true);
@@ -162,7 +164,8 @@ impl Engine {
                 volatile: analysis.volatile,
                 ..Reads::of_input(&analysis.input)
             },
-            rules: analysis.rules,
+            // The interpreter takes no such name for a rule; a query of it works.
+            rules: &analysis.rules - &analysis.scattered,
             idle: Mutex::new(Vec::new()),
         })
     }

@@ -178,6 +178,26 @@ const GUARDED: &[Guarded] = &[
 
 /// Puts the checks in front of the interpreter's built-ins.
 pub(super) fn register(engine: &mut regorus::Engine) -> Result<()> {
+    for Guarded { name, check } in GUARDED {
+        register_checked(engine, name, name, *check)?;
+    }
+    Ok(())
+}
+
+/// Puts a built-in of the interpreter under another name.
+pub(super) fn register_as(engine: &mut regorus::Engine, alias: &str, name: &str) -> Result<()> {
+    register_checked(engine, alias, name, |_| Ok(()))
+}
+
+fn register_checked(
+    engine: &mut regorus::Engine,
+    alias: &str,
+    name: &str,
+    check: fn(&[Value]) -> Result<()>,
+) -> Result<()> {
+    let Some((function, arity)) = BUILTINS.get(name).copied() else {
+        return Ok(());
+    };
     let source = Source::from_contents("built-in".to_owned(), "x".to_owned())?;
     let span = Span {
         source,
@@ -186,31 +206,24 @@ pub(super) fn register(engine: &mut regorus::Engine) -> Result<()> {
         start: 0,
         end: 1,
     };
-    for Guarded { name, check } in GUARDED {
-        let Some((function, arity)) = BUILTINS.get(name) else {
-            continue;
-        };
-        let (function, arity, check, span) = (*function, *arity, *check, span.clone());
-        // Built-ins want the expressions of their arguments, for messages only.
-        let argument = Ref::new(Expr::Null {
-            span: span.clone(),
-            value: Value::Null,
-            eidx: 0,
-        });
-        let arguments = vec![argument; usize::from(arity)];
-        let call = move |values: Vec<Value>| {
-            check(&values)?;
-            match function(&span, &arguments, &values, Strict::get()) {
-                // Rule: a built-in that fails is undefined; a limit that is hit is not.
-                Err(error) if !Strict::get() && error.downcast_ref::<LimitError>().is_none() => {
-                    Ok(Value::Undefined)
-                }
-                result => result,
+    // Built-ins want the expressions of their arguments, for messages only.
+    let argument = Ref::new(Expr::Null {
+        span: span.clone(),
+        value: Value::Null,
+        eidx: 0,
+    });
+    let arguments = vec![argument; usize::from(arity)];
+    let call = move |values: Vec<Value>| {
+        check(&values)?;
+        match function(&span, &arguments, &values, Strict::get()) {
+            // Rule: a built-in that fails is undefined; a limit that is hit is not.
+            Err(error) if !Strict::get() && error.downcast_ref::<LimitError>().is_none() => {
+                Ok(Value::Undefined)
             }
-        };
-        engine.add_extension((*name).to_owned(), arity, Box::new(call))?;
-    }
-    Ok(())
+            result => result,
+        }
+    };
+    engine.add_extension(alias.to_owned(), arity, Box::new(call))
 }
 
 thread_local! {

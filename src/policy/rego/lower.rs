@@ -1,22 +1,24 @@
-//! Language the interpreter's parser lacks, written in what it has, in front of the parser: template
-//! strings, and references that begin with a keyword. Rows stay as they are, columns map back; what
-//! cannot be lowered is refused. Hashes and listings are over the original text, never over this.
+//! Language that the interpreter lacks or takes otherwise than OPA, written in what it has, in front
+//! of its parser: template strings, references that begin with a keyword, arguments under `not`,
+//! `walk` as a value. Places map back, and what cannot be lowered is refused. Hashes and listings
+//! are over the original text, never over this.
 
 mod keywords;
+mod negation;
 mod template;
 mod tokens;
 
-use super::RegoError;
+use super::{RegoError, guard};
 
 pub(super) use keywords::Names;
-pub(super) use template::FUNCTION as TEMPLATE_FUNCTION;
 
 /// A module or query in the parser's language.
 #[derive(Debug)]
 pub(super) struct Lowered {
     /// What is parsed: nearly always one text; a rule head that begins with a keyword gets its own.
     pub(super) texts: Vec<String>,
-    map: SourceMap,
+    /// From the original to the first text, step by step.
+    steps: Vec<SourceMap>,
 }
 
 /// Where lowered text comes from.
@@ -24,33 +26,37 @@ pub(super) struct Lowered {
 struct SourceMap {
     original: String,
     lowered: String,
-    /// Beginnings of what was copied or put in: offset in the lowered text, offset in the original.
-    pieces: Vec<(usize, usize)>,
+    pieces: Vec<Piece>,
+}
+
+/// The beginning of what was copied or put in.
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    lowered: usize,
+    original: usize,
+    copied: bool,
 }
 
 /// Lowered text in the making.
 struct Output<'a> {
     original: &'a str,
     text: String,
-    pieces: Vec<(usize, usize)>,
+    pieces: Vec<Piece>,
 }
 
 /// What is wrong at an offset of the original.
 type Fault = (usize, String);
 
-/// Lowers a module. Version 0 of the language has neither. `names` are those of all modules.
+/// Lowers a module. `names` are those of all modules.
 pub(super) fn module(
     path: &str,
     text: &str,
     v0: bool,
     names: &Names,
 ) -> Result<Lowered, RegoError> {
-    let lowered = if v0 {
-        lower(text, |text| Ok(keywords::Split::unchanged(text)))
-    } else {
-        lower(text, |text| keywords::module(text, names))
-    };
-    lowered.map_err(|(offset, message)| {
+    // Rule: version 0 has no keywords that a dot makes names.
+    let of_keywords = if v0 { None } else { Some(names) };
+    let refuse = |(offset, message)| {
         let (row, col) = row_and_column(text, offset);
         RegoError {
             code: "rego_parse_error",
@@ -59,44 +65,45 @@ pub(super) fn module(
             row,
             col,
         }
-    })
+    };
+    let templates = template::lower(text).map_err(refuse)?;
+    let split = keywords::module(&templates.lowered, of_keywords)
+        .map_err(|(offset, message)| refuse((templates.original_offset(offset), message)))?;
+    let mut texts = Vec::new();
+    let mut steps = vec![templates, split.map];
+    for text in split.texts {
+        // The parser, which this step uses, must not be given what would exhaust it.
+        guard::check_module(path, &text)?;
+        let negations = negation::lower(&text, v0, names);
+        texts.push(negations.lowered.clone());
+        // Of a text that was split off, places are those before this step: rows are right.
+        if texts.len() == 1 {
+            steps.push(negations);
+        }
+    }
+    Ok(Lowered { texts, steps })
 }
 
 /// Lowers a query; a reference that begins with a keyword has no package to be in.
 pub(super) fn query(text: &str) -> Result<String, String> {
-    let lowered = lower(text, |text| Ok(keywords::Split::unchanged(text)));
-    let lowered = lowered.map_err(|(_, message)| message)?;
-    Ok(lowered.texts.into_iter().next().unwrap_or_default())
+    let templates = template::lower(text).map_err(|(_, message)| message)?;
+    let split = keywords::module(&templates.lowered, None).map_err(|(_, message)| message)?;
+    Ok(split.map.lowered)
 }
 
-/// Puts the function that template strings call into the interpreter.
+/// What `walk` for a value is lowered to: all of its pairs.
+const WALK_FUNCTION: &str = "internal.walk";
+
+/// Whether lowered text calls a function that no policy names.
+pub(super) fn is_function(name: &str) -> bool {
+    [template::FUNCTION, WALK_FUNCTION].contains(&name)
+}
+
+/// Puts the functions that lowered text calls into the interpreter.
 pub(super) fn register(engine: &mut regorus::Engine) -> anyhow::Result<()> {
     let render = |arguments: Vec<regorus::Value>| template::render(&arguments);
-    engine.add_extension(TEMPLATE_FUNCTION.to_owned(), 1, Box::new(render))
-}
-
-fn lower(
-    text: &str,
-    split: impl Fn(&str) -> Result<keywords::Split, Fault>,
-) -> Result<Lowered, Fault> {
-    let templates = template::lower(text)?;
-    let back = |(offset, message)| (templates.original_offset(offset), message);
-    let split = split(&templates.lowered).map_err(back)?;
-    let pieces = split.map.pieces.iter();
-    let pieces = pieces.map(|(lowered, middle)| (*lowered, templates.original_offset(*middle)));
-    let mut pieces: Vec<_> = pieces.collect();
-    for (middle, original) in &templates.pieces {
-        pieces.push((split.map.lowered_offset(*middle), *original));
-    }
-    pieces.sort_unstable();
-    Ok(Lowered {
-        texts: split.texts,
-        map: SourceMap {
-            original: text.to_owned(),
-            lowered: split.map.lowered,
-            pieces,
-        },
-    })
+    engine.add_extension(template::FUNCTION.to_owned(), 1, Box::new(render))?;
+    guard::register_as(engine, WALK_FUNCTION, "walk")
 }
 
 fn row_and_column(text: &str, offset: usize) -> (u64, u64) {
@@ -111,9 +118,12 @@ fn row_and_column(text: &str, offset: usize) -> (u64, u64) {
 impl Lowered {
     /// Corrects the place of an error that the parser or an analysis of the lowered text found.
     pub(super) fn locate(&self, error: &mut RegoError) {
-        if let Some(offset) = self.map.offset_at(error.row, error.col) {
-            let original = self.map.original_offset(offset);
-            (error.row, error.col) = row_and_column(&self.map.original, original);
+        let place = self.steps.last().zip(self.steps.first());
+        let Some((last, first)) = place else { return };
+        if let Some(offset) = last.offset_at(error.row, error.col) {
+            let steps = self.steps.iter().rev();
+            let original = steps.fold(offset, |offset, step| step.original_offset(offset));
+            (error.row, error.col) = row_and_column(&first.original, original);
         }
     }
 }
@@ -123,19 +133,24 @@ impl Lowered {
 impl SourceMap {
     /// Where a lowered offset comes from; what was put in comes from where it was put in.
     fn original_offset(&self, lowered: usize) -> usize {
-        let after = self.pieces.partition_point(|(begin, _)| *begin <= lowered);
-        let Some((begin, original)) = self.pieces.get(after.saturating_sub(1)) else {
-            return lowered;
-        };
-        let next = self.pieces.get(after).map_or(usize::MAX, |(_, next)| *next);
-        (original + (lowered - begin)).min(next.max(*original))
+        let after = self
+            .pieces
+            .partition_point(|piece| piece.lowered <= lowered);
+        match after.checked_sub(1).and_then(|at| self.pieces.get(at)) {
+            Some(piece) if piece.copied => piece.original + (lowered - piece.lowered),
+            Some(piece) => piece.original,
+            None => lowered,
+        }
     }
 
-    /// Where an original offset went.
+    /// Where an original offset went, if nothing was moved.
     fn lowered_offset(&self, original: usize) -> usize {
-        let after = self.pieces.partition_point(|(_, begin)| *begin <= original);
-        match self.pieces.get(after.saturating_sub(1)) {
-            Some((lowered, begin)) => lowered + original.saturating_sub(*begin),
+        let after = self
+            .pieces
+            .partition_point(|piece| piece.original <= original);
+        let before = self.pieces.get(..after).unwrap_or_default();
+        match before.iter().rev().find(|piece| piece.copied) {
+            Some(piece) => piece.lowered + (original - piece.original),
             None => original,
         }
     }
@@ -175,7 +190,7 @@ impl<'a> Output<'a> {
     /// Copies a part of the original.
     fn copy(&mut self, begin: usize, end: usize) {
         if begin < end {
-            self.pieces.push((self.text.len(), begin));
+            self.push(begin, true);
             self.text
                 .push_str(self.original.get(begin..end).unwrap_or_default());
         }
@@ -183,8 +198,16 @@ impl<'a> Output<'a> {
 
     /// Puts something in that stands for what is at an offset of the original.
     fn put(&mut self, text: &str, at: usize) {
-        self.pieces.push((self.text.len(), at));
+        self.push(at, false);
         self.text.push_str(text);
+    }
+
+    fn push(&mut self, original: usize, copied: bool) {
+        self.pieces.push(Piece {
+            lowered: self.text.len(),
+            original,
+            copied,
+        });
     }
 
     fn finish(self) -> SourceMap {

@@ -14,6 +14,8 @@ use super::walk::Walk;
 pub(super) struct Analysis {
     /// `data.PACKAGE.RULE` of every rule.
     pub(super) rules: HashSet<String>,
+    /// Those of them that define parts of a document at places told by variables.
+    pub(super) scattered: HashSet<String>,
     /// Rules by path, `/`-separated, with the place of one of them.
     places: BTreeMap<String, Place>,
     /// Which functions and rules call which functions.
@@ -61,7 +63,11 @@ impl Analysis {
                 if let Some(name) = path_of(rule_reference(rule)) {
                     let path: Vec<_> = package.iter().chain(&name).cloned().collect();
                     let place = Place::of(rule.span());
+                    let rule_reference = rule_reference(rule);
                     analysis.rules.insert(reference(path.iter()));
+                    if is_scattered(rule_reference) {
+                        analysis.scattered.insert(reference(path.iter()));
+                    }
                     analysis.places.entry(path.join("/")).or_insert(place);
                 }
             }
@@ -191,6 +197,16 @@ fn constant_beginning(expression: &Expr) -> Option<(Vec<String>, bool)> {
             }
         }
         _ => None,
+    }
+}
+
+/// Whether there is more behind the first part of a rule's name that is not constant.
+fn is_scattered(name: &Expr) -> bool {
+    match name {
+        Expr::RefDot { refr, .. } | Expr::RefBrack { refr, .. } => {
+            matches!(constant_beginning(refr), Some((_, false)))
+        }
+        _ => false,
     }
 }
 

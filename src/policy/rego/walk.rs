@@ -5,9 +5,8 @@ use std::collections::HashMap;
 
 use regorus::unstable::{Expr, Literal, Module, Query, Ref, Rule, RuleAssign, RuleHead, Span};
 
-use super::RegoError;
+use super::{RegoError, lower};
 use super::builtins::{Purity, purity};
-use super::lower::TEMPLATE_FUNCTION;
 use super::module::{Analysis, begin_of, path_of, reference, rule_reference};
 
 /// One pass over one module.
@@ -220,7 +219,7 @@ impl<'a> Walk<'a> {
             self.analysis.calls.entry(caller).or_default().insert(rule);
             return;
         }
-        if purity(&name).is_none() && name != TEMPLATE_FUNCTION {
+        if purity(&name).is_none() && !lower::is_function(&name) {
             self.unknown(begin_of(function), &name);
         }
     }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::tokens::{Kind, Token, tokens};
-use super::{Fault, Output, SourceMap};
+use super::{Fault, Output, SourceMap, template};
 
 /// Words that are no names, unless a dot stands before or behind.
 const KEYWORDS: &[&str] = &[
@@ -48,55 +48,31 @@ struct Moved {
     range: (usize, usize),
 }
 
-pub(super) fn module(text: &str, names: &Names) -> Result<Split, Fault> {
+/// Splits a module. Without `names` no keyword begins a reference.
+pub(super) fn module(text: &str, names: Option<&Names>) -> Result<Split, Fault> {
     let statements = Statements::of(text);
-    let keyword_references: Vec<_> = (0..statements.tokens.len())
-        .filter(|index| statements.is_keyword_reference(*index))
-        .collect();
-    if keyword_references.is_empty() {
-        return Ok(Split::unchanged(text));
-    }
-    let moved = statements.moved()?;
+    let mut edits: Vec<_> = statements.walks().collect();
+    let mut moved = Vec::new();
     let package = statements.package().unwrap_or_default();
-    let heads: BTreeSet<usize> = moved.iter().map(|rule| rule.name.0).collect();
+    if names.is_some() {
+        moved = statements.moved()?;
+        edits.extend(statements.written_in_full(&moved, &package)?);
+    }
+    edits.sort();
     let mut output = Output::new(text);
     let mut copied = 0;
-    for index in keyword_references {
-        let Some(token) = statements.tokens.get(index) else {
-            continue;
-        };
-        if heads.contains(&token.begin) {
-            continue;
-        }
-        let word = statements.word(index);
-        let known = moved
-            .iter()
-            .any(|rule| rule.keywords.split('.').next() == Some(word));
-        if !known || statements.imports(word) {
-            let message = format!("`{word}` begins a reference, but no rule of this module");
-            return Err((token.begin, message));
-        }
-        output.copy(copied, token.begin);
-        output.put(&format!("data.{package}."), token.begin);
-        copied = token.begin;
+    for (at, insertion) in edits {
+        output.copy(copied, at);
+        output.put(&insertion, at);
+        copied = at;
     }
     output.copy(copied, text.len());
     let map = output.finish();
-    let texts = statements.texts(&map, &moved, &package, names)?;
+    let texts = match names {
+        Some(names) if !moved.is_empty() => statements.texts(&map, &moved, &package, names)?,
+        _ => vec![map.lowered.clone()],
+    };
     Ok(Split { texts, map })
-}
-
-// === impl Split ===
-
-impl Split {
-    pub(super) fn unchanged(text: &str) -> Self {
-        let mut output = Output::new(text);
-        output.copy(0, text.len());
-        Self {
-            texts: vec![text.to_owned()],
-            map: output.finish(),
-        }
-    }
 }
 
 // === impl Names ===
@@ -105,12 +81,21 @@ impl Names {
     pub(in crate::policy::rego) fn of<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
         let mut names = Self::default();
         for text in texts {
-            let statements = Statements::of(text);
+            let lowered = template::lower(text);
+            let statements = Statements::of(lowered.as_ref().map_or(text, |map| &map.lowered));
             let package = plain_path(&statements.package().unwrap_or_default());
             let of_package = names.0.entry(package).or_default();
             of_package.extend(statements.rule_names().map(str::to_owned));
         }
         names
+    }
+}
+
+impl Names {
+    /// Names of the rules of a package.
+    pub(super) fn of_package(&self, package: &str) -> impl Iterator<Item = String> {
+        let names = self.0.get(package).into_iter().flatten();
+        names.cloned()
     }
 }
 
@@ -229,6 +214,66 @@ impl<'a> Statements<'a> {
 
     fn is_import(&self, (begin, _): (usize, usize)) -> bool {
         self.word(begin) == "import" && !self.is_keyword_reference(begin)
+    }
+
+    /// Calls of `walk` for a value. Rule: such a call has each pair of a path and a value as its
+    /// value, one after the other; the interpreter takes its argument for a pattern of them.
+    fn walks(&self) -> impl Iterator<Item = (usize, String)> {
+        let defined = self.rule_names().any(|name| name == "walk") || self.imports("walk");
+        let words = self.tokens.iter().enumerate().filter(move |(index, _)| {
+            self.word(*index) == "walk" && !defined && !self.is_field(*index)
+        });
+        words
+            .filter_map(|(index, token)| {
+                let end = self.end_of_call(index + 1)?;
+                Some([(token.begin, "internal.".to_owned()), (end, "[_]".to_owned())])
+            })
+            .flatten()
+    }
+
+    /// Where the arguments that begin with this bracket end, if it is one argument.
+    fn end_of_call(&self, open: usize) -> Option<usize> {
+        if self.word(open) != "(" {
+            return None;
+        }
+        let mut depth = 0usize;
+        for (index, token) in self.tokens.iter().enumerate().skip(open) {
+            match token.kind {
+                Kind::Open => depth += 1,
+                Kind::Close => depth = depth.saturating_sub(1),
+                Kind::Symbol if depth == 1 && self.word(index) == "," => return None,
+                _ => {}
+            }
+            if depth == 0 {
+                return Some(token.end);
+            }
+        }
+        None
+    }
+
+    /// What stands in front of each reference that begins with a keyword and is no rule's name.
+    fn written_in_full(
+        &self,
+        moved: &[Moved],
+        package: &str,
+    ) -> Result<Vec<(usize, String)>, Fault> {
+        let mut edits = Vec::new();
+        for (index, token) in self.tokens.iter().enumerate() {
+            let is_head = moved.iter().any(|rule| rule.name.0 == token.begin);
+            if !self.is_keyword_reference(index) || is_head {
+                continue;
+            }
+            let word = self.word(index);
+            let known = moved
+                .iter()
+                .any(|rule| rule.keywords.split('.').next() == Some(word));
+            if !known || self.imports(word) {
+                let message = format!("`{word}` begins a reference, but no rule of this module");
+                return Err((token.begin, message));
+            }
+            edits.push((token.begin, format!("data.{package}.")));
+        }
+        Ok(edits)
     }
 
     fn moved(&self) -> Result<Vec<Moved>, Fault> {

@@ -1,0 +1,373 @@
+//! Arguments of calls under `not`. Rule: they are evaluated before the negation, so that
+//! `not f(input.x)` is undefined, not true, where `input.x` is undefined. The interpreter negates
+//! the whole, so each argument is given a name in a statement in front of the negation.
+
+use regorus::unstable::{BoolOp, Expr, Literal, LiteralStmt, Module, Parser, Query, Ref, Rule};
+use regorus::unstable::{RuleHead, Source, Span};
+
+use std::collections::BTreeSet;
+
+use super::keywords::Names;
+use super::tokens::{Kind, Token, tokens};
+use super::{Output, SourceMap};
+use crate::policy::rego::engine::LENGTHS;
+use crate::policy::rego::module::{path_of, rule_reference};
+
+type Range = (usize, usize);
+
+/// A negation with arguments to be named.
+struct Negation {
+    /// From `not` to the end of the expression.
+    whole: Range,
+    /// `with` and what follows.
+    modifiers: Range,
+    arguments: Vec<Range>,
+    /// It is a body of its own, without braces.
+    bare: bool,
+}
+
+/// Lowers a text that the interpreter's parser takes; any other is left for the parser to refuse.
+pub(super) fn lower(text: &str, v0: bool, names: &Names) -> SourceMap {
+    let mut negations = if text.contains("not") {
+        find(text, v0, names).unwrap_or_default()
+    } else {
+        Vec::new()
+    };
+    negations.sort_by_key(|negation| negation.whole);
+    let mut writer = Writer {
+        output: Output::new(text),
+        negations: &negations,
+        count: 0,
+    };
+    writer.write((0, text.len()));
+    writer.output.finish()
+}
+
+fn find(text: &str, v0: bool, names: &Names) -> Option<Vec<Negation>> {
+    let limits = LENGTHS;
+    let source = Source::from_contents_with_limits(
+        String::new(),
+        text.to_owned(),
+        limits.max_file_bytes,
+        limits.max_lines,
+    );
+    let source = source.ok()?;
+    let mut parser = Parser::new(&source).ok()?;
+    parser.set_max_col(limits.max_col);
+    if !v0 {
+        parser.enable_rego_v1().ok()?;
+    }
+    let module = parser.parse().ok()?;
+    let mut finder = Finder {
+        names: names_of(&module, names),
+        negations: Vec::new(),
+    };
+    finder.module(&module);
+    let mut negations = finder.negations;
+    let strings: Vec<_> = tokens(text)
+        .into_iter()
+        .filter(|token| token.kind == Kind::Literal)
+        .collect();
+    for negation in &mut negations {
+        widen(&mut negation.whole, &strings);
+        widen(&mut negation.modifiers, &strings);
+        for argument in &mut negation.arguments {
+            widen(argument, &strings);
+        }
+    }
+    Some(negations)
+}
+
+/// Takes in the quotes of a string at either end: the parser's places leave them out.
+fn widen((begin, end): &mut Range, strings: &[Token]) {
+    let around = |offset: usize| {
+        let after = strings.partition_point(|token| token.begin < offset);
+        let token = strings.get(after.checked_sub(1)?)?;
+        (offset < token.end).then_some(token)
+    };
+    *begin = around(*begin).map_or(*begin, |token| token.begin);
+    *end = around(*end).map_or(*end, |token| token.end);
+}
+
+fn begin(span: &Span) -> usize {
+    span.start as usize
+}
+
+fn range(span: &Span) -> Range {
+    (span.start as usize, span.end as usize)
+}
+
+/// Names that stand for documents in a module: those of rules and imports.
+fn names_of(module: &Module, names: &Names) -> BTreeSet<String> {
+    let package = path_of(&module.package.refr).unwrap_or_default().join(".");
+    let imports = module.imports.iter().filter_map(|import| {
+        let alias = import.r#as.as_ref().map(|alias| alias.text().to_owned());
+        alias.or_else(|| path_of(&import.refr)?.pop())
+    });
+    let rules = names.of_package(&package);
+    let own = module.policy.iter().filter_map(|rule| {
+        let path = path_of(rule_reference(rule))?;
+        path.into_iter().next()
+    });
+    let documents = ["data", "input"].map(str::to_owned);
+    imports.chain(rules).chain(own).chain(documents).collect()
+}
+
+struct Finder {
+    /// Variables that are documents, which may be undefined.
+    names: BTreeSet<String>,
+    negations: Vec<Negation>,
+}
+
+impl Finder {
+    fn module(&mut self, module: &Module) {
+        for rule in &module.policy {
+            let Rule::Spec { head, bodies, .. } = rule.as_ref() else {
+                continue;
+            };
+            match head {
+                RuleHead::Compr { assign, .. } | RuleHead::Func { assign, .. } => {
+                    self.all(assign.iter().map(|assign| &assign.value));
+                }
+                RuleHead::Set { key, .. } => self.all(key),
+            }
+            for body in bodies {
+                self.all(body.assign.iter().map(|assign| &assign.value));
+                self.query(&body.query);
+            }
+        }
+    }
+
+    fn query(&mut self, query: &Query) {
+        for statement in &query.stmts {
+            for modifier in &statement.with_mods {
+                self.expression(&modifier.r#as);
+            }
+            match &statement.literal {
+                Literal::SomeVars { .. } => {}
+                Literal::SomeIn {
+                    key,
+                    value,
+                    collection,
+                    ..
+                } => {
+                    self.all(key);
+                    self.expression(value);
+                    self.expression(collection);
+                }
+                Literal::Expr { expr, .. } => self.expression(expr),
+                Literal::NotExpr { span, expr } => {
+                    let bare = begin(&query.span) == begin(&statement.span);
+                    self.negation(statement, span, expr, bare);
+                    self.expression(expr);
+                }
+                Literal::Every { domain, query, .. } => {
+                    self.expression(domain);
+                    self.query(query);
+                }
+            }
+        }
+    }
+
+    fn negation(&mut self, statement: &LiteralStmt, span: &Span, negated: &Expr, bare: bool) {
+        let mut arguments = Vec::new();
+        self.negated_term(negated, &mut arguments);
+        if !arguments.is_empty() {
+            let (begin, end) = range(span);
+            let modifiers = statement.with_mods.first();
+            let modifiers_begin = modifiers.map_or(end, |first| first.span.start as usize);
+            let modifiers_end = modifiers.map_or(end, |_| statement.span.end as usize);
+            self.negations.push(Negation {
+                whole: (begin, end),
+                modifiers: (modifiers_begin, modifiers_end),
+                arguments,
+                bare,
+            });
+        }
+    }
+
+    fn all<'e>(&mut self, expressions: impl IntoIterator<Item = &'e Ref<Expr>>) {
+        for expression in expressions {
+            self.expression(expression);
+        }
+    }
+
+    fn expression(&mut self, expression: &Expr) {
+        if let Expr::ArrayCompr { query, .. }
+        | Expr::SetCompr { query, .. }
+        | Expr::ObjectCompr { query, .. } = expression
+        {
+            self.query(query);
+        }
+        self.all(parts(expression));
+    }
+}
+
+/// The expressions an expression is made of, queries aside.
+fn parts(expression: &Expr) -> Vec<&Ref<Expr>> {
+    match expression {
+        Expr::String { .. }
+        | Expr::RawString { .. }
+        | Expr::Number { .. }
+        | Expr::Bool { .. }
+        | Expr::Null { .. }
+        | Expr::Var { .. } => Vec::new(),
+        Expr::Array { items, .. } | Expr::Set { items, .. } => items.iter().collect(),
+        Expr::Object { fields, .. } => {
+            let fields = fields.iter();
+            fields.flat_map(|(_, key, value)| [key, value]).collect()
+        }
+        Expr::ArrayCompr { term, .. } | Expr::SetCompr { term, .. } => vec![term],
+        Expr::ObjectCompr { key, value, .. } => vec![key, value],
+        Expr::Call { fcn, params, .. } => std::iter::once(fcn).chain(params).collect(),
+        Expr::UnaryExpr { expr, .. } => vec![expr],
+        Expr::RefDot { refr, .. } => vec![refr],
+        Expr::RefBrack { refr, index, .. } => vec![refr, index],
+        Expr::BinExpr { lhs, rhs, .. }
+        | Expr::BoolExpr { lhs, rhs, .. }
+        | Expr::ArithExpr { lhs, rhs, .. }
+        | Expr::AssignExpr { lhs, rhs, .. } => vec![lhs, rhs],
+        Expr::Membership {
+            key,
+            value,
+            collection,
+            ..
+        } => key.iter().chain([value, collection]).collect(),
+    }
+}
+
+impl Finder {
+/// What of a negated expression is evaluated before it is negated.
+fn negated_term(&self, expression: &Expr, found: &mut Vec<Range>) {
+    match expression {
+        // Rule: a reference may be undefined under `not`; what stands in its brackets may not.
+        Expr::RefDot { refr, .. } => self.base(refr, found),
+        Expr::RefBrack { refr, index, .. } => {
+            self.base(refr, found);
+            self.argument(index, found);
+        }
+        // Rule: the same for both sides of `==` and `=`, where other calls are arguments.
+        Expr::BoolExpr {
+            op: BoolOp::Eq,
+            lhs,
+            rhs,
+            ..
+        }
+        | Expr::AssignExpr { lhs, rhs, .. } => {
+            for side in [lhs, rhs] {
+                match side.as_ref() {
+                    Expr::RefDot { .. } | Expr::RefBrack { .. } => self.negated_term(side, found),
+                    Expr::Var { .. } => {}
+                    _ => self.argument(side, found),
+                }
+            }
+        }
+        Expr::Call { params, .. } => {
+            for parameter in params {
+                self.argument(parameter, found);
+            }
+        }
+        Expr::ArrayCompr { .. }
+        | Expr::SetCompr { .. }
+        | Expr::ObjectCompr { .. }
+        | Expr::Var { .. } => {}
+        _ => {
+            for part in parts(expression) {
+                self.argument(part, found);
+            }
+        }
+    }
+}
+
+/// What a reference begins with.
+fn base(&self, expression: &Expr, found: &mut Vec<Range>) {
+    match expression {
+        Expr::RefDot { .. } | Expr::RefBrack { .. } => self.negated_term(expression, found),
+        Expr::Var { .. } => {}
+        _ => self.argument(expression, found),
+    }
+}
+
+/// Rule: references, names and calls are evaluated first; what is always defined needs no name.
+fn argument(&self, expression: &Expr, found: &mut Vec<Range>) {
+    match expression {
+        Expr::Var { span, .. } if !self.names.contains(span.text()) => {}
+        Expr::Var { span, .. }
+        | Expr::RefDot { span, .. }
+        | Expr::RefBrack { span, .. }
+        | Expr::Call { span, .. }
+        | Expr::ArithExpr { span, .. }
+        | Expr::BinExpr { span, .. }
+        | Expr::BoolExpr { span, .. }
+        | Expr::Membership { span, .. } => found.push(range(span)),
+        Expr::ArrayCompr { .. } | Expr::SetCompr { .. } | Expr::ObjectCompr { .. } => {}
+        _ => {
+            for part in parts(expression) {
+                self.argument(part, found);
+            }
+        }
+    }
+}
+}
+
+struct Writer<'a> {
+    output: Output<'a>,
+    negations: &'a [Negation],
+    /// Names so far.
+    count: usize,
+}
+
+impl<'a> Writer<'a> {
+    /// Writes a part of the text with its negations lowered.
+    fn write(&mut self, (begin, end): Range) {
+        let mut at = begin;
+        while let Some(negation) = self.next_negation(at, end) {
+            self.output.copy(at, negation.whole.0);
+            self.negation(negation);
+            at = negation.modifiers.1;
+        }
+        self.output.copy(at, end);
+    }
+
+    fn next_negation(&self, begin: usize, end: usize) -> Option<&'a Negation> {
+        let negations = self.negations;
+        let first = negations.partition_point(|negation| negation.whole.0 < begin);
+        negations
+            .get(first)
+            .filter(|negation| negation.modifiers.1 <= end)
+    }
+
+    /// Writes a negation, its arguments named in front of it.
+    fn negation(&mut self, negation: &Negation) {
+        let (begin, end) = negation.whole;
+        if negation.bare {
+            self.output.put("{ ", begin);
+        }
+        let mut names = Vec::new();
+        for argument in &negation.arguments {
+            let name = format!("__argument_{}__", self.count);
+            self.count += 1;
+            self.output.put(&format!("{name} = "), argument.0);
+            self.write(*argument);
+            self.output.put(" ", argument.1);
+            self.write(negation.modifiers);
+            self.output.put("; ", argument.1);
+            names.push((*argument, name));
+        }
+        let mut at = begin;
+        for ((argument_begin, argument_end), name) in names {
+            // The `not` itself is copied: only what lies inside it can be another negation.
+            let inside = if at == begin { begin + "not".len() } else { at };
+            self.output.copy(at, inside);
+            self.write((inside, argument_begin));
+            self.output.put(&name, argument_begin);
+            at = argument_end;
+        }
+        self.write((at, end));
+        self.output.copy(end, negation.modifiers.0);
+        self.write(negation.modifiers);
+        if negation.bare {
+            self.output.put(" }", end);
+        }
+    }
+}
