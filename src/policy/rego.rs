@@ -210,7 +210,12 @@ impl Data {
 
     /// A member of an object.
     pub fn member(&self, name: &str) -> Option<Self> {
-        self.0.as_object().ok()?.get(&Value::from(name)).cloned().map(Self)
+        self.0
+            .as_object()
+            .ok()?
+            .get(&Value::from(name))
+            .cloned()
+            .map(Self)
     }
 
     /// As JSON text; sets become sorted arrays.

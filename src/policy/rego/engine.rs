@@ -141,7 +141,8 @@ impl Engine {
         registered.map_err(|error| vec![internal(&error)])?;
 
         let lowered = Parsed::add(&mut engine, modules)?;
-        let analysis = Analysis::of(engine.get_modules()).map_err(|errors| lowered.locate(errors))?;
+        let analysis =
+            Analysis::of(engine.get_modules()).map_err(|errors| lowered.locate(errors))?;
         analysis
             .check_data(&data_paths(&data))
             .map_err(|errors| lowered.locate(errors))?;
@@ -152,7 +153,11 @@ impl Engine {
         engine
             .eval_query("true".to_owned(), false)
             .map_err(|error| {
-                lowered.locate(vec![RegoError::from_engine("rego_compile_error", "", &error)])
+                lowered.locate(vec![RegoError::from_engine(
+                    "rego_compile_error",
+                    "",
+                    &error,
+                )])
             })?;
         engine.set_execution_timer_config(ExecutionTimerConfig {
             limit,

@@ -4,6 +4,7 @@ use super::*;
 use crate::attributes::{Headers, HttpRequest, Request};
 
 mod documents;
+mod language;
 mod limits;
 mod modules;
 mod reads;

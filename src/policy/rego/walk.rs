@@ -5,9 +5,9 @@ use std::collections::HashMap;
 
 use regorus::unstable::{Expr, Literal, Module, Query, Ref, Rule, RuleAssign, RuleHead, Span};
 
-use super::{RegoError, lower};
 use super::builtins::{Purity, purity};
 use super::module::{Analysis, begin_of, path_of, reference, rule_reference};
+use super::{RegoError, lower};
 
 /// One pass over one module.
 pub(super) struct Walk<'a> {
@@ -75,8 +75,31 @@ impl<'a> Walk<'a> {
             }
             RuleHead::Func { args, assign, .. } => {
                 self.all(args);
+                self.check_arguments(args);
                 self.assign(assign.as_ref());
             }
+        }
+    }
+
+    /// Refuses what the interpreter cannot take apart in a function's head.
+    fn check_arguments(&mut self, arguments: &[Ref<Expr>]) {
+        for argument in arguments {
+            let span = match argument.as_ref() {
+                Expr::Call { span, .. }
+                | Expr::ArrayCompr { span, .. }
+                | Expr::SetCompr { span, .. }
+                | Expr::ObjectCompr { span, .. } => span,
+                _ => continue,
+            };
+            let message = "a template string, call or comprehension as a function's parameter is \
+                           not supported";
+            self.errors.push(RegoError {
+                code: "rego_compile_error",
+                message: message.to_owned(),
+                file: span.source.file().clone(),
+                row: u64::from(span.line),
+                col: u64::from(span.col),
+            });
         }
     }
 
@@ -214,7 +237,16 @@ impl<'a> Walk<'a> {
         let name = path.join(".");
         // Also where a rule of that name stands: which of the two is called is not for us to say.
         self.note_volatile(&name);
-        if let Some(rule) = self.rule_called(&path) {
+        let rule = self.rule_called(&path);
+        // Rule: a name that is imported is never a built-in.
+        let import = path.first().and_then(|root| self.imports.get(root));
+        let imported = import
+            .and_then(|import| import.first())
+            .is_some_and(|root| matches!(root.as_str(), "data" | "input"));
+        if imported && rule.is_none() {
+            return self.unknown(begin_of(function), &name);
+        }
+        if let Some(rule) = rule {
             let caller = self.current.clone();
             self.analysis.calls.entry(caller).or_default().insert(rule);
             return;

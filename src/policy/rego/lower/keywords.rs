@@ -1,6 +1,6 @@
 //! References that begin with a keyword, as `if.foo := 1`. Such a rule is moved, at its place, into
-//! a text of its own whose package ends in the keyword; a reference to it is written in full. The
-//! names that a moved rule uses are imported, and what is not certain is refused.
+//! a text of its own whose package ends in the keyword; a reference to it is written in full. What
+//! is not certain to mean the same there is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -160,7 +160,13 @@ impl<'a> Statements<'a> {
             && self.adjoins(index)
             && self.word(index + 1) == "."
             && self.adjoins(index + 1)
-            && matches!(self.tokens.get(index + 2), Some(Token { kind: Kind::Word, .. }))
+            && matches!(
+                self.tokens.get(index + 2),
+                Some(Token {
+                    kind: Kind::Word,
+                    ..
+                })
+            )
     }
 
     fn begins_statement(&self, index: usize) -> bool {
@@ -173,16 +179,17 @@ impl<'a> Statements<'a> {
         };
         match self.tokens.get(before).map(|token| token.kind) {
             Some(Kind::Close | Kind::Literal) => true,
-            Some(Kind::Word) => {
-                self.is_field(before) || !OPEN_WORDS.contains(&self.word(before))
-            }
+            Some(Kind::Word) => self.is_field(before) || !OPEN_WORDS.contains(&self.word(before)),
             _ => false,
         }
     }
 
     /// Path of the package, as it is written.
     fn package(&self) -> Option<String> {
-        let range = self.ranges.iter().find(|range| self.word(range.0) == "package")?;
+        let range = self
+            .ranges
+            .iter()
+            .find(|range| self.word(range.0) == "package")?;
         let path = (range.0 + 1..range.1).map(|index| self.word(index));
         Some(path.collect())
     }
@@ -226,7 +233,10 @@ impl<'a> Statements<'a> {
         words
             .filter_map(|(index, token)| {
                 let end = self.end_of_call(index + 1)?;
-                Some([(token.begin, "internal.".to_owned()), (end, "[_]".to_owned())])
+                Some([
+                    (token.begin, "internal.".to_owned()),
+                    (end, "[_]".to_owned()),
+                ])
             })
             .flatten()
     }
@@ -321,6 +331,7 @@ impl<'a> Statements<'a> {
             let end = end.map_or(self.text.len(), |token| token.end);
             (map.lowered_offset(begin), map.lowered_offset(end))
         };
+        self.check_names(moved, package, names)?;
         let mut rest = map.lowered.clone();
         for rule in moved {
             blank(&mut rest, place(rule.range));
@@ -332,7 +343,6 @@ impl<'a> Statements<'a> {
                 .iter()
                 .filter(|rule| rule.keywords == *keywords)
                 .collect();
-            let imports = self.names_used(&rules, package, names)?;
             let mut text = String::new();
             let mut at = 0;
             for range in &self.ranges {
@@ -349,9 +359,6 @@ impl<'a> Statements<'a> {
                     text.push_str(statement);
                 } else if self.word(range.0) == "package" {
                     text.push_str(&format!("package {package}.{keywords}"));
-                    for name in &imports {
-                        text.push_str(&format!(" import data.{package}.{name}"));
-                    }
                 } else {
                     push_blank(&mut text, statement);
                 }
@@ -362,44 +369,34 @@ impl<'a> Statements<'a> {
         Ok(texts)
     }
 
-    /// The names of rules of the package that moved rules use.
-    fn names_used(
-        &self,
-        rules: &[&Moved],
-        package: &str,
-        names: &Names,
-    ) -> Result<BTreeSet<&'a str>, Fault> {
-        let defined: BTreeSet<_> = rules
-            .iter()
-            .filter_map(|rule| {
-                let name = self.tokens.iter().position(|token| token.begin == rule.name.1)?;
-                Some(self.word(name))
-            })
-            .collect();
+    /// Refuses names of rules in moved rules: there they would mean nothing, or a variable.
+    fn check_names(&self, moved: &[Moved], package: &str, names: &Names) -> Result<(), Fault> {
         let known = names.0.get(&plain_path(package));
-        let mut used = BTreeSet::new();
-        for rule in rules {
+        for rule in moved {
             for index in rule.range.0..rule.range.1 {
                 let Some(token) = self.tokens.get(index) else {
                     continue;
                 };
                 let (name, rest) = rule.name;
                 let in_head = token.begin >= name && token.begin <= rest;
-                if token.kind != Kind::Word || self.is_field(index) || in_head {
-                    continue;
-                }
                 let word = self.word(index);
-                let is_rule = known.is_some_and(|names| names.contains(word));
-                if defined.contains(word) {
-                    let message = format!("`{word}` is not supported in this rule: it could be two");
+                let is_rule = known.is_some_and(|names| names.contains(word))
+                    || moved.iter().any(|rule| self.rest_of_name(rule) == word);
+                if token.kind == Kind::Word && !self.is_field(index) && !in_head && is_rule {
+                    let message =
+                        format!("in this rule, `{word}` must be written `data.{package}.{word}`");
                     return Err((token.begin, message));
-                }
-                if is_rule && !self.imports(word) {
-                    used.insert(word);
                 }
             }
         }
-        Ok(used)
+        Ok(())
+    }
+
+    /// The first word of a moved rule's name that is left.
+    fn rest_of_name(&self, rule: &Moved) -> &'a str {
+        let tokens = &self.tokens;
+        let index = tokens.partition_point(|token| token.begin < rule.name.1);
+        self.word(index)
     }
 }
 

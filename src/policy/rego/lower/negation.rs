@@ -70,7 +70,11 @@ fn find(text: &str, v0: bool, names: &Names) -> Option<Vec<Negation>> {
         .collect();
     for negation in &mut negations {
         widen(&mut negation.whole, &strings);
-        widen(&mut negation.modifiers, &strings);
+        if negation.modifiers.0 < negation.modifiers.1 {
+            widen(&mut negation.modifiers, &strings);
+        } else {
+            negation.modifiers = (negation.whole.1, negation.whole.1);
+        }
         for argument in &mut negation.arguments {
             widen(argument, &strings);
         }
@@ -237,77 +241,79 @@ fn parts(expression: &Expr) -> Vec<&Ref<Expr>> {
 }
 
 impl Finder {
-/// What of a negated expression is evaluated before it is negated.
-fn negated_term(&self, expression: &Expr, found: &mut Vec<Range>) {
-    match expression {
-        // Rule: a reference may be undefined under `not`; what stands in its brackets may not.
-        Expr::RefDot { refr, .. } => self.base(refr, found),
-        Expr::RefBrack { refr, index, .. } => {
-            self.base(refr, found);
-            self.argument(index, found);
-        }
-        // Rule: the same for both sides of `==` and `=`, where other calls are arguments.
-        Expr::BoolExpr {
-            op: BoolOp::Eq,
-            lhs,
-            rhs,
-            ..
-        }
-        | Expr::AssignExpr { lhs, rhs, .. } => {
-            for side in [lhs, rhs] {
-                match side.as_ref() {
-                    Expr::RefDot { .. } | Expr::RefBrack { .. } => self.negated_term(side, found),
-                    Expr::Var { .. } => {}
-                    _ => self.argument(side, found),
+    /// What of a negated expression is evaluated before it is negated.
+    fn negated_term(&self, expression: &Expr, found: &mut Vec<Range>) {
+        match expression {
+            // Rule: a reference may be undefined under `not`; what stands in its brackets may not.
+            Expr::RefDot { refr, .. } => self.base(refr, found),
+            Expr::RefBrack { refr, index, .. } => {
+                self.base(refr, found);
+                self.argument(index, found);
+            }
+            // Rule: the same for both sides of `==` and `=`, where other calls are arguments.
+            Expr::BoolExpr {
+                op: BoolOp::Eq,
+                lhs,
+                rhs,
+                ..
+            }
+            | Expr::AssignExpr { lhs, rhs, .. } => {
+                for side in [lhs, rhs] {
+                    match side.as_ref() {
+                        Expr::RefDot { .. } | Expr::RefBrack { .. } => {
+                            self.negated_term(side, found)
+                        }
+                        Expr::Var { .. } => {}
+                        _ => self.argument(side, found),
+                    }
+                }
+            }
+            Expr::Call { params, .. } => {
+                for parameter in params {
+                    self.argument(parameter, found);
+                }
+            }
+            Expr::ArrayCompr { .. }
+            | Expr::SetCompr { .. }
+            | Expr::ObjectCompr { .. }
+            | Expr::Var { .. } => {}
+            _ => {
+                for part in parts(expression) {
+                    self.argument(part, found);
                 }
             }
         }
-        Expr::Call { params, .. } => {
-            for parameter in params {
-                self.argument(parameter, found);
-            }
-        }
-        Expr::ArrayCompr { .. }
-        | Expr::SetCompr { .. }
-        | Expr::ObjectCompr { .. }
-        | Expr::Var { .. } => {}
-        _ => {
-            for part in parts(expression) {
-                self.argument(part, found);
-            }
-        }
     }
-}
 
-/// What a reference begins with.
-fn base(&self, expression: &Expr, found: &mut Vec<Range>) {
-    match expression {
-        Expr::RefDot { .. } | Expr::RefBrack { .. } => self.negated_term(expression, found),
-        Expr::Var { .. } => {}
-        _ => self.argument(expression, found),
+    /// What a reference begins with.
+    fn base(&self, expression: &Expr, found: &mut Vec<Range>) {
+        match expression {
+            Expr::RefDot { .. } | Expr::RefBrack { .. } => self.negated_term(expression, found),
+            Expr::Var { .. } => {}
+            _ => self.argument(expression, found),
+        }
     }
-}
 
-/// Rule: references, names and calls are evaluated first; what is always defined needs no name.
-fn argument(&self, expression: &Expr, found: &mut Vec<Range>) {
-    match expression {
-        Expr::Var { span, .. } if !self.names.contains(span.text()) => {}
-        Expr::Var { span, .. }
-        | Expr::RefDot { span, .. }
-        | Expr::RefBrack { span, .. }
-        | Expr::Call { span, .. }
-        | Expr::ArithExpr { span, .. }
-        | Expr::BinExpr { span, .. }
-        | Expr::BoolExpr { span, .. }
-        | Expr::Membership { span, .. } => found.push(range(span)),
-        Expr::ArrayCompr { .. } | Expr::SetCompr { .. } | Expr::ObjectCompr { .. } => {}
-        _ => {
-            for part in parts(expression) {
-                self.argument(part, found);
+    /// Rule: references, names and calls are evaluated first; what is always defined needs no name.
+    fn argument(&self, expression: &Expr, found: &mut Vec<Range>) {
+        match expression {
+            Expr::Var { span, .. } if !self.names.contains(span.text()) => {}
+            Expr::Var { span, .. }
+            | Expr::RefDot { span, .. }
+            | Expr::RefBrack { span, .. }
+            | Expr::Call { span, .. }
+            | Expr::ArithExpr { span, .. }
+            | Expr::BinExpr { span, .. }
+            | Expr::BoolExpr { span, .. }
+            | Expr::Membership { span, .. } => found.push(range(span)),
+            Expr::ArrayCompr { .. } | Expr::SetCompr { .. } | Expr::ObjectCompr { .. } => {}
+            _ => {
+                for part in parts(expression) {
+                    self.argument(part, found);
+                }
             }
         }
     }
-}
 }
 
 struct Writer<'a> {

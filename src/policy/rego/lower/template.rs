@@ -6,8 +6,8 @@ use std::fmt::Write;
 use anyhow::{Result, bail};
 use regorus::Value;
 
-use super::{Fault, Output, SourceMap};
 use super::tokens::{end_of_raw_string, end_of_string};
+use super::{Fault, Output, SourceMap};
 
 /// What a template string is lowered to, by the name OPA has for it.
 pub(in crate::policy::rego) const FUNCTION: &str = "internal.template_string";
@@ -145,12 +145,15 @@ impl Lowering<'_> {
         self.count += 1;
         self.output.put(&format!("{{{name} | {name} := "), begin);
         let end = self.code(begin + 1)?;
-        let text = self.bytes.get(begin + 1..end).unwrap_or_default();
-        if text.iter().all(u8::is_ascii_whitespace) {
-            return Err((begin, "invalid template string: no expression in braces".to_owned()));
-        }
         if self.bytes.get(end) != Some(&b'}') {
             return Err((begin, "invalid template string: expected }".to_owned()));
+        }
+        let text = self.bytes.get(begin + 1..end).unwrap_or_default();
+        if text.iter().all(u8::is_ascii_whitespace) {
+            return Err((
+                begin,
+                "invalid template string: no expression in braces".to_owned(),
+            ));
         }
         self.output.put("},", end);
         Ok(end + 1)
@@ -173,7 +176,9 @@ pub(in crate::policy::rego) fn render(arguments: &[Value]) -> Result<Value> {
                     (None, _) => text.push_str("<undefined>"),
                     (Some(Value::String(value)), None) => text.push_str(value),
                     (Some(value), None) => write_value(&mut text, value, 0)?,
-                    (Some(_), Some(_)) => bail!("{FUNCTION}: template-strings must not produce multiple outputs"),
+                    (Some(_), Some(_)) => {
+                        bail!("{FUNCTION}: template-strings must not produce multiple outputs")
+                    }
                 }
             }
             value => write_value(&mut text, value, 0)?,
