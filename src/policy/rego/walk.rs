@@ -84,12 +84,12 @@ impl<'a> Walk<'a> {
     /// Refuses what the interpreter cannot take apart in a function's head.
     fn check_arguments(&mut self, arguments: &[Ref<Expr>]) {
         for argument in arguments {
-            let span = match argument.as_ref() {
-                Expr::Call { span, .. }
-                | Expr::ArrayCompr { span, .. }
-                | Expr::SetCompr { span, .. }
-                | Expr::ObjectCompr { span, .. } => span,
-                _ => continue,
+            let (Expr::Call { span, .. }
+            | Expr::ArrayCompr { span, .. }
+            | Expr::SetCompr { span, .. }
+            | Expr::ObjectCompr { span, .. }) = argument.as_ref()
+            else {
+                continue;
             };
             let message = "a template string, call or comprehension as a function's parameter is \
                            not supported";

@@ -261,7 +261,7 @@ impl Finder {
                 for side in [lhs, rhs] {
                     match side.as_ref() {
                         Expr::RefDot { .. } | Expr::RefBrack { .. } => {
-                            self.negated_term(side, found)
+                            self.negated_term(side, found);
                         }
                         Expr::Var { .. } => {}
                         _ => self.argument(side, found),
