@@ -8,6 +8,7 @@ mod input;
 mod lower;
 mod module;
 mod outcome;
+mod output;
 mod walk;
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
-//! Built-ins of our own: those whose library form allocates as much as a request asks for, and the
-//! clock, which the caller gives. Each is a plain function over values; the table says its purity.
+//! The table of built-ins that are ours: what the interpreter lacks, gets wrong, or allocates too much
+//! for, and the clock, which the caller gives. Each is a plain function over values; the table says
+//! its purity. The functions are in one file a subject.
+
+mod jwt;
+mod net;
+mod numbers;
 
 use std::cell::Cell;
-use std::net::IpAddr;
 
-use anyhow::{Result, bail};
-use ipnet::IpNet;
 use regorus::Value;
-
-/// Most elements a built-in makes in one call.
-const MAX_ELEMENTS: i64 = 1_000_000;
+use thiserror::Error;
 
 /// Whether a built-in's value depends on its arguments alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,61 +19,114 @@ pub(super) enum Purity {
     Volatile,
 }
 
+/// What a built-in comes to.
+type Answer = Result<Value, Failure>;
+
+/// Why a built-in has no value. Neither kind repeats what may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+enum Failure {
+    /// As OPA has it: the call is undefined.
+    #[error("{0}")]
+    Failed(&'static str),
+    /// A limit of ours: the evaluation fails.
+    #[error("{0}")]
+    Limit(String),
+}
+
 /// A built-in of ours.
 struct Builtin {
     name: &'static str,
     arity: u8,
-    function: fn(&[Value]) -> Result<Value>,
+    purity: Purity,
+    function: fn(&[Value]) -> Answer,
 }
 
-const OWN: &[Builtin] = &[
-    Builtin {
-        name: "time.now_ns",
-        arity: 0,
-        function: now_ns,
-    },
-    Builtin {
-        name: "numbers.range",
-        arity: 2,
-        function: numbers_range,
-    },
-    Builtin {
-        name: "numbers.range_step",
-        arity: 3,
-        function: numbers_range_step,
-    },
-    Builtin {
-        name: "net.cidr_expand",
-        arity: 1,
-        function: cidr_expand,
-    },
-];
+/// The built-ins by subject.
+const TABLE: &[&[Builtin]] = &[TIME, jwt::BUILTINS, net::BUILTINS, numbers::BUILTINS];
 
-/// Names whose value is not a matter of arguments, ours and the interpreter's.
-const VOLATILE: &[&str] = &["time.now_ns", "rand.intn", "uuid.rfc4122", "opa.runtime"];
+const TIME: &[Builtin] = &[Builtin::volatile("time.now_ns", 0, now_ns)];
+
+/// Names of the interpreter's whose value is not a matter of arguments.
+const VOLATILE: &[&str] = &["rand.intn", "uuid.rfc4122"];
 
 /// Purity of a known built-in, `None` for a name that is none.
 pub(super) fn purity(name: &str) -> Option<Purity> {
     if VOLATILE.contains(&name) {
         return Some(Purity::Volatile);
     }
-    let own = OWN.iter().any(|builtin| builtin.name == name);
-    let known = own || name == "print" || regorus::unstable::BUILTINS.contains_key(name);
+    if let Some(builtin) = own(name) {
+        return Some(builtin.purity);
+    }
+    let known = name == "print" || regorus::unstable::BUILTINS.contains_key(name);
     known.then_some(Purity::Pure)
 }
 
+/// How many arguments a built-in takes that only we have.
+pub(super) fn arity_of_added(name: &str) -> Option<usize> {
+    if regorus::unstable::BUILTINS.contains_key(name) {
+        return None;
+    }
+    own(name).map(|builtin| usize::from(builtin.arity))
+}
+
+fn own(name: &str) -> Option<&'static Builtin> {
+    let mut all = TABLE.iter().copied().flatten();
+    all.find(|builtin| builtin.name == name)
+}
+
 /// Puts our built-ins in front of the interpreter's.
-pub(super) fn register(engine: &mut regorus::Engine) -> Result<()> {
-    for builtin in OWN {
+pub(super) fn register(engine: &mut regorus::Engine) -> anyhow::Result<()> {
+    for builtin in TABLE.iter().copied().flatten() {
         let function = builtin.function;
-        engine.add_extension(
-            builtin.name.to_owned(),
-            builtin.arity,
-            Box::new(move |arguments: Vec<Value>| function(&arguments)),
-        )?;
+        let call = move |arguments: Vec<Value>| match function(&arguments) {
+            Ok(value) => Ok(value),
+            // Rule: a built-in that fails is undefined, a limit that is hit is not.
+            Err(Failure::Failed(_)) => Ok(Value::Undefined),
+            Err(limit @ Failure::Limit(_)) => Err(limit.into()),
+        };
+        engine.add_extension(builtin.name.to_owned(), builtin.arity, Box::new(call))?;
     }
     Ok(())
 }
+
+// === impl Builtin ===
+
+impl Builtin {
+    const fn pure(name: &'static str, arity: u8, function: fn(&[Value]) -> Answer) -> Self {
+        Self {
+            name,
+            arity,
+            purity: Purity::Pure,
+            function,
+        }
+    }
+
+    const fn volatile(name: &'static str, arity: u8, function: fn(&[Value]) -> Answer) -> Self {
+        Self {
+            purity: Purity::Volatile,
+            ..Self::pure(name, arity, function)
+        }
+    }
+}
+
+// === Arguments ===
+
+/// An argument of any type.
+fn any(arguments: &[Value], index: usize) -> Result<&Value, Failure> {
+    arguments
+        .get(index)
+        .ok_or(Failure::Failed("an argument is missing"))
+}
+
+/// An argument that must be a string.
+fn text(arguments: &[Value], index: usize) -> Result<&str, Failure> {
+    match any(arguments, index)? {
+        Value::String(text) => Ok(text),
+        _ => Err(Failure::Failed("an argument is not a string")),
+    }
+}
+
+// === The clock ===
 
 thread_local! {
     static NOW_NS: Cell<i64> = const { Cell::new(0) };
@@ -95,71 +148,6 @@ impl Drop for Clock {
     }
 }
 
-fn now_ns(_: &[Value]) -> Result<Value> {
+fn now_ns(_: &[Value]) -> Answer {
     Ok(Value::from(NOW_NS.get()))
-}
-
-/// Rule: from the first to the last, down if the first is larger.
-fn numbers_range(arguments: &[Value]) -> Result<Value> {
-    let [from, to] = arguments else {
-        return Ok(Value::Undefined);
-    };
-    range(from, to, 1)
-}
-
-/// Rule: as `numbers.range`, by a step greater than zero.
-fn numbers_range_step(arguments: &[Value]) -> Result<Value> {
-    let [from, to, step] = arguments else {
-        return Ok(Value::Undefined);
-    };
-    match step.as_i64() {
-        Ok(step) if step > 0 => range(from, to, step),
-        _ => Ok(Value::Undefined),
-    }
-}
-
-fn range(from: &Value, to: &Value, step: i64) -> Result<Value> {
-    let (Ok(from), Ok(to)) = (from.as_i64(), to.as_i64()) else {
-        return Ok(Value::Undefined);
-    };
-    let distance = from.abs_diff(to) / step.unsigned_abs();
-    if distance >= MAX_ELEMENTS.unsigned_abs() {
-        bail!("a range of more than {MAX_ELEMENTS} numbers is refused");
-    }
-    let count = i64::try_from(distance).unwrap_or(MAX_ELEMENTS);
-    let direction = if from <= to { step } else { -step };
-    // A step may overflow on the way; the sum, which lies between both ends, is right all the same.
-    let number = |index: i64| from.wrapping_add(index.wrapping_mul(direction));
-    let numbers = (0..=count).map(|index| Value::from(number(index)));
-    Ok(Value::from(numbers.collect::<Vec<_>>()))
-}
-
-/// Rule: the set of all addresses of a block, as strings.
-fn cidr_expand(arguments: &[Value]) -> Result<Value> {
-    let Some(Ok(text)) = arguments.first().map(Value::as_string) else {
-        return Ok(Value::Undefined);
-    };
-    let Ok(block) = text.parse::<IpNet>() else {
-        return Ok(Value::Undefined);
-    };
-    let bits = u32::from(block.max_prefix_len() - block.prefix_len());
-    if bits >= MAX_ELEMENTS.ilog2() {
-        bail!("expanding `{text}` to 2^{bits} addresses is refused");
-    }
-    let first = match block.network() {
-        IpAddr::V4(address) => u128::from(u32::from(address)),
-        IpAddr::V6(address) => u128::from(address),
-    };
-    let is_v4 = matches!(block, IpNet::V4(_));
-    let addresses = (0..1u128 << bits).map(|offset| {
-        let number = first + offset;
-        let address = match u32::try_from(number) {
-            Ok(number) if is_v4 => IpAddr::from(number.to_be_bytes()),
-            _ => IpAddr::from(number.to_be_bytes()),
-        };
-        Value::from(address.to_string())
-    });
-    Ok(Value::from(
-        addresses.collect::<std::collections::BTreeSet<_>>(),
-    ))
 }

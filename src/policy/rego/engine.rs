@@ -13,7 +13,7 @@ use thiserror::Error;
 use super::builtins::{self, Clock};
 use super::lower::{Lowered, Names};
 use super::module::{self, Analysis};
-use super::{RegoError, RegoModule, data_paths, guard, lower};
+use super::{RegoError, RegoModule, data_paths, guard, lower, output};
 use crate::policy::reads::Reads;
 
 // Each `unwrap` below is evaluated by the compiler: a zero would not build, and none is left to run.
@@ -99,7 +99,8 @@ impl Parsed {
         let mut result = Ok(());
         for text in &lowered.texts {
             result = guard::check_module(path, text).and_then(|()| {
-                let parsed = engine.add_policy(path.clone(), text.clone());
+                let text = output::lower(text).into_owned();
+                let parsed = engine.add_policy(path.clone(), text);
                 let error = |error| RegoError::from_engine("rego_parse_error", path, &error);
                 parsed.map(drop).map_err(error)
             });

@@ -3,6 +3,7 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::attributes::{Headers, HttpRequest, Request};
 
+mod builtins;
 mod documents;
 mod language;
 mod limits;
