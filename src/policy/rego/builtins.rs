@@ -2,6 +2,8 @@
 //! for, and the clock, which the caller gives. Each is a plain function over values; the table says
 //! its purity. The functions are in one file a subject.
 
+mod crypto;
+mod format;
 mod jwt;
 mod net;
 mod numbers;
@@ -42,7 +44,14 @@ struct Builtin {
 }
 
 /// The built-ins by subject.
-const TABLE: &[&[Builtin]] = &[TIME, jwt::BUILTINS, net::BUILTINS, numbers::BUILTINS];
+const TABLE: &[&[Builtin]] = &[
+    TIME,
+    crypto::BUILTINS,
+    format::BUILTINS,
+    jwt::BUILTINS,
+    net::BUILTINS,
+    numbers::BUILTINS,
+];
 
 const TIME: &[Builtin] = &[Builtin::volatile("time.now_ns", 0, now_ns)];
 
@@ -124,6 +133,11 @@ fn text(arguments: &[Value], index: usize) -> Result<&str, Failure> {
         Value::String(text) => Ok(text),
         _ => Err(Failure::Failed("an argument is not a string")),
     }
+}
+
+/// Bytes as two hexadecimal digits each.
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 // === The clock ===

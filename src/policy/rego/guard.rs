@@ -18,8 +18,6 @@ const MAX_ARRAY_DEPTH: usize = 10;
 const MAX_CHAIN: usize = 1_000;
 /// Largest text a built-in makes, in bytes.
 const MAX_TEXT: usize = 16 << 20;
-/// Largest width or precision in a format.
-const MAX_WIDTH: usize = 1_000;
 /// Longest number with a unit.
 const MAX_NUMBER: usize = 64;
 /// Most digits of an exponent.
@@ -147,10 +145,6 @@ const GUARDED: &[Guarded] = &[
         check: number_with_unit,
     },
     Guarded {
-        name: "sprintf",
-        check: format_widths,
-    },
-    Guarded {
         name: "replace",
         check: replacement,
     },
@@ -262,28 +256,6 @@ fn number_with_unit(values: &[Value]) -> Result<()> {
     let has_exponent = exponent.len() < number.len();
     if number.len() > MAX_NUMBER || (has_exponent && digits > MAX_EXPONENT_DIGITS) {
         bail!("a number of this size is refused");
-    }
-    Ok(())
-}
-
-fn format_widths(values: &[Value]) -> Result<()> {
-    let too_wide = |number: &str| {
-        number
-            .parse::<usize>()
-            .map_or(!number.is_empty(), |width| width > MAX_WIDTH)
-    };
-    let mut directives = text(values, 0).split('%').skip(1);
-    let wide = directives.any(|rest| {
-        let flags = rest.trim_start_matches(['+', '-', '#', ' ', '0']);
-        let end = flags.find(|character: char| !character.is_ascii_digit() && character != '.');
-        flags
-            .get(..end.unwrap_or(flags.len()))
-            .unwrap_or_default()
-            .split('.')
-            .any(too_wide)
-    });
-    if wide {
-        bail!("a width over {MAX_WIDTH} is refused");
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use regorus::Value;
 
-use super::{Answer, Builtin, Failure, NOW_NS, any, text};
+use super::{Answer, Builtin, Failure, NOW_NS, any, hexadecimal, text};
 use keys::{Algorithm, Key, KeySet};
 
 /// Longest token, in bytes.
@@ -326,8 +326,4 @@ fn json_object(text: &str) -> Result<Value, Failure> {
         Ok(object @ Value::Object(_)) => Ok(object),
         _ => Err(Failure::Failed("a part of the JWT is not a JSON object")),
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

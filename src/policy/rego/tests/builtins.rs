@@ -2,7 +2,10 @@
 
 use super::*;
 
+mod crypto;
+mod format;
 mod jwt;
+mod net;
 mod output;
 
 /// What an expression comes to; `None` if it is undefined.
