@@ -7,6 +7,8 @@ mod format;
 mod jwt;
 mod net;
 mod numbers;
+mod regex;
+mod strings;
 
 use std::cell::Cell;
 
@@ -51,6 +53,8 @@ const TABLE: &[&[Builtin]] = &[
     jwt::BUILTINS,
     net::BUILTINS,
     numbers::BUILTINS,
+    regex::BUILTINS,
+    strings::BUILTINS,
 ];
 
 const TIME: &[Builtin] = &[Builtin::volatile("time.now_ns", 0, now_ns)];

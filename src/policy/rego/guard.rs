@@ -149,10 +149,6 @@ const GUARDED: &[Guarded] = &[
         check: replacement,
     },
     Guarded {
-        name: "regex.replace",
-        check: replacement_by_pattern,
-    },
-    Guarded {
         name: "strings.replace_n",
         check: replacements,
     },
@@ -275,10 +271,6 @@ fn replacement(values: &[Value]) -> Result<()> {
         text(values, 1).len(),
         text(values, 2).len(),
     )
-}
-
-fn replacement_by_pattern(values: &[Value]) -> Result<()> {
-    check_growth(text(values, 0).len(), 0, text(values, 2).len())
 }
 
 fn replacements(values: &[Value]) -> Result<()> {

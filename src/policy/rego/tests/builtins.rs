@@ -7,6 +7,8 @@ mod format;
 mod jwt;
 mod net;
 mod output;
+mod regex;
+mod strings;
 
 /// What an expression comes to; `None` if it is undefined.
 fn result(expression: &str) -> Option<Json> {

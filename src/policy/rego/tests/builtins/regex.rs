@@ -1,0 +1,106 @@
+use super::*;
+
+/// A pattern and a text in raw strings of Rego.
+fn matches(pattern: &str, text: &str) -> Option<bool> {
+    result(&format!("regex.match(`{pattern}`, {})", quoted(text))).map(|answer| answer == true)
+}
+
+#[test]
+fn patterns_mean_what_they_mean_to_go() {
+    let rows = [
+        (r"^\d+$", "123", true),
+        (r"^\d+$", "٣", false),
+        (r"^\D+$", "ab٣", true),
+        (r"^\w+$", "a_Z9", true),
+        (r"^\w+$", "é", false),
+        (r"^\W$", "é", true),
+        (r"^\s+$", " \t\n\r\u{c}", true),
+        (r"^\s$", "\u{b}", false),
+        (r"^\s$", "\u{a0}", false),
+        (r"^\S$", "\u{a0}", true),
+        (r"\bfoo\b", "a foo b", true),
+        (r"\bfoo\b", "afoo", false),
+        (r"\bfoo\b", "éfoo", true),
+        (r"a\Bb", "ab", true),
+        (r"^[\d.]+$", "1.2", true),
+        (r"^[^\d]+$", "a1", false),
+        (r"^[\D]+$", "ab", true),
+        (r"^[\w-]+$", "a-b", true),
+        (r"^[^\W_]+$", "a_", false),
+        ("(?i)^admin$", "AdMiN", true),
+        ("(?i)^é$", "É", true),
+        (r"^\p{L}+$", "aé", true),
+        (r"^\pN$", "٣", true),
+        (r"^\p{Greek}$", "α", true),
+        (r"^\x{3b1}\x41$", "αA", true),
+        (r"^[\p{L}\x{30}]+$", "é0", true),
+        ("^/users/{id}$", "/users/{id}", true),
+        ("^a{2}$", "aa", true),
+        ("^a{2,}$", "aaa", true),
+        ("^a{,2}$", "a{,2}", true),
+        ("^a{,2}$", "aa", false),
+        (r"^\Qa.b\E$", "a.b", true),
+        (r"^\Qa.b\E$", "axb", false),
+        (r"^\<a\>$", "<a>", true),
+        ("^[[]$", "[", true),
+        ("^[]a]$", "]", true),
+        ("^[^]a]$", "]", false),
+        ("^[a&&b]+$", "a&b", true),
+        ("^[a~~b]+$", "~", true),
+        ("^[[:alpha:]]+$", "ab", true),
+        ("^[[:^alpha:]]+$", "12", true),
+        ("a$", "a\n", false),
+        ("^a.b$", "a\nb", false),
+        ("(?s)^a.b$", "a\nb", true),
+        (r"^(?P<x>a)\.(?:b)$", "a.b", true),
+    ];
+    for (pattern, text, expected) in rows {
+        assert_eq!(matches(pattern, text), Some(expected), "{pattern} {text:?}");
+    }
+    for pattern in [
+        "(", "[", "\\", "(?=a)", r"(a)\1", "[b-a]", r"\Z", "*a", "[\\",
+    ] {
+        assert_eq!(matches(pattern, "a"), None, "{pattern}");
+        let valid = result(&format!("regex.is_valid(`{pattern}`)"));
+        assert_eq!(valid, Some(json!(false)), "{pattern}");
+    }
+}
+
+#[test]
+fn other_uses_of_patterns() {
+    check(&[
+        (r#"regex.is_valid(`^\d+$`)"#, json!(true)),
+        (r#"regex.is_valid(1)"#, json!(false)),
+        (r#"re_match(`^\d$`, "1")"#, json!(true)),
+        (
+            r#"regex.split(`\s*,\s*`, "a , b,c")"#,
+            json!(["a", "b", "c"]),
+        ),
+        (r#"regex.find_n(`\d+`, "1 22 333", 2)"#, json!(["1", "22"])),
+        (
+            r#"regex.find_n(`\d+`, "1 22 333", -1)"#,
+            json!(["1", "22", "333"]),
+        ),
+        (
+            r#"regex.find_all_string_submatch_n(`(\w)=(\d)`, "a=1 b=2", -1)"#,
+            json!([["a=1", "a", "1"], ["b=2", "b", "2"]]),
+        ),
+        (r##"regex.replace("a1b22", `\d+`, "#")"##, json!("a#b#")),
+        (r#"regex.replace("ab", `(\w)(\w)`, "$2$1")"#, json!("ba")),
+    ]);
+    check_undefined(&["regex.match(1, \"a\")", "regex.match(\"a\", 1)"]);
+}
+
+#[test]
+fn patterns_that_take_too_much_are_refused() {
+    let rows = [
+        "regex.match(\"(a{1000}){1000}\", \"a\")".to_owned(),
+        format!("regex.match(\"{}\", \"a\")", "a".repeat(70_000)),
+        "not regex.match(\"(a{1000}){1000}\", \"a\")".to_owned(),
+    ];
+    for call in rows {
+        let policies = compile(&format!("package envoy.authz\n\nallow if {call}\n"));
+        let error = ask(&policies, &Attributes::default()).unwrap_err();
+        assert_eq!(error, "a regular expression of this size is refused");
+    }
+}
