@@ -9,6 +9,7 @@ mod net;
 mod numbers;
 mod regex;
 mod strings;
+mod urlquery;
 
 use std::cell::Cell;
 
@@ -55,6 +56,7 @@ const TABLE: &[&[Builtin]] = &[
     numbers::BUILTINS,
     regex::BUILTINS,
     strings::BUILTINS,
+    urlquery::BUILTINS,
 ];
 
 const TIME: &[Builtin] = &[Builtin::volatile("time.now_ns", 0, now_ns)];

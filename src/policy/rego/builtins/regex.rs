@@ -33,6 +33,7 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::pure("regex.split", 2, |arguments| {
         interpreted("regex.split", arguments, 0)
     }),
+    Builtin::pure("regex.template_match", 4, template_match),
 ];
 
 /// Rule: whether a string is a pattern; anything else is none.
@@ -55,6 +56,71 @@ fn replace(arguments: &[Value]) -> Answer {
     interpreted("regex.replace", arguments, 1)
 }
 
+/// Rule: what stands between delimiters is a pattern, everything else is itself, and the whole of the
+/// text must match. Delimiters are one character each and may nest.
+fn template_match(arguments: &[Value]) -> Answer {
+    let (template, value) = (text(arguments, 0)?, text(arguments, 1)?);
+    let (start, end) = (
+        delimiter(text(arguments, 2)?)?,
+        delimiter(text(arguments, 3)?)?,
+    );
+    if template.len() > MAX_PATTERN {
+        return Err(too_big());
+    }
+    let unbalanced = Failure::Failed("unbalanced delimiters");
+    let mut pattern = "^".to_owned();
+    let mut rest = template;
+    while let Some(begin) = rest.find([start, end]) {
+        let (raw, inner) = rest.split_at(begin);
+        let length = enclosed(inner, start, end).ok_or_else(|| unbalanced.clone())?;
+        let (inner, behind) = inner.split_at(length);
+        let inner = inner
+            .strip_prefix(start)
+            .and_then(|inner| inner.strip_suffix(end));
+        pattern.push_str(&regex::escape(raw));
+        pattern.push_str("(?:");
+        pattern.push_str(&rewrite(inner.ok_or_else(|| unbalanced.clone())?)?);
+        pattern.push(')');
+        rest = behind;
+    }
+    pattern.push_str(&regex::escape(rest));
+    pattern.push('$');
+    let mut builder = regex::RegexBuilder::new(&pattern);
+    match builder.size_limit(MAX_COMPILED).build() {
+        Ok(compiled) => Ok(Value::from(compiled.is_match(value))),
+        Err(regex::Error::CompiledTooBig(_)) => Err(too_big()),
+        Err(_) => Err(Failure::Failed("not a regular expression")),
+    }
+}
+
+fn delimiter(text: &str) -> Result<char, Failure> {
+    let mut characters = text.chars();
+    match (characters.next(), characters.next()) {
+        (Some(delimiter), None) => Ok(delimiter),
+        _ => Err(Failure::Failed("a delimiter has to be one character")),
+    }
+}
+
+/// Bytes from the delimiter a text begins with to the one that closes it.
+fn enclosed(text: &str, start: char, end: char) -> Option<usize> {
+    let mut depth = 0usize;
+    for (at, character) in text.char_indices() {
+        if character == start {
+            depth += 1;
+        } else if character == end {
+            depth = depth.checked_sub(1)?;
+            if depth == 0 {
+                return Some(at + character.len_utf8());
+            }
+        }
+    }
+    None
+}
+
+fn too_big() -> Failure {
+    Failure::Limit("a regular expression of this size is refused".to_owned())
+}
+
 /// Calls the interpreter's built-in of that name with its pattern, which is one of the arguments,
 /// rewritten.
 fn interpreted(name: &str, arguments: &[Value], pattern: usize) -> Answer {
@@ -72,9 +138,7 @@ fn interpreted(name: &str, arguments: &[Value], pattern: usize) -> Answer {
     let (span, expressions) = nowhere(usize::from(*arity)).map_err(|_| unknown)?;
     match function(&span, &expressions, &arguments, false) {
         Ok(value) => Ok(value),
-        Err(_) if is_too_big(&rewritten) => Err(Failure::Limit(
-            "a regular expression of this size is refused".to_owned(),
-        )),
+        Err(_) if is_too_big(&rewritten) => Err(too_big()),
         Err(_) => Err(Failure::Failed("not a regular expression")),
     }
 }
@@ -108,9 +172,7 @@ fn nowhere(arity: usize) -> AnyResult<(Span, Vec<Ref<Expr>>)> {
 
 fn rewrite(pattern: &str) -> Result<String, Failure> {
     if pattern.len() > MAX_PATTERN {
-        return Err(Failure::Limit(
-            "a regular expression of this size is refused".to_owned(),
-        ));
+        return Err(too_big());
     }
     let mut rewritten = String::with_capacity(pattern.len());
     let mut rest = pattern;

@@ -104,3 +104,36 @@ fn patterns_that_take_too_much_are_refused() {
         assert_eq!(error, "a regular expression of this size is refused");
     }
 }
+
+#[test]
+fn patterns_inside_of_templates() {
+    let rows = [
+        (r#""urn:foo:{.*}", "urn:foo:bar:baz", "{", "}""#, true),
+        (r#""urn:foo:<.*>", "urn:foo:bar", "<", ">""#, true),
+        (r#"`/users/{\d+}/x.y`, "/users/12/x.y", "{", "}""#, true),
+        (r#"`/users/{\d+}/x.y`, "/users/12/xzy", "{", "}""#, false),
+        (r#"`/users/{\d+}`, "/users/12/more", "{", "}""#, false),
+        (r#"`{a{2}}b`, "aab", "{", "}""#, true),
+        (r#"`{a|b}c`, "ac", "{", "}""#, true),
+        (r#"`{a|b}c`, "a", "{", "}""#, false),
+        (r#""plain", "plain", "{", "}""#, true),
+        // A text shorter than what the template begins with.
+        (r#""a long beginning {.*}", "a", "{", "}""#, false),
+        (r#""é{.*}", "è", "{", "}""#, false),
+    ];
+    for (arguments, expected) in rows {
+        let call = format!("regex.template_match({arguments})");
+        assert_eq!(result(&call), Some(json!(expected)), "{call}");
+    }
+    check_undefined(&[
+        r#"regex.template_match("a}{", "a", "{", "}")"#,
+        r#"regex.template_match("a{", "a", "{", "}")"#,
+        r#"regex.template_match("a{(}", "a", "{", "}")"#,
+        r#"regex.template_match("a", "a", "", "}")"#,
+        r#"regex.template_match("a", "a", "{", "}}")"#,
+    ]);
+    assert_eq!(
+        refusal(r#"regex.template_match("{(a{1000}){1000}}", "a", "{", "}")"#),
+        "a regular expression of this size is refused"
+    );
+}
