@@ -1,15 +1,13 @@
 //! `regex.*` by the interpreter, with patterns brought from Go's syntax (RE2) to that of the `regex`
 //! crate: what means something else there, or nothing, is rewritten. Matching takes linear time.
 
-use anyhow::Result as AnyResult;
 use regorus::Value;
-use regorus::unstable::{BUILTINS as INTERPRETER, Expr, Ref, Source, Span};
 
-use super::{Answer, Builtin, Failure, text};
+use super::{Answer, Builtin, Failure, of_interpreter, text};
 
 /// Longest pattern, in bytes.
 const MAX_PATTERN: usize = 64 * 1024;
-/// Most memory of a compiled pattern; the interpreter has the same limit, and no word for it.
+/// Most memory of a compiled pattern; the interpreter has the same limit.
 const MAX_COMPILED: usize = 100 * 1024;
 /// Longest text that a replacement makes, in bytes.
 const MAX_TEXT: usize = 16 << 20;
@@ -124,8 +122,6 @@ fn too_big() -> Failure {
 /// Calls the interpreter's built-in of that name with its pattern, which is one of the arguments,
 /// rewritten.
 fn interpreted(name: &str, arguments: &[Value], pattern: usize) -> Answer {
-    let unknown = Failure::Failed("not a built-in of the interpreter");
-    let (function, arity) = INTERPRETER.get(name).ok_or_else(|| unknown.clone())?;
     let rewritten = rewrite(text(arguments, pattern)?)?;
     let arguments: Vec<_> = arguments
         .iter()
@@ -135,37 +131,7 @@ fn interpreted(name: &str, arguments: &[Value], pattern: usize) -> Answer {
             false => value.clone(),
         })
         .collect();
-    let (span, expressions) = nowhere(usize::from(*arity)).map_err(|_| unknown)?;
-    match function(&span, &expressions, &arguments, false) {
-        Ok(value) => Ok(value),
-        Err(_) if is_too_big(&rewritten) => Err(too_big()),
-        Err(_) => Err(Failure::Failed("not a regular expression")),
-    }
-}
-
-/// Whether it is the size for which a pattern cannot be used, not its syntax.
-fn is_too_big(pattern: &str) -> bool {
-    let mut builder = regex::RegexBuilder::new(pattern);
-    let compiled = builder.size_limit(MAX_COMPILED).build();
-    matches!(compiled, Err(regex::Error::CompiledTooBig(_)))
-}
-
-/// The interpreter's built-ins want the place of their call, for messages that nobody sees.
-fn nowhere(arity: usize) -> AnyResult<(Span, Vec<Ref<Expr>>)> {
-    let source = Source::from_contents("built-in".to_owned(), "x".to_owned())?;
-    let span = Span {
-        source,
-        line: 1,
-        col: 1,
-        start: 0,
-        end: 1,
-    };
-    let expression = Ref::new(Expr::Null {
-        span: span.clone(),
-        value: Value::Null,
-        eidx: 0,
-    });
-    Ok((span, vec![expression; arity]))
+    of_interpreter(name, &arguments)
 }
 
 // === Syntax ===

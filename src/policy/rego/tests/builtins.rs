@@ -9,6 +9,7 @@ mod net;
 mod output;
 mod regex;
 mod strings;
+mod time;
 mod urlquery;
 
 /// What an expression comes to; `None` if it is undefined.
