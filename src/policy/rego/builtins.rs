@@ -18,6 +18,8 @@ use regorus::Value;
 use regorus::unstable::{BUILTINS as INTERPRETER, Expr, Ref, Source, Span};
 use thiserror::Error;
 
+use super::guard::Strict;
+
 /// Whether a built-in's value depends on its arguments alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purity {
@@ -98,9 +100,10 @@ pub(super) fn register(engine: &mut regorus::Engine) -> anyhow::Result<()> {
         let function = builtin.function;
         let call = move |arguments: Vec<Value>| match function(&arguments) {
             Ok(value) => Ok(value),
-            // Rule: a built-in that fails is undefined, a limit that is hit is not.
-            Err(Failure::Failed(_)) => Ok(Value::Undefined),
-            Err(limit @ Failure::Limit(_)) => Err(limit.into()),
+            // Rule: a built-in that fails is undefined unless failures are asked for; a limit that is
+            // hit is not.
+            Err(Failure::Failed(_)) if !Strict::get() => Ok(Value::Undefined),
+            Err(failure) => Err(failure.into()),
         };
         engine.add_extension(builtin.name.to_owned(), builtin.arity, Box::new(call))?;
     }
