@@ -2,6 +2,7 @@
 //! reported at once, each with its line. What the values do is said where they are used.
 
 mod load;
+mod opa;
 
 #[cfg(test)]
 mod tests;
@@ -103,6 +104,17 @@ impl Config {
         flags: &[Flag],
     ) -> Result<Self, ConfigError> {
         load::load(file, environment, flags)
+    }
+
+    /// Puts what a configuration of OPA says over this one. Returned is what of it has no effect, a
+    /// line each.
+    pub fn take_opa(
+        &mut self,
+        file: &std::path::Path,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: &[Flag],
+    ) -> Result<Vec<String>, ConfigError> {
+        opa::take(self, file, &environment.into_iter().collect(), flags)
     }
 
     /// Values that parse but contradict each other or cannot be used.

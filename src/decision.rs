@@ -102,6 +102,9 @@ pub struct Denial {
     /// The proxy is to treat this as a failure of the check instead of an answer.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub as_error: bool,
+    /// Rego said `false` and nothing of a response.
+    #[serde(skip)]
+    pub plain: bool,
 }
 
 // === impl Effect ===
@@ -208,6 +211,7 @@ impl Decision {
             )],
             body: refused.error.to_string(),
             as_error: false,
+            plain: false,
         };
         let mut decision = Self::new(Reply::Deny(denial), reason);
         // It may verify a second later (`nbf`).
@@ -222,6 +226,7 @@ impl Decision {
             headers: combine::client_headers(&outcome.headers),
             body: outcome.body.clone().unwrap_or_default(),
             as_error: false,
+            plain: outcome.plain,
         };
         let mut decision = Self::new(
             Reply::Deny(denial),

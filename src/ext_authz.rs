@@ -10,4 +10,5 @@ mod server;
 mod tests;
 
 pub use json::from_json;
+pub use response::Replies;
 pub use server::{Config, Health, Server};

@@ -68,6 +68,8 @@ pub struct PolicySettings {
     /// Ask the entrypoint even if there is no Rego at all.
     pub rego_always: bool,
     pub on_error: OnError,
+    /// Denials of the entrypoint let requests pass.
+    pub rego_dry_run: bool,
 }
 
 /// What a policy set is made of.

@@ -221,6 +221,7 @@ impl Loader {
             providers: form.rego.providers.clone(),
             evaluation_limit: EvaluationLimit(Span(EVALUATION_LIMIT)),
             on_error: form.rego.on_error,
+            ..RegoConfig::default()
         };
         // No door, and so no deadline.
         settings(&mesh, &rego, &form.workloads, Duration::MAX)

@@ -21,6 +21,9 @@ pub(super) struct Args {
     /// Configuration file; `doorward.yaml` if it is there.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Configuration of OPA with opa-envoy-plugin, which replies are then like.
+    #[arg(long, value_name = "FILE")]
+    opa_config: Option<PathBuf>,
     /// Where proxies ask: `IP:PORT` or `unix:///PATH`.
     #[arg(long, value_name = "ADDR")]
     ext_authz_listen: Option<String>,
@@ -127,6 +130,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     };
     args.paths.add_to(&mut config)?;
     telemetry::init_logging(config.telemetry.log);
+    if let Some(file) = &args.opa_config {
+        match config.take_opa(file, std::env::vars(), &args.flags()) {
+            Ok(warnings) => warnings
+                .iter()
+                .for_each(|warning| tracing::warn!("{warning}")),
+            Err(error) => {
+                error.0.iter().for_each(|line| complain(line));
+                return Ok(Outcome::CouldNotRun);
+            }
+        }
+    }
     let grace = config.shutdown.grace.0;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

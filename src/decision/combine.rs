@@ -31,6 +31,10 @@ pub fn conclude(grounds: Grounds<'_>) -> Decision {
         return Decision::denied_by_rego(outcome, entrypoint);
     }
     let reason = match (grounds.rule, grounds.rego.last(), grounds.default_action) {
+        // What a dry run would have done is what it is run for.
+        (_, Some((outcome, entrypoint)), _) if outcome.dry_run => {
+            Reason::rego(entrypoint, "denied by Rego in a dry run")
+        }
         (Some(rule), _, _) => Reason::rule(rule),
         (None, Some((_, entrypoint)), _) => Reason::rego(entrypoint, "allowed by Rego"),
         (None, None, DefaultAction::Allow) => {

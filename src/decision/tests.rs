@@ -284,6 +284,7 @@ fn headers_a_client_cannot_get_are_left_out() {
         headers: sent,
         body: "gone".to_owned(),
         as_error: false,
+        plain: false,
     };
     assert_eq!(decision.reply(), Err(&expected));
     assert_eq!(decision.dynamic_metadata, outcome.dynamic_metadata);

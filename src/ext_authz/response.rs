@@ -9,14 +9,26 @@ use doorward_proto::envoy::r#type::v3::HttpStatus;
 use doorward_proto::google::rpc::Status as RpcStatus;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
+use serde::{Deserialize, Serialize};
 use tonic::{Code, Status};
 
 use crate::attributes::{JsonObject, Pairs};
-use crate::decision::{Denial, Mutations};
+use crate::decision::{Denial, Mutations, ReasonKind};
 use crate::pdp::Answer;
 
+/// What replies hold besides what a proxy needs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Replies {
+    /// The reason of a denial, and metadata about the decision.
+    #[default]
+    Doorward,
+    /// Nothing that opa-envoy-plugin would not send.
+    Plugin,
+}
+
 /// The reply to a check: a message, or a gRPC error where the operator chose that.
-pub(super) fn reply(answer: &Answer) -> Result<CheckResponse, Status> {
+pub(super) fn reply(answer: &Answer, replies: Replies) -> Result<CheckResponse, Status> {
     let decision = &answer.decision;
     Ok(match decision.reply() {
         Ok(mutations) => CheckResponse {
@@ -25,11 +37,12 @@ pub(super) fn reply(answer: &Answer) -> Result<CheckResponse, Status> {
                 ..RpcStatus::default()
             }),
             http_response: ok_response(mutations, &answer.lookalikes),
-            dynamic_metadata: Some(dynamic_metadata(answer)),
+            dynamic_metadata: Some(dynamic_metadata(answer, replies)),
         },
         Err(denial) if denial.as_error => {
             return Err(Status::unknown(decision.reason.message.clone()));
         }
+        Err(denial) if replies == Replies::Plugin => plugin_denial(answer, denial),
         Err(denial) => CheckResponse {
             status: Some(RpcStatus {
                 code: denied_code(denial) as i32,
@@ -37,9 +50,29 @@ pub(super) fn reply(answer: &Answer) -> Result<CheckResponse, Status> {
                 details: Vec::new(),
             }),
             http_response: Some(denied_response(denial)),
-            dynamic_metadata: Some(dynamic_metadata(answer)),
+            dynamic_metadata: Some(dynamic_metadata(answer, replies)),
         },
     })
+}
+
+/// Rule: a denial of the plugin has one code whatever its status, a text only for a request that
+/// could not be read, then no metadata; a plain `false` says nothing of a response.
+fn plugin_denial(answer: &Answer, denial: &Denial) -> CheckResponse {
+    let reason = &answer.decision.reason;
+    let message = match reason.kind {
+        ReasonKind::Rego => String::new(),
+        _ => reason.message.clone(),
+    };
+    CheckResponse {
+        status: Some(RpcStatus {
+            code: Code::PermissionDenied as i32,
+            message,
+            details: Vec::new(),
+        }),
+        http_response: (!denial.plain).then(|| denied_response(denial)),
+        dynamic_metadata: (reason.kind == ReasonKind::Rego)
+            .then(|| dynamic_metadata(answer, Replies::Plugin)),
+    }
 }
 
 /// The reply when making a reply failed: a denial without particulars.
@@ -146,13 +179,20 @@ fn header((name, value): &(String, String), append: Option<bool>) -> HeaderValue
 
 /// What the proxy's access log can show: the policy's own metadata, the decision's id, and under
 /// `doorward` what decided.
-fn dynamic_metadata(answer: &Answer) -> Struct {
+fn dynamic_metadata(answer: &Answer, replies: Replies) -> Struct {
     let decision = &answer.decision;
     let mut metadata = decision
         .dynamic_metadata
         .as_ref()
         .map(structure)
         .unwrap_or_default();
+    let id = Kind::StringValue(answer.id.to_string());
+    metadata
+        .fields
+        .insert("decision_id".to_owned(), Value { kind: Some(id) });
+    if replies == Replies::Plugin {
+        return metadata;
+    }
     let mut ours = Struct::default();
     let mut set = |name: &str, kind| {
         ours.fields
@@ -181,10 +221,6 @@ fn dynamic_metadata(answer: &Answer) -> Struct {
     for (name, seen) in observed.as_object().into_iter().flatten() {
         ours.fields.insert(name.clone(), value(seen));
     }
-    let id = Kind::StringValue(answer.id.to_string());
-    metadata
-        .fields
-        .insert("decision_id".to_owned(), Value { kind: Some(id) });
     let ours = Value {
         kind: Some(Kind::StructValue(ours)),
     };

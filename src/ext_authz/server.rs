@@ -26,7 +26,7 @@ use tonic_health::server::HealthReporter;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt as _};
 
-use super::{request, response};
+use super::{Replies, request, response};
 use crate::listen::{Address, Listener};
 use crate::pdp::Pdp;
 use crate::telemetry::{Metrics, unix_nanos};
@@ -59,6 +59,7 @@ pub struct Config {
     pub max_message_bytes: Size,
     /// Whether clients may ask which services there are.
     pub reflection: bool,
+    pub replies: Replies,
 }
 
 impl Default for Config {
@@ -68,6 +69,7 @@ impl Default for Config {
             deadline: Span::from_millis(150),
             max_message_bytes: Size::from_mib(4),
             reflection: false,
+            replies: Replies::default(),
         }
     }
 }
@@ -99,6 +101,7 @@ impl Server {
                 pdp,
                 metrics,
                 max_message_bytes: config.max_message_bytes.as_usize(),
+                replies: config.replies,
             },
             health: BoxCloneSyncService::new(health),
             reflection,
@@ -198,6 +201,7 @@ struct CheckService {
     pdp: Arc<Pdp>,
     metrics: Arc<Metrics>,
     max_message_bytes: usize,
+    replies: Replies,
 }
 
 impl CheckService {
@@ -232,7 +236,7 @@ impl CheckService {
                 }
             }
         };
-        let reply = response::reply(&answer);
+        let reply = response::reply(&answer, self.replies);
         self.metrics.check_took(started.elapsed());
         reply
     }

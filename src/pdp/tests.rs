@@ -60,7 +60,10 @@ impl Default for Setup {
             trusted_proxies: 0,
             trusted_xfcc_peers: Vec::new(),
             path_normalization: PathNormalization::None,
+            rego_dry_run: false,
             rego: RegoSettings {
+                query: None,
+                skip_body: false,
                 entrypoint: DEFAULT_ENTRYPOINT.to_owned(),
                 providers: BTreeMap::from([
                     ("one".to_owned(), "one/allow".to_owned()),
@@ -439,4 +442,27 @@ fn a_workload_not_known_is_denied_or_gets_the_mesh_policies() {
             ReasonKind::AuthorizationPolicy
         );
     }
+}
+
+#[test]
+fn a_dry_run_lets_pass_what_the_entrypoint_denies() {
+    let text = "package envoy.authz\nimport input.attributes.request.http\nallow := false if http.headers.form == \"plain\"\nallow := {\"allowed\": false, \"http_status\": 401, \"headers\": {\"a\": \"b\"}, \"dynamic_metadata\": {\"k\": 1}} if http.headers.form == \"object\"\n";
+    let pdp = Setup::default()
+        .with_rego(text)
+        .with(|settings| settings.rego_dry_run = true)
+        .pdp();
+    for (form, metadata) in [
+        ("plain", None),
+        ("object", Some(serde_json::json!({ "k": 1 }))),
+    ] {
+        let decision = pdp.check(get(&[&format!("form: {form}")]), NOW_NS).decision;
+        let mutations = decision.reply().unwrap();
+        assert!(mutations.explicit && mutations.set_headers.is_empty());
+        assert_eq!(decision.reason.message, "denied by Rego in a dry run");
+        let shown = decision.dynamic_metadata.clone();
+        assert_eq!(shown.map(Value::Object), metadata);
+    }
+    // An error is no denial of the entrypoint's.
+    let decision = pdp.check(get(&["form: other"]), NOW_NS).decision;
+    assert_eq!(decision.status(), 403);
 }

@@ -144,7 +144,7 @@ impl<'a> Asked<'a> {
         }
         // The Rego entrypoint, asked for every request as soon as there is any Rego.
         if let Some(policies) = &self.policies.rego {
-            rego.push(self.ask(policies, policies.entrypoint())?);
+            rego.push(self.ask_entrypoint(policies)?);
         }
         // ALLOW: if there is any such policy, one of their rules must match.
         let rule = self.attached.allowed_by(&self.facts);
@@ -154,12 +154,33 @@ impl<'a> Asked<'a> {
         Ok(Undenied { rule, rego })
     }
 
+    /// Rule: in a dry run the entrypoint's denials let pass; its errors do not.
+    fn ask_entrypoint(&self, rego: &'a RegoPolicies) -> Result<Answer<'a>, Decision> {
+        let (outcome, path) = self.answer(rego, rego.entrypoint())?;
+        match outcome.allowed {
+            true => Ok((outcome, path)),
+            false if self.policies.settings.rego_dry_run => Ok((outcome.dry_run(), path)),
+            false => Err(Decision::denied_by_rego(&outcome, path)),
+        }
+    }
+
     /// One question to Rego. Anything but an outcome that allows is a denial.
     fn ask(&self, rego: &RegoPolicies, entrypoint: &'a Entrypoint) -> Result<Answer<'a>, Decision> {
+        match self.answer(rego, entrypoint)? {
+            (outcome, path) if outcome.allowed => Ok((outcome, path)),
+            (outcome, path) => Err(Decision::denied_by_rego(&outcome, path)),
+        }
+    }
+
+    /// What Rego answers, if it does.
+    fn answer(
+        &self,
+        rego: &RegoPolicies,
+        entrypoint: &'a Entrypoint,
+    ) -> Result<Answer<'a>, Decision> {
         let path = entrypoint.path();
         match rego.evaluate(entrypoint, self.facts.attributes, self.now_ns) {
-            Ok(outcome) if outcome.allowed => Ok((outcome, path)),
-            Ok(outcome) => Err(Decision::denied_by_rego(&outcome, path)),
+            Ok(outcome) => Ok((outcome, path)),
             Err(failure) => {
                 let as_error = self.policies.settings.on_error == OnError::Error;
                 Err(Decision::rego_failed(&failure, path, as_error))

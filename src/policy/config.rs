@@ -43,6 +43,12 @@ pub struct RegoConfig {
     /// Slash-separated path of the rule that decides; `envoy/authz/allow` if not set. Once set, it
     /// is asked even if no Rego is loaded.
     pub entrypoint: Option<String>,
+    /// A query that decides instead of the rule.
+    pub query: Option<String>,
+    /// Denials of the entrypoint let requests pass, and are seen in the record.
+    pub dry_run: bool,
+    /// The input document says nothing of bodies.
+    pub skip_request_body_parse: bool,
     /// Path of the rule asked for action CUSTOM, by the name of the policy's provider.
     pub providers: BTreeMap<String, String>,
     pub evaluation_limit: EvaluationLimit,
@@ -140,10 +146,13 @@ pub fn settings(
                 .entrypoint
                 .clone()
                 .unwrap_or_else(|| DEFAULT_ENTRYPOINT.to_owned()),
+            query: rego.query.clone(),
+            skip_body: rego.skip_request_body_parse,
             providers: rego.providers.clone(),
             evaluation_limit: rego.evaluation_limit.0.0.min(share),
         },
-        rego_always: rego.entrypoint.is_some(),
+        rego_always: rego.entrypoint.is_some() || rego.query.is_some(),
+        rego_dry_run: rego.dry_run,
         on_error: rego.on_error,
     }
 }

@@ -47,6 +47,10 @@ pub struct RegoModule {
 pub struct RegoSettings {
     /// Slash-separated path of the rule asked for every request.
     pub entrypoint: String,
+    /// A query asked instead of that rule.
+    pub query: Option<String>,
+    /// Whether the input document leaves bodies out.
+    pub skip_body: bool,
     /// Path of the rule asked for action CUSTOM, by the provider's name.
     pub providers: BTreeMap<String, String>,
     pub evaluation_limit: Duration,
@@ -61,6 +65,7 @@ pub struct Data(Value);
 pub struct RegoPolicies {
     engine: Engine,
     entrypoint: Entrypoint,
+    skip_body: bool,
     providers: BTreeMap<String, Entrypoint>,
 }
 
@@ -119,14 +124,22 @@ impl RegoPolicies {
         data: Data,
         settings: &RegoSettings,
     ) -> Result<Self, Vec<RegoError>> {
-        let engine = Engine::compile(modules, data.0, settings.evaluation_limit)?;
+        let query = settings.query.as_deref();
+        let engine = Engine::compile(modules, data.0, query, settings.evaluation_limit)?;
         let entrypoint = |path: &String| Entrypoint {
             path: path.clone(),
             target: engine.target(path),
         };
         let providers = settings.providers.iter();
         Ok(Self {
-            entrypoint: entrypoint(&settings.entrypoint),
+            entrypoint: match query {
+                Some(query) => Entrypoint {
+                    path: query.to_owned(),
+                    target: engine.query_target(query),
+                },
+                None => entrypoint(&settings.entrypoint),
+            },
+            skip_body: settings.skip_body,
             providers: providers
                 .map(|(name, path)| (name.clone(), entrypoint(path)))
                 .collect(),
@@ -142,7 +155,7 @@ impl RegoPolicies {
         attributes: &Attributes,
         now_ns: i64,
     ) -> Result<Outcome, RegoFailure> {
-        let input = input::build(attributes)?;
+        let input = input::build(attributes, self.skip_body)?;
         let value = self.engine.evaluate(&entrypoint.target, input, now_ns)?;
         Ok(Outcome::parse(&value)?)
     }

@@ -10,7 +10,7 @@ use prost_types::value::Kind;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::super::response;
+use super::super::{Replies, response};
 use crate::attributes::{HttpRequest, Pairs};
 use crate::decision::{Decision, Effect, Grounds, Reason, ReasonKind, conclude};
 use crate::identity::TokenError;
@@ -30,7 +30,7 @@ fn answer(decision: Decision) -> Answer {
 }
 
 fn reply(decision: Decision) -> CheckResponse {
-    response::reply(&answer(decision)).unwrap()
+    response::reply(&answer(decision), Replies::Doorward).unwrap()
 }
 
 fn pairs(pairs: &[(&str, &str)]) -> Pairs {
@@ -94,7 +94,7 @@ fn allows() {
         lookalikes: vec!["go_ne".to_owned()],
         ..answer(decision)
     };
-    let ok = ok_response(response::reply(&answer).unwrap()).unwrap();
+    let ok = ok_response(response::reply(&answer, Replies::Doorward).unwrap()).unwrap();
     // The first of a name replaces the client's own, the rest go beside it.
     let expected = [
         ("a", "1", Some(false)),
@@ -156,7 +156,11 @@ fn denials() {
 #[test]
 fn a_failure_the_proxy_is_to_judge_is_a_grpc_error() {
     let error = RegoFailure::Evaluation(EvaluationError::Undefined);
-    let failed = response::reply(&answer(Decision::rego_failed(&error, "a/b", true))).unwrap_err();
+    let failed = response::reply(
+        &answer(Decision::rego_failed(&error, "a/b", true)),
+        Replies::Doorward,
+    )
+    .unwrap_err();
     assert_eq!(
         (failed.code(), failed.message()),
         (tonic::Code::Unknown, "undefined decision")

@@ -6,6 +6,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use regorus::unstable::{Module, Rule};
 use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{PolicyLengthConfig, Value};
 use thiserror::Error;
@@ -33,12 +34,17 @@ pub(super) const LENGTHS: PolicyLengthConfig = PolicyLengthConfig {
     max_lines: MAX_LINES,
 };
 
+/// Where errors of a query are said to be.
+const QUERY_FILE: &str = "rego.query";
+
 /// Prepared policies.
 #[derive(Debug)]
 pub(super) struct Engine {
     prepared: regorus::Engine,
     /// References to every rule that can be asked as such.
     rules: HashSet<String>,
+    /// Expressions of the query that was compiled with them.
+    query_expressions: usize,
     reads: Reads,
     idle: Mutex<Vec<regorus::Engine>>,
 }
@@ -47,8 +53,11 @@ pub(super) struct Engine {
 #[derive(Debug)]
 pub(super) enum Target {
     Rule(String),
-    /// Not the path of a rule, but perhaps of a document.
-    Query(String),
+    /// The path of no rule, but perhaps of a document; or a query of so many expressions.
+    Query {
+        text: String,
+        expressions: usize,
+    },
 }
 
 /// Why an evaluation came to no value. Texts are those OPA uses where it has one.
@@ -129,6 +138,7 @@ impl Engine {
     pub(super) fn compile(
         modules: &[RegoModule],
         data: Value,
+        query: Option<&str>,
         limit: Duration,
     ) -> Result<Self, Vec<RegoError>> {
         let mut engine = regorus::Engine::new();
@@ -142,8 +152,19 @@ impl Engine {
         registered.map_err(|error| vec![internal(&error)])?;
 
         let lowered = Parsed::add(&mut engine, modules)?;
-        let analysis =
-            Analysis::of(engine.get_modules()).map_err(|errors| lowered.locate(errors))?;
+        let (analysis, query_expressions) = match query {
+            Some(query) => {
+                let mut seen = with_query(&engine, modules, query)?;
+                let modules = seen.get_modules();
+                let expressions = modules.last().and_then(|module| expressions_of(module));
+                // More than one rule, or none: the text was no query, whatever it parses as here.
+                let expressions =
+                    expressions.ok_or_else(|| vec![no_query("it is more than one")])?;
+                (Analysis::of(modules), expressions)
+            }
+            None => (Analysis::of(engine.get_modules()), 0),
+        };
+        let analysis = analysis.map_err(|errors| lowered.locate(errors))?;
         analysis
             .check_data(&data_paths(&data))
             .map_err(|errors| lowered.locate(errors))?;
@@ -172,6 +193,7 @@ impl Engine {
             },
             // The interpreter takes no such name for a rule; a query of it works.
             rules: &analysis.rules - &analysis.scattered,
+            query_expressions,
             idle: Mutex::new(Vec::new()),
         })
     }
@@ -187,7 +209,18 @@ impl Engine {
         if self.rules.contains(&path) {
             Target::Rule(path)
         } else {
-            Target::Query(path)
+            Target::Query {
+                text: path,
+                expressions: 1,
+            }
+        }
+    }
+
+    /// The query that was compiled with the modules.
+    pub(super) fn query_target(&self, text: &str) -> Target {
+        Target::Query {
+            text: text.to_owned(),
+            expressions: self.query_expressions,
         }
     }
 
@@ -243,6 +276,62 @@ impl Engine {
     }
 }
 
+/// The modules and one more whose only rule is the query, to be looked at and never evaluated: so a
+/// query is read, refused and counted among what is read as a rule would be.
+fn with_query(
+    engine: &regorus::Engine,
+    modules: &[RegoModule],
+    query: &str,
+) -> Result<regorus::Engine, Vec<RegoError>> {
+    if query.trim().is_empty() {
+        return Err(vec![no_query("it is empty")]);
+    }
+    let text = format!("package doorward.query\n\nanswer if {{\n{query}\n}}\n");
+    guard::check_module(QUERY_FILE, &text).map_err(|error| vec![error])?;
+    // What a module is lowered for would mean something else in a query, which cannot be.
+    let names = Names::of(modules.iter().map(|module| module.text.as_str()));
+    let lowered = lower::module(QUERY_FILE, &text, false, &names).map_err(|error| vec![error])?;
+    let is_same = matches!(lowered.texts.as_slice(), [same] if *output::lower(same) == *text);
+    if !is_same {
+        return Err(vec![no_query("put it into a rule and name that")]);
+    }
+    let mut engine = engine.clone();
+    engine.set_rego_v0(false);
+    let added = engine.add_policy(QUERY_FILE.to_owned(), text);
+    let error = |error| {
+        vec![RegoError::from_engine(
+            "rego_parse_error",
+            QUERY_FILE,
+            &error,
+        )]
+    };
+    added.map(|_| engine).map_err(error)
+}
+
+/// How many expressions the only body of the only rule of a module has.
+fn expressions_of(module: &Module) -> Option<usize> {
+    match module.policy.as_slice() {
+        [rule] => match rule.as_ref() {
+            Rule::Spec { bodies, .. } => match bodies.as_slice() {
+                [body] => Some(body.query.stmts.len()).filter(|count| *count > 0),
+                _ => None,
+            },
+            Rule::Default { .. } => None,
+        },
+        _ => None,
+    }
+}
+
+fn no_query(why: &str) -> RegoError {
+    RegoError {
+        code: "rego_parse_error",
+        message: format!("this cannot be asked as a query: {why}"),
+        file: QUERY_FILE.to_owned(),
+        row: 0,
+        col: 0,
+    }
+}
+
 // === impl Target ===
 
 impl Target {
@@ -251,13 +340,15 @@ impl Target {
             Self::Rule(path) => engine
                 .eval_rule(path.clone())
                 .map_err(|error| EvaluationError::from_engine(&error))?,
-            Self::Query(query) => {
+            Self::Query { text, expressions } => {
                 let results = engine
-                    .eval_query(query.clone(), false)
+                    .eval_query(text.clone(), false)
                     .map_err(|error| EvaluationError::from_engine(&error))?
                     .result;
                 match results.as_slice() {
                     [] => Value::Undefined,
+                    // Rule: of several expressions none may be false; one alone is the decision.
+                    [one] if *expressions > 1 && !all_hold(one, *expressions) => Value::Undefined,
                     [one] => one
                         .expressions
                         .first()
@@ -271,6 +362,13 @@ impl Target {
             value => Ok(value),
         }
     }
+}
+
+/// Evaluation ends at the first expression that does not hold.
+fn all_hold(result: &regorus::QueryResult, expressions: usize) -> bool {
+    let fails = |value: &Value| matches!(value, Value::Bool(false) | Value::Undefined);
+    let mut evaluated = result.expressions.iter();
+    evaluated.len() == expressions && !evaluated.any(|expression| fails(&expression.value))
 }
 
 // === impl EvaluationError ===

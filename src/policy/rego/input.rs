@@ -83,7 +83,7 @@ impl From<Object> for Value {
 }
 
 /// Builds the document.
-pub(super) fn build(attributes: &Attributes) -> Result<Value, InputError> {
+pub(super) fn build(attributes: &Attributes, skip_body: bool) -> Result<Value, InputError> {
     let mut input = Object::default();
     let members = attribute_context(attributes);
     if !members.0.is_empty() {
@@ -98,9 +98,12 @@ pub(super) fn build(attributes: &Attributes) -> Result<Value, InputError> {
         path.into_iter().map(Value::from).collect::<Vec<_>>(),
     );
     input.set(key!("parsed_query"), multimap(query));
-    let (body, truncated) = parsed_body(http)?;
-    input.set(key!("parsed_body"), body);
-    input.set(key!("truncated_body"), truncated);
+    // Rule: both members are left out, and what is wrong with the body is not looked at.
+    if !skip_body {
+        let (body, truncated) = parsed_body(http)?;
+        input.set(key!("parsed_body"), body);
+        input.set(key!("truncated_body"), truncated);
+    }
     input.text(key!("source_principal"), attributes.source_principal());
     Ok(input.into())
 }

@@ -24,6 +24,8 @@ pub struct Outcome {
     pub body: Option<String>,
     pub http_status: Option<u16>,
     pub dynamic_metadata: Option<JsonObject>,
+    /// It denied, and nobody is held to it.
+    pub dry_run: bool,
 }
 
 /// Why a value is no result.
@@ -91,6 +93,16 @@ impl Outcome {
             outcome.http_status = get("http_status").map(http_status).transpose()?;
         }
         Ok(outcome)
+    }
+
+    /// Rule: in a dry run a denial lets the request pass, with nothing changed but the metadata.
+    pub fn dry_run(self) -> Self {
+        Self {
+            allowed: true,
+            dry_run: true,
+            dynamic_metadata: self.dynamic_metadata,
+            ..Self::default()
+        }
     }
 }
 

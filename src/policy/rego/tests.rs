@@ -15,6 +15,8 @@ const NOW_NS: i64 = 1_700_000_000_123_456_789;
 
 fn settings() -> RegoSettings {
     RegoSettings {
+        query: None,
+        skip_body: false,
         entrypoint: DEFAULT_ENTRYPOINT.to_owned(),
         providers: BTreeMap::new(),
         evaluation_limit: Duration::from_secs(20),

@@ -1,6 +1,7 @@
 //! What an entrypoint's value means.
 
 use super::*;
+use crate::policy::reads::Field;
 
 #[test]
 fn values_that_decide_and_values_that_do_not() {
@@ -300,4 +301,48 @@ fn entrypoints() {
         assert_eq!(actual, expected, "{entrypoint}");
         assert_eq!(policies.entrypoint().path(), entrypoint);
     }
+}
+
+#[test]
+fn a_query_decides_by_its_first_expression() {
+    let text = "package p\nyes := true\nno := false\nobject := {\"allowed\": true}\nclock := time.now_ns()\n";
+    let undefined = || Err("undefined decision".to_owned());
+    let rows = [
+        ("data.p.yes", Ok(true)),
+        ("data.p.no", Ok(false)),
+        ("data.p.object", Ok(true)),
+        ("data.p.yes == data.p.no", Ok(false)),
+        ("{\"allowed\": data.p.no}", Ok(false)),
+        ("data.p.yes; data.p.object", Ok(true)),
+        // Any of several that is false leaves no result.
+        ("data.p.no; data.p.yes", undefined()),
+        ("data.p.yes; data.p.no", undefined()),
+        ("data.p.yes\ndata.p.none", undefined()),
+        ("data.p.none", undefined()),
+    ];
+    for (query, expected) in rows {
+        let actual = ask(&with_query(text, query).unwrap(), &Attributes::default());
+        assert_eq!(actual.map(|outcome| outcome.allowed), expected, "{query}");
+    }
+}
+
+#[test]
+fn a_query_is_looked_at_before_it_is_asked() {
+    let text = "package p\nyes := true\n";
+    for query in ["", "data.p.", "nope(1)", "true } other if { true"] {
+        assert!(with_query(text, query).is_err(), "{query}");
+    }
+    let reads = |query| with_query(text, query).unwrap().reads().clone();
+    let method = reads("input.attributes.request.http.method == \"GET\"");
+    assert!(method.fields.contains(&Field::Method) && !method.whole_input);
+    assert!(reads("input.nope").whole_input);
+    assert!(reads("time.now_ns() > 0").volatile.is_some());
+}
+
+fn with_query(text: &str, query: &str) -> Result<RegoPolicies, Vec<RegoError>> {
+    let settings = RegoSettings {
+        query: Some(query.to_owned()),
+        ..settings()
+    };
+    RegoPolicies::compile(&[module("p.rego", text)], Data::default(), &settings)
 }

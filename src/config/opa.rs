@@ -1,0 +1,235 @@
+//! OPA's own configuration file with the options of opa-envoy-plugin, put over ours. Policy that it
+//! would fetch is refused, since requests would be decided without it; everything else that has no
+//! effect here is told, a warning each.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{Config, ConfigError, Flag};
+use crate::ext_authz::Replies;
+use crate::policy::OnError;
+use crate::policy::rego::DEFAULT_ENTRYPOINT;
+use crate::units::Size;
+use crate::yaml::{Document, Problem};
+
+/// Names under which the plugin is configured.
+const PLUGIN: [&str; 2] = ["envoy_ext_authz_grpc", "envoy.ext_authz.grpc"];
+/// Where the plugin listens if it is not told.
+const DEFAULT_ADDRESS: &str = ":9191";
+/// Parts that bring policy.
+const POLICY: [&str; 3] = ["bundle", "bundles", "discovery"];
+
+pub(super) fn take(
+    config: &mut Config,
+    file: &Path,
+    environment: &HashMap<String, String>,
+    flags: &[Flag],
+) -> Result<Vec<String>, ConfigError> {
+    let shown = file.display();
+    let fail = |why: String| ConfigError(vec![format!("{shown}: {why}")]);
+    let text = std::fs::read_to_string(file).map_err(|error| fail(error.to_string()))?;
+    let text = substitute(&text, environment).map_err(fail)?;
+    let mut documents =
+        Document::parse_stream(&text).map_err(|problem| fail(problem.to_string()))?;
+    if documents.len() > 1 {
+        return Err(fail("holds more than one document".to_owned()));
+    }
+    let document = documents.pop().unwrap_or_default();
+    let mut reader = Reader {
+        document: &document,
+        problems: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let options = reader.file();
+    reader.check(&options);
+    let Reader {
+        problems, warnings, ..
+    } = reader;
+    if !problems.is_empty() {
+        let lines = problems.iter().map(|problem| format!("{shown}:{problem}"));
+        return Err(ConfigError(lines.collect()));
+    }
+    let listens = flags.iter().any(|flag| flag.path == "ext_authz.listen");
+    options.put_over(config, listens).map_err(fail)?;
+    let warnings = warnings.iter();
+    Ok(warnings
+        .map(|warning| format!("{shown}:{warning}"))
+        .collect())
+}
+
+/// Rule: `${NAME}` anywhere in the text is a variable of the environment. OPA takes one that is not
+/// set for empty; here that is an error.
+fn substitute(text: &str, environment: &HashMap<String, String>) -> Result<String, String> {
+    let mut result = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        let Some((name, after)) = after.split_once('}') else {
+            break;
+        };
+        let value = environment.get(name);
+        let value = value.ok_or_else(|| format!("the variable `{name}` is not set"))?;
+        result.push_str(before);
+        result.push_str(value);
+        rest = after;
+    }
+    result.push_str(rest);
+    Ok(result)
+}
+
+/// The plugin's options.
+#[derive(Debug, Default)]
+struct PluginOptions {
+    address: Option<String>,
+    path: Option<String>,
+    query: Option<String>,
+    dry_run: bool,
+    reflection: bool,
+    skip_body: bool,
+    max_message_bytes: Option<u64>,
+}
+
+impl PluginOptions {
+    fn put_over(self, config: &mut Config, listens: bool) -> Result<(), String> {
+        if !listens {
+            let address = self.address.as_deref().unwrap_or(DEFAULT_ADDRESS);
+            let address = address.strip_prefix("grpc://").unwrap_or(address);
+            config.ext_authz.listen = address.parse().map_err(|why| format!("`addr`: {why}"))?;
+        }
+        config.ext_authz.reflection |= self.reflection;
+        config.ext_authz.replies = Replies::Plugin;
+        if let Some(bytes) = self.max_message_bytes {
+            config.ext_authz.max_message_bytes = Size(bytes);
+        }
+        config.rego.entrypoint = Some(self.path.unwrap_or_else(|| DEFAULT_ENTRYPOINT.to_owned()));
+        config.rego.query = self.query;
+        config.rego.dry_run = self.dry_run;
+        config.rego.skip_request_body_parse = self.skip_body;
+        config.rego.on_error = OnError::Error;
+        Ok(())
+    }
+}
+
+/// Reads the file, gathering what is wrong and what has no effect.
+struct Reader<'a> {
+    document: &'a Document,
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn wrong(&mut self, path: &str, message: &str) {
+        self.problems.push(self.document.problem(path, message));
+    }
+
+    fn no_effect(&mut self, path: &str) {
+        let warning = self.document.problem(path, "has no effect here");
+        self.warnings.push(warning);
+    }
+
+    fn file(&mut self) -> PluginOptions {
+        let mut options = PluginOptions::default();
+        match &self.document.value {
+            Value::Null => {}
+            Value::Object(members) => {
+                for (name, value) in members {
+                    match name.as_str() {
+                        "plugins" => self.plugins(value, &mut options),
+                        name if POLICY.contains(&name) && !is_empty(value) => self.wrong(
+                            name,
+                            "policy is not fetched: give bundles as arguments, or push them to \
+                             the management API",
+                        ),
+                        name => self.no_effect(name),
+                    }
+                }
+            }
+            _ => self.wrong("", "is no mapping"),
+        }
+        options
+    }
+
+    fn plugins(&mut self, plugins: &Value, options: &mut PluginOptions) {
+        let Value::Object(plugins) = plugins else {
+            return self.wrong("plugins", "is no mapping");
+        };
+        for (name, value) in plugins {
+            let path = format!("plugins.{name}");
+            match value {
+                _ if !PLUGIN.contains(&name.as_str()) => self.no_effect(&path),
+                Value::Null => {}
+                Value::Object(members) => {
+                    for (key, value) in members {
+                        self.option(&format!("{path}.{key}"), key, value, options);
+                    }
+                }
+                _ => self.wrong(&path, "is no mapping"),
+            }
+        }
+    }
+
+    /// Rule: keys are told apart without regard to case; one without a value is not given.
+    fn option(&mut self, path: &str, key: &str, value: &Value, options: &mut PluginOptions) {
+        if value.is_null() {
+            return;
+        }
+        match key.to_ascii_lowercase().as_str() {
+            "addr" => options.address = self.text(path, value),
+            "path" => options.path = self.text(path, value),
+            "query" => options.query = self.text(path, value),
+            "dry-run" => options.dry_run = self.switch(path, value),
+            "enable-reflection" => options.reflection = self.switch(path, value),
+            "skip-request-body-parse" => options.skip_body = self.switch(path, value),
+            // They are always counted.
+            "enable-performance-metrics" => drop(self.switch(path, value)),
+            "grpc-max-recv-msg-size" => match value.as_u64() {
+                Some(0) | None => self.wrong(path, "is no size in bytes"),
+                size => options.max_message_bytes = size,
+            },
+            "proto-descriptor" => match self.text(path, value) {
+                Some(name) if !name.is_empty() => {
+                    self.wrong(path, "bodies of gRPC cannot be parsed yet");
+                }
+                _ => {}
+            },
+            _ => self.no_effect(path),
+        }
+    }
+
+    /// An empty text is as good as none.
+    fn text(&mut self, path: &str, value: &Value) -> Option<String> {
+        match value {
+            Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+            _ => {
+                self.wrong(path, "is no text");
+                None
+            }
+        }
+    }
+
+    fn switch(&mut self, path: &str, value: &Value) -> bool {
+        value.as_bool().unwrap_or_else(|| {
+            self.wrong(path, "is neither true nor false");
+            false
+        })
+    }
+
+    fn check(&mut self, options: &PluginOptions) {
+        if options.path.is_some() && options.query.is_some() {
+            let why = "invalid config: specify a value for only the \"path\" field";
+            self.wrong("plugins", why);
+        }
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    }
+}

@@ -1,0 +1,131 @@
+//! What becomes of a file of OPA's.
+
+use std::collections::HashMap;
+
+use super::super::{Config, Flag};
+use crate::ext_authz::Replies;
+use crate::policy::OnError;
+
+/// Puts a file over the defaults.
+fn take(text: &str, flags: &[Flag]) -> Result<(Config, Vec<String>), Vec<String>> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let environment = HashMap::from([("NAME".to_owned(), "web/authz".to_owned())]);
+    let mut config = Config::default();
+    let taken = super::take(&mut config, file.path(), &environment, flags);
+    let shown = format!("{}:", file.path().display());
+    let strip = |lines: Vec<String>| -> Vec<String> {
+        let lines = lines.into_iter();
+        lines
+            .map(|line| line.replace(&shown, "").trim().to_owned())
+            .collect()
+    };
+    match taken {
+        Ok(warnings) => Ok((config, strip(warnings))),
+        Err(error) => Err(strip(error.0)),
+    }
+}
+
+#[test]
+fn options_of_the_plugin_are_taken() {
+    let text = "plugins:\n  envoy_ext_authz_grpc:\n    addr: grpc://127.0.0.1:7\n    Path: ${NAME}/allow\n    Dry-Run: true\n    skip-request-body-parse: true\n    enable-reflection: true\n    enable-performance-metrics: true\n    grpc-max-recv-msg-size: 1000\n    proto-descriptor: \"\"\n    query: null\n";
+    let (config, warnings) = take(text, &[]).unwrap();
+    assert_eq!(warnings, Vec::<String>::new());
+    assert_eq!(config.ext_authz.listen.to_string(), "127.0.0.1:7");
+    assert_eq!(config.ext_authz.max_message_bytes.0, 1000);
+    assert_eq!(config.rego.entrypoint.as_deref(), Some("web/authz/allow"));
+    assert!(config.rego.dry_run && config.rego.skip_request_body_parse);
+    assert!(config.ext_authz.reflection);
+}
+
+#[test]
+fn an_empty_file_is_the_defaults_of_the_plugin() {
+    for text in ["", "plugins: { envoy.ext_authz.grpc: {} }"] {
+        let (config, warnings) = take(text, &[]).unwrap();
+        assert_eq!(warnings, Vec::<String>::new());
+        assert_eq!(config.ext_authz.listen.to_string(), "0.0.0.0:9191");
+        assert_eq!(config.ext_authz.replies, Replies::Plugin);
+        assert_eq!(config.rego.on_error, OnError::Error);
+        assert_eq!(config.rego.entrypoint.as_deref(), Some("envoy/authz/allow"));
+    }
+}
+
+#[test]
+fn a_flag_wins() {
+    let flag = Flag {
+        name: "--ext-authz-listen",
+        path: "ext_authz.listen",
+        value: "127.0.0.1:1".to_owned(),
+    };
+    let (config, _) = take(
+        "plugins: { envoy_ext_authz_grpc: { addr: nowhere } }",
+        &[flag],
+    )
+    .unwrap();
+    assert_eq!(config.ext_authz.listen, Config::default().ext_authz.listen);
+}
+
+#[test]
+fn what_has_no_effect_is_told() {
+    let text = "services: { a: {} }\nbundles: {}\nplugins:\n  other: {}\n  envoy_ext_authz_grpc:\n    dry_run: true\n";
+    let (config, mut warnings) = take(text, &[]).unwrap();
+    warnings.sort();
+    let expected = [
+        "1:1: `services`: has no effect here",
+        "2:1: `bundles`: has no effect here",
+        "4:3: `plugins.other`: has no effect here",
+        "6:5: `plugins.envoy_ext_authz_grpc.dry_run`: has no effect here",
+    ];
+    assert_eq!(warnings, expected);
+    assert!(!config.rego.dry_run);
+}
+
+#[test]
+fn what_cannot_be_meant_or_served_is_refused() {
+    let rows = [
+        ("[]", "is no mapping"),
+        ("a: [", ""),
+        ("a: 1\n---\nb: 1\n", "more than one document"),
+        ("a: ${NOPE}", "the variable `NOPE` is not set"),
+        (
+            "bundles: { a: { resource: a.tar.gz } }",
+            "1:1: `bundles`: policy is not fetched",
+        ),
+        (
+            "discovery: { resource: d }",
+            "`discovery`: policy is not fetched",
+        ),
+        ("bundle: 1", "`bundle`: policy is not fetched"),
+        ("plugins: 1", "`plugins`: is no mapping"),
+        ("plugins: { envoy_ext_authz_grpc: 1 }", "is no mapping"),
+        (
+            "plugins: { envoy_ext_authz_grpc: { path: 1 } }",
+            "path`: is no text",
+        ),
+        (
+            "plugins: { envoy_ext_authz_grpc: { dry-run: \"true\" } }",
+            "is neither true nor false",
+        ),
+        (
+            "plugins: { envoy_ext_authz_grpc: { grpc-max-recv-msg-size: -1 } }",
+            "is no size",
+        ),
+        (
+            "plugins: { envoy_ext_authz_grpc: { proto-descriptor: a.pb } }",
+            "cannot be parsed yet",
+        ),
+        (
+            "plugins: { envoy_ext_authz_grpc: { path: a, query: b } }",
+            "only the \"path\" field",
+        ),
+        (
+            "plugins: { envoy_ext_authz_grpc: { addr: \"tcp://x\" } }",
+            "`addr`: ",
+        ),
+    ];
+    for (text, expected) in rows {
+        let errors = take(text, &[]).map(|_| ()).unwrap_err();
+        let found = errors.iter().any(|error| error.contains(expected));
+        assert!(found, "{text}: {errors:?}");
+    }
+}
