@@ -5,6 +5,7 @@ mod istio;
 mod jwt;
 mod normalization;
 mod rego;
+mod opa;
 mod validation;
 
 use std::path::PathBuf;

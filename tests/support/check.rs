@@ -48,18 +48,14 @@ impl Checks {
     }
 
     /// Calls any method with any bytes.
-    pub async fn call(
-        &self,
-        method: &'static str,
-        message: impl Into<Bytes>,
-    ) -> Result<Bytes, Status> {
+    pub async fn call(&self, method: &str, message: impl Into<Bytes>) -> Result<Bytes, Status> {
         let mut client = self.0.clone().max_encoding_message_size(64 << 20);
         client
             .ready()
             .await
             .map_err(|error| Status::unavailable(error.to_string()))?;
         let request = tonic::Request::new(message.into());
-        let path = http::uri::PathAndQuery::from_static(method);
+        let path = http::uri::PathAndQuery::try_from(method).unwrap();
         Ok(client.unary(request, path, RawCodec).await?.into_inner())
     }
 
