@@ -3,6 +3,7 @@
 
 mod body;
 mod headers;
+mod multipart;
 mod normalization;
 mod path;
 mod weight;
@@ -14,8 +15,9 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
-pub use body::{Body, BodyError, BodyKind};
+pub use body::{Body, BodyError, BodyKind, content_type};
 pub use headers::Headers;
+pub use multipart::{MultipartError, Part, parts};
 pub use normalization::{NormalTarget, PathNormalization, RefusedPath};
 pub use path::{PathError, decode_query, split_path_and_query};
 pub use weight::{object_weight, value_weight};

@@ -4,8 +4,8 @@
 mod istio;
 mod jwt;
 mod normalization;
-mod rego;
 mod opa;
+mod rego;
 mod validation;
 
 use std::path::PathBuf;

@@ -20,6 +20,7 @@ pub enum Body<'a> {
 pub enum BodyKind {
     Json,
     Form,
+    Multipart,
 }
 
 /// Why a body cannot be judged.
@@ -70,10 +71,17 @@ impl BodyKind {
             None
         } else if content_type.contains("application/x-www-form-urlencoded") {
             Some(Self::Form)
+        } else if content_type.contains("multipart/form-data") {
+            Some(Self::Multipart)
         } else {
             None
         }
     }
+}
+
+/// The content type that says how to read the body.
+pub fn content_type(http: &HttpRequest) -> &str {
+    header(http, "content-type").unwrap_or_default()
 }
 
 /// The plugin looks names up in lower case, exactly, in the joined headers.

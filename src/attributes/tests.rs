@@ -116,6 +116,7 @@ fn bodies_are_classified_as_the_plugin_does() {
             Body::Truncated => "truncated",
             Body::Present(BodyKind::Json, _) => "json",
             Body::Present(BodyKind::Form, _) => "form",
+            Body::Present(BodyKind::Multipart, _) => "multipart",
         });
         assert_eq!(actual, *expected, "{headers:?} {body}");
     }

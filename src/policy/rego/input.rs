@@ -10,8 +10,8 @@ use regorus::Value;
 use thiserror::Error;
 
 use crate::attributes::{
-    Address, Attributes, Body, BodyError, BodyKind, HttpRequest, Metadata, Pairs, PathError, Peer,
-    Port, SocketAddress, decode_query, split_path_and_query,
+    Address, Attributes, Body, BodyError, BodyKind, HttpRequest, Metadata, MultipartError, Pairs,
+    PathError, Peer, Port, SocketAddress, content_type, decode_query, parts, split_path_and_query,
 };
 
 /// Why a request has no input document.
@@ -21,6 +21,8 @@ pub enum InputError {
     Path(#[from] PathError),
     #[error(transparent)]
     Body(#[from] BodyError),
+    #[error(transparent)]
+    Multipart(#[from] MultipartError),
     #[error("{0}")]
     Json(String),
 }
@@ -130,17 +132,37 @@ fn parsed_body(http: &HttpRequest) -> Result<(Value, bool), InputError> {
     Ok(match Body::of(http)? {
         Body::Absent => (Value::Null, false),
         Body::Truncated => (Value::Null, true),
-        Body::Present(BodyKind::Json, bytes) => {
-            let text = String::from_utf8_lossy(bytes);
-            let value =
-                Value::from_json_str(&text).map_err(|error| InputError::Json(error.to_string()))?;
-            (value, false)
-        }
+        Body::Present(BodyKind::Json, bytes) => (json(bytes)?, false),
+        Body::Present(BodyKind::Multipart, bytes) => (multipart(http, bytes)?, false),
         Body::Present(BodyKind::Form, bytes) => (
             multimap(decode_query(&String::from_utf8_lossy(bytes))?),
             false,
         ),
     })
+}
+
+fn json(bytes: &[u8]) -> Result<Value, InputError> {
+    let text = String::from_utf8_lossy(bytes);
+    Value::from_json_str(&text).map_err(|error| InputError::Json(error.to_string()))
+}
+
+/// Rule: values by name, in order; a part that says it is JSON is parsed, any other is text.
+fn multipart(http: &HttpRequest, bytes: &[u8]) -> Result<Value, InputError> {
+    let Some(parts) = parts(content_type(http), bytes)? else {
+        return Ok(Value::Null);
+    };
+    let mut values: BTreeMap<Value, Vec<Value>> = BTreeMap::new();
+    for part in parts {
+        let value = match part.is_json {
+            true => json(&part.value)?,
+            false => Value::from(&*String::from_utf8_lossy(&part.value)),
+        };
+        let name = Value::from(part.name);
+        values.entry(name).or_default().push(value);
+    }
+    let values = values.into_iter();
+    let values = values.map(|(name, values)| (name, Value::from(values)));
+    Ok(Value::from(values.collect::<BTreeMap<_, _>>()))
 }
 
 fn attribute_context(attributes: &Attributes) -> Object {
