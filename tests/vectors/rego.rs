@@ -154,6 +154,8 @@ fn compile(texts: &[String], data: Data) -> Result<RegoPolicies, String> {
         v0: false,
     });
     let settings = RegoSettings {
+        query: None,
+        skip_body: false,
         entrypoint: "test/p".to_owned(),
         providers: BTreeMap::new(),
         evaluation_limit: Duration::from_secs(20),
