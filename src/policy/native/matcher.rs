@@ -391,10 +391,14 @@ impl fmt::Display for PathPattern {
 
 /// Parses an address or a block of them. Host bits are allowed; `1.2.3.4` is `1.2.3.4/32`.
 pub(super) fn parse_ip_block(value: &str) -> Result<IpNet, String> {
-    if value.contains('/') {
-        let block: IpNet = value
-            .parse()
-            .map_err(|_| format!("bad CIDR range `{value}`"))?;
+    if let Some((address, length)) = value.split_once('/') {
+        // Rule: as Go reads them, without further zeros in front, which some take for octal.
+        let address = address.parse::<IpAddr>().ok();
+        let plain = length == "0" || !length.starts_with(['0', '+']);
+        let length = length.parse().ok().filter(|_| plain);
+        let block = address.zip(length);
+        let block = block.and_then(|(address, length)| IpNet::new(address, length).ok());
+        let block = block.ok_or_else(|| format!("bad CIDR range `{value}`"))?;
         return Ok(block.trunc());
     }
     value

@@ -133,6 +133,16 @@ fn authorization_policies() {
             &["7: bad IP address `010.0.0.1`"],
         ),
         (
+            "spec:\n  rules:\n  - from:\n    - source: {ipBlocks: [010.0.0.0/8, 10.0.0.0/08, 10.0.0.0/+8, 10.0.0.0/, \"::/129\"]}",
+            &[
+                "7: bad CIDR range `010.0.0.0/8`",
+                "7: bad CIDR range `10.0.0.0/08`",
+                "7: bad CIDR range `10.0.0.0/+8`",
+                "7: bad CIDR range `10.0.0.0/`",
+                "7: bad CIDR range `::/129`",
+            ],
+        ),
+        (
             "spec:\n  rules:\n  - from:\n    - source: {ipBlocks: [\"fe80::1%eth0/64\"]}",
             &["7: bad CIDR range `fe80::1%eth0/64`"],
         ),
