@@ -16,7 +16,7 @@ use crate::identity::XFCC_HEADER;
 use crate::yaml::Mark;
 use native::{Attached, MeshSettings, NativePolicies, TrustedPeer, WorkloadSources};
 use reads::{Field, Reads};
-use rego::{Data, RegoModule, RegoPolicies, RegoSettings};
+use rego::{Data, Entrypoint, RegoModule, RegoPolicies, RegoSettings};
 use resource::{Resource, ResourceId};
 
 /// What happens to a request that no policy says anything about.
@@ -172,9 +172,18 @@ impl PolicySet {
 
     /// Whatever a decision by these policies can depend on.
     pub fn reads<'a>(&'a self, attached: &'a Attached) -> Vec<&'a Reads> {
-        let rego = self.rego.as_ref().map(RegoPolicies::reads);
+        let rego = self.entrypoints(attached).map(Entrypoint::reads);
         let all = [&attached.reads, &self.settings_read];
         all.into_iter().chain(rego).collect()
+    }
+
+    /// The Rego entrypoints that can be asked for a workload.
+    pub fn entrypoints<'a>(
+        &'a self,
+        attached: &'a Attached,
+    ) -> impl Iterator<Item = &'a Entrypoint> {
+        let rego = self.rego.iter();
+        rego.flat_map(|rego| rego.asked(attached.custom.keys()))
     }
 
     /// Whether there is no policy of any kind.

@@ -6,7 +6,8 @@
 use aws_lc_rs::digest;
 
 use crate::attributes::{
-    Address, Attributes, Headers, HttpRequest, JsonObject, Metadata, Pairs, Peer, Port, TypedValue,
+    Address, Attributes, Headers, HttpRequest, JsonObject, Metadata, Pairs, Peer, Port, Timestamp,
+    TypedValue,
 };
 use crate::policy::reads::{Field, Reads};
 
@@ -34,12 +35,18 @@ pub fn key(workload: &str, reads: &[&Reads], attributes: &Attributes) -> Option<
     if reads.iter().any(|reads| reads.whole_input) {
         encoder.everything(attributes);
     }
-    for reads in reads {
-        for field in &reads.fields {
-            encoder.field(*field, attributes);
+    for (at, part) in reads.iter().enumerate() {
+        // What several of them read is encoded once.
+        let earlier = reads.get(..at).unwrap_or_default();
+        for field in &part.fields {
+            if !earlier.iter().any(|part| part.fields.contains(field)) {
+                encoder.field(*field, attributes);
+            }
         }
-        for name in &reads.headers {
-            encoder.header(name, attributes);
+        for name in &part.headers {
+            if !earlier.iter().any(|part| part.headers.contains(name)) {
+                encoder.header(name, attributes);
+            }
         }
     }
     let digest = digest::digest(&digest::SHA256, &encoder.0);
@@ -126,7 +133,55 @@ impl Encoder {
             Field::ContextExtensions => self.pairs(&attributes.context_extensions),
             Field::TlsSession => self.optional(attributes.sni.as_deref(), Self::text),
             Field::Metadata => self.optional(attributes.metadata.as_ref(), Self::metadata),
+            Field::RouteMetadata => {
+                self.optional(attributes.route_metadata.as_ref(), Self::metadata);
+            }
+            Field::Shape => self.shape(attributes),
+            Field::SourceService => self.optional(attributes.source.as_ref(), |encoder, peer| {
+                encoder.text(&peer.service);
+                encoder.pairs(&peer.labels);
+            }),
+            Field::DestinationService => {
+                self.optional(attributes.destination.as_ref(), |encoder, peer| {
+                    encoder.text(&peer.service);
+                    encoder.pairs(&peer.labels);
+                    encoder.text(&peer.principal);
+                    encoder.text(&peer.certificate);
+                });
+            }
+            Field::Time => self.optional(attributes.request.as_ref(), |encoder, request| {
+                encoder.optional(request.time.as_ref(), Self::time);
+            }),
+            Field::Id => self.optional(http, |encoder, http| encoder.text(&http.id)),
+            Field::QueryAndFragment => self.optional(http, |encoder, http| {
+                encoder.text(&http.query);
+                encoder.text(&http.fragment);
+            }),
         }
+    }
+
+    /// Which parts there are that a document can be without.
+    fn shape(&mut self, attributes: &Attributes) {
+        let request = attributes.request.as_ref();
+        let http = attributes.http();
+        let parts = [
+            attributes.source.is_some(),
+            attributes.destination.is_some(),
+            request.is_some(),
+            http.is_some(),
+            http.is_some_and(|http| !http.headers.merged().is_empty()),
+            http.is_some_and(|http| http.headers.raw().is_some()),
+            !attributes.context_extensions.is_empty(),
+            attributes.metadata.is_some(),
+            attributes.route_metadata.is_some(),
+            attributes.sni.is_some(),
+        ];
+        self.0.extend(parts.map(u8::from));
+    }
+
+    fn time(&mut self, time: &Timestamp) {
+        self.number(time.seconds.cast_unsigned());
+        self.number(u64::from(time.nanos.cast_unsigned()));
     }
 
     /// Every line of a header in both forms a proxy can send, names as they are: native policies
@@ -182,10 +237,7 @@ impl Encoder {
         self.optional(source.as_ref(), Self::peer);
         self.optional(destination.as_ref(), Self::peer);
         self.optional(request.as_ref(), |encoder, request| {
-            encoder.optional(request.time.as_ref(), |encoder, time| {
-                encoder.number(time.seconds.cast_unsigned());
-                encoder.number(u64::from(time.nanos.cast_unsigned()));
-            });
+            encoder.optional(request.time.as_ref(), Self::time);
             encoder.optional(request.http.as_ref(), Self::http);
         });
         self.pairs(context_extensions);

@@ -1,5 +1,6 @@
 //! Which attributes of a request a policy can read: what the decision cache puts into its key.
-//! A set that is too large costs hits; one that is too small would be a wrong decision.
+//! A set that is too large costs hits; one that is too small would be a wrong decision. Finding it out
+//! is left to each kind of policy.
 
 use std::collections::BTreeSet;
 
@@ -36,6 +37,20 @@ pub enum Field {
     Metadata,
     /// Whether the request is HTTP at all.
     Protocol,
+    /// Which of the larger parts of a request there are.
+    Shape,
+    /// What the proxy says of the peer besides: service and labels.
+    SourceService,
+    /// What it says of the workload: service, labels and identity.
+    DestinationService,
+    /// When the proxy was asked.
+    Time,
+    /// The request's own id.
+    Id,
+    /// The members of that name, which proxies leave empty.
+    QueryAndFragment,
+    /// Metadata of the route as a whole.
+    RouteMetadata,
 }
 
 /// The attributes a policy, or several together, can read.
@@ -73,55 +88,6 @@ impl Reads {
         self.whole_input |= other.whole_input;
         if self.volatile.is_none() {
             self.volatile.clone_from(&other.volatile);
-        }
-    }
-
-    /// What Rego reads, from the constant beginnings of its references into `input`.
-    pub fn of_input<'a>(paths: impl IntoIterator<Item = &'a Vec<String>>) -> Self {
-        let mut reads = Self::default();
-        // Whatever a policy reads, the document itself can only be made of a path, a query and a
-        // body that parse.
-        for field in [Field::Protocol, Field::Target, Field::Body] {
-            reads.field(field);
-        }
-        for path in paths {
-            let path: Vec<_> = path.iter().map(String::as_str).collect();
-            reads.input_path(&path);
-        }
-        reads
-    }
-
-    fn input_path(&mut self, path: &[&str]) {
-        match path {
-            [
-                "version" | "parsed_path" | "parsed_query" | "parsed_body" | "truncated_body",
-                ..,
-            ] => {}
-            ["attributes", "request", "http", member, rest @ ..] => self.http_member(member, rest),
-            ["source_principal", ..]
-            | ["attributes", "source", "principal" | "certificate", ..] => {
-                self.field(Field::Principal);
-            }
-            ["attributes", "source", "address", ..] => self.field(Field::SourceAddress),
-            ["attributes", "destination", "address", ..] => self.field(Field::DestinationAddress),
-            ["attributes", "contextExtensions", ..] => self.field(Field::ContextExtensions),
-            ["attributes", "metadataContext", ..] => self.field(Field::Metadata),
-            ["attributes", "tlsSession", ..] => self.field(Field::TlsSession),
-            _ => self.whole_input = true,
-        }
-    }
-
-    fn http_member(&mut self, member: &str, rest: &[&str]) {
-        match (member, rest) {
-            ("method", _) => self.field(Field::Method),
-            ("path", _) => self.field(Field::Target),
-            ("host", _) => self.field(Field::Host),
-            ("scheme", _) => self.field(Field::Scheme),
-            ("protocol", _) => self.field(Field::HttpVersion),
-            ("body" | "rawBody" | "size", _) => self.field(Field::Body),
-            ("headers", [name, ..]) => self.header(name),
-            ("headers" | "headerMap", _) => self.field(Field::Headers),
-            _ => self.whole_input = true,
         }
     }
 }

@@ -3,12 +3,16 @@
 
 mod builtins;
 mod engine;
+mod graph;
 mod guard;
+mod imports;
 mod input;
 mod lower;
 mod module;
 mod outcome;
 mod output;
+mod paths;
+mod reads;
 mod walk;
 
 #[cfg(test)]
@@ -24,10 +28,12 @@ use thiserror::Error;
 pub use engine::EvaluationError;
 pub use input::InputError;
 pub use outcome::{Outcome, OutcomeError};
+pub use paths::Paths;
 
 use super::reads::Reads;
 use crate::attributes::Attributes;
-use engine::{Engine, Target};
+use engine::{Engine, QUERY_RULE, Target};
+use graph::Reached;
 
 /// Entrypoint of opa-envoy-plugin.
 pub const DEFAULT_ENTRYPOINT: &str = "envoy/authz/allow";
@@ -74,6 +80,11 @@ pub struct RegoPolicies {
 pub struct Entrypoint {
     path: String,
     target: Target,
+    /// What it can read of the input document.
+    input: Paths,
+    /// What it names of data that is no rule's.
+    data: Paths,
+    reads: Reads,
 }
 
 /// What is wrong with a module or data, in the words and codes of OPA.
@@ -125,21 +136,22 @@ impl RegoPolicies {
         settings: &RegoSettings,
     ) -> Result<Self, Vec<RegoError>> {
         let query = settings.query.as_deref();
-        let engine = Engine::compile(modules, data.0, query, settings.evaluation_limit)?;
-        let entrypoint = |path: &String| Entrypoint {
-            path: path.clone(),
-            target: engine.target(path),
+        let (engine, graph) = Engine::compile(modules, data.0, query, settings.evaluation_limit)?;
+        let skip_body = settings.skip_body;
+        let entrypoint = |path: &String| {
+            let parts: Vec<_> = parts_of(path).map(str::to_owned).collect();
+            Entrypoint::new(path, engine.target(path), graph.reached(&parts), skip_body)
         };
         let providers = settings.providers.iter();
         Ok(Self {
             entrypoint: match query {
-                Some(query) => Entrypoint {
-                    path: query.to_owned(),
-                    target: engine.query_target(query),
-                },
+                Some(query) => {
+                    let reached = graph.reached(&QUERY_RULE.map(str::to_owned));
+                    Entrypoint::new(query, engine.query_target(query), reached, skip_body)
+                }
                 None => entrypoint(&settings.entrypoint),
             },
-            skip_body: settings.skip_body,
+            skip_body,
             providers: providers
                 .map(|(name, path)| (name.clone(), entrypoint(path)))
                 .collect(),
@@ -183,18 +195,54 @@ impl RegoPolicies {
         self.providers.get(name)
     }
 
-    pub fn reads(&self) -> &Reads {
-        self.engine.reads()
+    /// The entrypoints that a workload with rules for these providers can have asked.
+    pub fn asked<'a>(
+        &'a self,
+        providers: impl IntoIterator<Item = &'a String>,
+    ) -> impl Iterator<Item = &'a Entrypoint> {
+        let providers = providers.into_iter();
+        let providers = providers.filter_map(|name| self.provider(name));
+        std::iter::once(&self.entrypoint).chain(providers)
     }
 }
 
 // === impl Entrypoint ===
 
 impl Entrypoint {
+    fn new(path: &str, target: Target, reached: Reached, skip_body: bool) -> Self {
+        Self {
+            path: path.to_owned(),
+            target,
+            reads: reads::reads(&reached, skip_body),
+            input: reached.input,
+            data: reached.data,
+        }
+    }
+
     /// As configured, slash-separated.
     pub fn path(&self) -> &str {
         &self.path
     }
+
+    /// What its answers depend on.
+    pub fn reads(&self) -> &Reads {
+        &self.reads
+    }
+
+    /// The parts of the input document that it can read.
+    pub fn input(&self) -> &Paths {
+        &self.input
+    }
+
+    /// The parts of base data that it names.
+    pub fn data(&self) -> &Paths {
+        &self.data
+    }
+}
+
+/// The parts of a slash-separated path.
+fn parts_of(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|part| !part.is_empty())
 }
 
 // === impl Data ===

@@ -20,9 +20,10 @@ use thiserror::Error;
 
 use super::guard::Strict;
 
-/// Whether a built-in's value depends on its arguments alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether a built-in's value depends on its arguments alone. The later is the stronger.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Purity {
+    #[default]
     Pure,
     /// Time, random numbers, the surroundings.
     Volatile,

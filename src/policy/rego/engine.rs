@@ -12,10 +12,10 @@ use regorus::{PolicyLengthConfig, Value};
 use thiserror::Error;
 
 use super::builtins::{self, Clock};
+use super::graph::Graph;
 use super::lower::{Lowered, Names};
 use super::module::{self, Analysis};
-use super::{RegoError, RegoModule, data_paths, guard, lower, output};
-use crate::policy::reads::Reads;
+use super::{RegoError, RegoModule, data_paths, guard, lower, output, parts_of};
 
 // Each `unwrap` below is evaluated by the compiler: a zero would not build, and none is left to run.
 
@@ -36,6 +36,8 @@ pub(super) const LENGTHS: PolicyLengthConfig = PolicyLengthConfig {
 
 /// Where errors of a query are said to be.
 const QUERY_FILE: &str = "rego.query";
+/// The package that the interpreter has queries in, and the rule that one is looked at as.
+pub(super) const QUERY_RULE: [&str; 2] = ["__internal_query_module", "answer"];
 
 /// Prepared policies.
 #[derive(Debug)]
@@ -45,7 +47,6 @@ pub(super) struct Engine {
     rules: HashSet<String>,
     /// Expressions of the query that was compiled with them.
     query_expressions: usize,
-    reads: Reads,
     idle: Mutex<Vec<regorus::Engine>>,
 }
 
@@ -135,12 +136,14 @@ impl Parsed {
 // === impl Engine ===
 
 impl Engine {
+    /// Prepares policies, and tells which of their rules refers to which. A query counts as the rule
+    /// `QUERY_RULE`.
     pub(super) fn compile(
         modules: &[RegoModule],
         data: Value,
         query: Option<&str>,
         limit: Duration,
-    ) -> Result<Self, Vec<RegoError>> {
+    ) -> Result<(Self, Graph), Vec<RegoError>> {
         let mut engine = regorus::Engine::new();
         engine.set_policy_length_config(LENGTHS);
         // Rule: a built-in that fails is undefined, as in OPA's default.
@@ -185,27 +188,19 @@ impl Engine {
             limit,
             check_interval: CHECK_INTERVAL,
         });
-        Ok(Self {
+        let prepared = Self {
             prepared: engine,
-            reads: Reads {
-                volatile: analysis.volatile,
-                ..Reads::of_input(&analysis.input)
-            },
             // The interpreter takes no such name for a rule; a query of it works.
             rules: &analysis.rules - &analysis.scattered,
             query_expressions,
             idle: Mutex::new(Vec::new()),
-        })
-    }
-
-    /// What any module can read of the input.
-    pub(super) fn reads(&self) -> &Reads {
-        &self.reads
+        };
+        Ok((prepared, analysis.graph))
     }
 
     /// What a slash-separated path stands for.
     pub(super) fn target(&self, entrypoint: &str) -> Target {
-        let path = module::reference(entrypoint.split('/').filter(|part| !part.is_empty()));
+        let path = module::reference(parts_of(entrypoint));
         if self.rules.contains(&path) {
             Target::Rule(path)
         } else {
@@ -286,7 +281,8 @@ fn with_query(
     if query.trim().is_empty() {
         return Err(vec![no_query("it is empty")]);
     }
-    let text = format!("package doorward.query\n\nanswer if {{\n{query}\n}}\n");
+    let [package, rule] = QUERY_RULE;
+    let text = format!("package {package}\n\n{rule} if {{\n{query}\n}}\n");
     guard::check_module(QUERY_FILE, &text).map_err(|error| vec![error])?;
     // What a module is lowered for would mean something else in a query, which cannot be.
     let names = Names::of(modules.iter().map(|module| module.text.as_str()));

@@ -1,12 +1,14 @@
 //! What can be told of all modules together by looking at their syntax trees: which rules there
 //! are, that no function calls itself, that no data stands in a rule's place. Looking at one
-//! module is left to `walk`.
+//! module is left to `walk`, what its rules refer to is kept in `graph`.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use regorus::unstable::{Expr, Module, Ref, Rule, RuleHead, Span};
 
 use super::RegoError;
+use super::graph::{Graph, OBJECT_GET, RuleId};
+use super::imports::{Imports, input_path};
 use super::walk::Walk;
 
 /// What was found in all modules together.
@@ -20,10 +22,8 @@ pub(super) struct Analysis {
     places: BTreeMap<String, Place>,
     /// Which functions and rules call which functions.
     pub(super) calls: BTreeMap<String, BTreeSet<String>>,
-    /// Constant beginnings of all references into `input`, after `input` itself.
-    pub(super) input: BTreeSet<Vec<String>>,
-    /// The first built-in found that makes values change on their own.
-    pub(super) volatile: Option<String>,
+    /// What each rule refers to and reads.
+    pub(super) graph: Graph,
 }
 
 /// Where something stands.
@@ -57,9 +57,13 @@ impl Place {
 impl Analysis {
     pub(super) fn of(modules: &[Ref<Module>]) -> Result<Self, Vec<RegoError>> {
         let mut analysis = Self::default();
+        let imports = Imports::of(modules);
+        let mut ids = Vec::new();
         for module in modules {
             let package = path_of(&module.package.refr).unwrap_or_default();
             for rule in &module.policy {
+                let name = path_of(rule_reference(rule)).unwrap_or_default();
+                ids.push(analysis.graph.declare(&package, &name));
                 if let Some(name) = path_of(rule_reference(rule)) {
                     let path: Vec<_> = package.iter().chain(&name).cloned().collect();
                     let place = Place::of(rule.span());
@@ -72,15 +76,47 @@ impl Analysis {
                 }
             }
         }
-        let mut errors = Vec::new();
-        for module in modules {
-            Walk::new(module, &mut analysis, &mut errors).module(module);
+        analysis.find_aliases(modules, &imports, &ids);
+        let mut errors = analysis.walk(modules, &imports, &ids);
+        // Once more, now that it is known from the beginning that it is not what it seems.
+        if analysis.graph.is_replaced(OBJECT_GET) {
+            errors = analysis.walk(modules, &imports, &ids);
         }
         errors.extend(analysis.recursion());
         if errors.is_empty() {
             Ok(analysis)
         } else {
             Err(errors)
+        }
+    }
+
+    fn walk(
+        &mut self,
+        modules: &[Ref<Module>],
+        imports: &Imports,
+        ids: &[RuleId],
+    ) -> Vec<RegoError> {
+        let mut errors = Vec::new();
+        let mut ids = ids.iter().copied();
+        for module in modules {
+            Walk::new(module, imports, self, &mut errors).module(module, &mut ids);
+        }
+        errors
+    }
+
+    /// Finds the rules whose value is nothing but a part of the input, so that what is read of them is
+    /// known as closely as if it were read from the input.
+    fn find_aliases(&mut self, modules: &[Ref<Module>], imports: &Imports, ids: &[RuleId]) {
+        let rules = modules
+            .iter()
+            .flat_map(|module| module.policy.iter().map(move |rule| (module, rule)));
+        for ((module, rule), id) in rules.zip(ids) {
+            let package = path_of(&module.package.refr).unwrap_or_default();
+            let value = value_of(rule).and_then(whole_path_of);
+            let input = value.and_then(|path| input_path(&path, &package, imports, &self.graph));
+            if let Some(path) = input {
+                self.graph.set_alias(*id, path);
+            }
         }
     }
 
@@ -152,7 +188,12 @@ pub(super) fn package_of(module: &Module) -> Option<(Vec<String>, u64)> {
 
 /// `data.a["b-c"]` of the parts after `data`.
 pub(super) fn reference<S: AsRef<str>>(parts: impl Iterator<Item = S>) -> String {
-    let mut text = "data".to_owned();
+    reference_from("data", parts)
+}
+
+/// The same after any root.
+pub(super) fn reference_from<S: AsRef<str>>(root: &str, parts: impl Iterator<Item = S>) -> String {
+    let mut text = root.to_owned();
     for part in parts {
         let part = part.as_ref();
         let plain = part.bytes().enumerate().all(|(at, byte)| {
@@ -175,6 +216,13 @@ pub(super) fn path_of(expression: &Expr) -> Option<Vec<String>> {
     constant_beginning(expression).map(|(path, _)| path)
 }
 
+/// The parts of a reference, if all are constant.
+pub(super) fn whole_path_of(expression: &Expr) -> Option<Vec<String>> {
+    constant_beginning(expression)
+        .filter(|(_, whole)| *whole)
+        .map(|(path, _)| path)
+}
+
 /// The same, and whether that is all of it.
 fn constant_beginning(expression: &Expr) -> Option<(Vec<String>, bool)> {
     match expression {
@@ -195,6 +243,29 @@ fn constant_beginning(expression: &Expr) -> Option<(Vec<String>, bool)> {
                 }
                 _ => Some((path, false)),
             }
+        }
+        _ => None,
+    }
+}
+
+/// The value of a complete rule that is defined without any condition and without a choice.
+fn value_of(rule: &Rule) -> Option<&Expr> {
+    match rule {
+        Rule::Spec {
+            head:
+                RuleHead::Compr {
+                    refr,
+                    assign: Some(assign),
+                    ..
+                },
+            bodies,
+            ..
+        } if whole_path_of(refr).is_some()
+            && bodies
+                .iter()
+                .all(|body| body.assign.is_none() && body.query.stmts.is_empty()) =>
+        {
+            Some(&assign.value)
         }
         _ => None,
     }

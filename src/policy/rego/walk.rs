@@ -1,50 +1,71 @@
-//! One pass over a module's syntax tree: what it reads, which functions it calls, and whether those
-//! exist. What follows from it for all modules together is told in `module`.
+//! One pass over a module's syntax tree: what each rule reads and refers to, which functions it calls,
+//! and whether those exist. What follows from it for all modules together is told in `module` and
+//! `graph`.
 
 use std::collections::HashMap;
 
-use regorus::unstable::{Expr, Literal, Module, Query, Ref, Rule, RuleAssign, RuleHead, Span};
+use regorus::unstable::{
+    AssignOp, Expr, Literal, LiteralStmt, Module, Query, Ref, Rule, RuleAssign, RuleHead, Span,
+};
 
-use super::builtins::{Purity, purity};
-use super::module::{Analysis, begin_of, path_of, reference, rule_reference};
+use super::builtins::purity;
+use super::graph::{Facts, OBJECT_GET, RuleId};
+use super::imports::{Aliases, Imports, imports_of};
+use super::module::{Analysis, begin_of, path_of, reference, rule_reference, whole_path_of};
+use super::paths::{Paths, Use};
 use super::{RegoError, lower};
+
+/// How often names for names are followed; beyond, they count as all they stand for.
+const MAX_ROUNDS: usize = 8;
 
 /// One pass over one module.
 pub(super) struct Walk<'a> {
     package: Vec<String>,
-    /// Alias to full path.
+    /// Alias to full path, of this module alone.
     imports: HashMap<String, Vec<String>>,
+    /// Those of all modules of the package.
+    of_package: Option<&'a Aliases>,
     /// The rule that is being looked at.
     current: String,
+    facts: Facts,
+    names: Names,
     analysis: &'a mut Analysis,
     errors: &'a mut Vec<RegoError>,
+}
+
+/// What the names of one rule stand for. Scopes are not told apart: a use of a name counts for all it
+/// stands for anywhere in the rule.
+#[derive(Default)]
+struct Names {
+    /// Names that are nothing but another for a constant path (`x := input.a.b`).
+    paths: Vec<(String, Vec<String>)>,
+    /// What is used of the value that a name has.
+    uses: HashMap<String, Paths>,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(
         module: &Module,
+        imports: &'a Imports,
         analysis: &'a mut Analysis,
         errors: &'a mut Vec<RegoError>,
     ) -> Self {
-        let imports = module.imports.iter().filter_map(|import| {
-            let path = path_of(&import.refr)?;
-            let alias = match &import.r#as {
-                Some(alias) => alias.text().to_owned(),
-                None => path.last()?.clone(),
-            };
-            Some((alias, path))
-        });
+        let package = path_of(&module.package.refr).unwrap_or_default();
         Self {
-            package: path_of(&module.package.refr).unwrap_or_default(),
-            imports: imports.collect(),
+            imports: imports_of(module).collect(),
+            of_package: imports.within(&package),
+            package,
             current: String::new(),
+            facts: Facts::default(),
+            names: Names::default(),
             analysis,
             errors,
         }
     }
 
-    pub(super) fn module(&mut self, module: &Module) {
-        for rule in &module.policy {
+    /// Goes through all rules; `ids` gives one for each.
+    pub(super) fn module(mut self, module: &Module, ids: &mut impl Iterator<Item = RuleId>) {
+        for (rule, id) in module.policy.iter().zip(ids) {
             let name = path_of(rule_reference(rule)).unwrap_or_default();
             self.current = reference(self.package.iter().chain(&name));
             match rule.as_ref() {
@@ -53,24 +74,32 @@ impl<'a> Walk<'a> {
                     self.expression(value);
                 }
                 Rule::Spec { head, bodies, .. } => {
-                    self.head(head);
+                    self.head(head, self.analysis.graph.alias(id).is_some());
                     for body in bodies {
                         self.assign(body.assign.as_ref());
                         self.query(&body.query);
                     }
                 }
             }
+            self.settle_names();
+            let facts = std::mem::take(&mut self.facts);
+            self.analysis.graph.settle(id, facts);
         }
     }
 
-    fn head(&mut self, head: &RuleHead) {
+    /// The name of a rule is no reference to it, but what stands in its brackets is evaluated.
+    fn head(&mut self, head: &RuleHead, is_alias: bool) {
         match head {
             RuleHead::Compr { refr, assign, .. } => {
-                self.expression(refr);
-                self.assign(assign.as_ref());
+                self.indices(refr);
+                let value = assign.as_ref().filter(|_| is_alias);
+                match value.and_then(|assign| whole_path_of(&assign.value)) {
+                    Some(path) => self.note(&path, Use::Presence),
+                    None => self.assign(assign.as_ref()),
+                }
             }
             RuleHead::Set { refr, key, .. } => {
-                self.expression(refr);
+                self.indices(refr);
                 self.all(key);
             }
             RuleHead::Func { args, assign, .. } => {
@@ -111,32 +140,87 @@ impl<'a> Walk<'a> {
 
     fn query(&mut self, query: &Query) {
         for statement in &query.stmts {
-            match &statement.literal {
-                Literal::SomeVars { .. } => {}
-                Literal::SomeIn {
-                    key,
-                    value,
-                    collection,
-                    ..
-                } => {
-                    self.all(key);
-                    self.expression(value);
-                    self.expression(collection);
-                }
-                Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => self.expression(expr),
-                Literal::Every { domain, query, .. } => {
-                    self.expression(domain);
-                    self.query(query);
-                }
+            self.literal(&statement.literal);
+            self.modifiers(statement);
+        }
+    }
+
+    fn literal(&mut self, literal: &Literal) {
+        match literal {
+            Literal::SomeVars { .. } => {}
+            Literal::SomeIn {
+                key,
+                value,
+                collection,
+                ..
+            } => {
+                self.all(key);
+                self.expression(value);
+                self.expression(collection);
             }
-            for modifier in &statement.with_mods {
-                // What replaces a function may be the name of another.
-                if let Some(path) = path_of(&modifier.r#as) {
-                    self.note_volatile(&path.join("."));
-                }
-                self.expression(&modifier.r#as);
+            Literal::Expr { expr, .. } if self.names_a_path(expr) => {}
+            Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => self.expression(expr),
+            Literal::Every { domain, query, .. } => {
+                self.expression(domain);
+                self.query(query);
             }
         }
+    }
+
+    fn modifiers(&mut self, statement: &LiteralStmt) {
+        for modifier in &statement.with_mods {
+            let target = path_of(&modifier.refr).map(|path| path.join("."));
+            if let Some(name) = target.filter(|name| purity(name).is_some()) {
+                self.analysis.graph.replace(name);
+            }
+            // What replaces a function may be the name of another.
+            if let Some(path) = path_of(&modifier.r#as) {
+                self.facts.built_in(&path.join("."));
+            }
+            self.expression(&modifier.r#as);
+        }
+    }
+
+    /// Takes `x := input.a.b` for a name: what is read is told by the uses of the name.
+    fn names_a_path(&mut self, expression: &Expr) -> bool {
+        let Expr::AssignExpr {
+            op: AssignOp::ColEq,
+            lhs,
+            rhs,
+            ..
+        } = expression
+        else {
+            return false;
+        };
+        let (Expr::Var { span, .. }, Some(path)) = (lhs.as_ref(), whole_path_of(rhs)) else {
+            return false;
+        };
+        if matches!(span.text(), "input" | "data") {
+            return false;
+        }
+        self.note(&path, Use::Presence);
+        self.names.paths.push((span.text().to_owned(), path));
+        true
+    }
+
+    /// Puts what names stand for in their place, also names for names.
+    fn settle_names(&mut self) {
+        let paths = std::mem::take(&mut self.names.paths);
+        for _ in 0..MAX_ROUNDS {
+            let uses = std::mem::take(&mut self.names.uses);
+            for (name, path) in &paths {
+                for (rest, how) in uses.get(name).into_iter().flat_map(Paths::list) {
+                    self.note(&[path.as_slice(), rest.as_slice()].concat(), how);
+                }
+            }
+            if !paths.iter().any(|(name, _)| uses.contains_key(name)) {
+                return;
+            }
+        }
+        for (_, path) in &paths {
+            self.note(path, Use::Whole);
+        }
+        self.names.uses.clear();
     }
 
     fn all<'e>(&mut self, expressions: impl IntoIterator<Item = &'e Ref<Expr>>) {
@@ -153,7 +237,9 @@ impl<'a> Walk<'a> {
             | Expr::Bool { .. }
             | Expr::Null { .. } => {}
             Expr::Var { .. } | Expr::RefDot { .. } | Expr::RefBrack { .. } => {
-                self.note_read(expression);
+                if let Some(path) = path_of(expression) {
+                    self.note(&path, Use::Whole);
+                }
                 self.indices(expression);
             }
             Expr::Array { items, .. } | Expr::Set { items, .. } => self.all(items),
@@ -176,7 +262,7 @@ impl<'a> Walk<'a> {
             }
             Expr::Call { fcn, params, .. } => {
                 self.call(fcn);
-                self.all(params);
+                self.arguments(fcn, params);
             }
             Expr::UnaryExpr { expr, .. } => self.expression(expr),
             Expr::BinExpr { lhs, rhs, .. }
@@ -199,22 +285,69 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Notes a reference into the input, by its own name or that of an import.
-    fn note_read(&mut self, reference: &Expr) {
-        let Some(path) = path_of(reference) else {
-            return;
-        };
+    /// Notes a reference by its constant parts. A name counts for all it may stand for: a variable, a
+    /// rule of this package, an import.
+    fn note(&mut self, path: &[String], how: Use) {
         let Some((root, rest)) = path.split_first() else {
             return;
         };
-        // A variable of the same name as an import is taken for it: that reads more, not less.
-        let imported = self.imports.get(root).map_or(&[][..], Vec::as_slice);
-        let read = match imported.split_first() {
-            _ if root == "input" => rest.to_vec(),
-            Some((first, more)) if first == "input" => [more, rest].concat(),
-            _ => return,
+        match root.as_str() {
+            "input" => self.facts.input.add(rest, how),
+            "data" => self.note_data(rest, how),
+            "_" => {}
+            _ => {
+                let uses = self.names.uses.entry(root.clone()).or_default();
+                uses.add(rest, how);
+                self.note_name(path, how);
+            }
+        }
+    }
+
+    fn note_name(&mut self, path: &[String], how: Use) {
+        let rule = [self.package.as_slice(), path].concat();
+        self.analysis.graph.refer(&mut self.facts, &rule, how);
+        let Some((root, rest)) = path.split_first() else {
+            return;
         };
-        self.analysis.input.insert(read);
+        let imports = self.of_package.and_then(|imports| imports.get(root));
+        for import in imports.into_iter().flatten() {
+            let Some((root, more)) = import.split_first() else {
+                continue;
+            };
+            let path = [more, rest].concat();
+            match root.as_str() {
+                "input" => self.facts.input.add(&path, how),
+                "data" => self.note_data(&path, how),
+                // `future` and `rego`, which are no documents.
+                _ => {}
+            }
+        }
+    }
+
+    fn note_data(&mut self, path: &[String], how: Use) {
+        self.analysis.graph.refer(&mut self.facts, path, how);
+        if self.analysis.graph.leads_to_data(path) {
+            self.facts.data.add(path, how);
+        }
+    }
+
+    /// Rule: `object.get(OBJECT, "key", DEFAULT)` reads a member, as a reference does.
+    fn arguments(&mut self, function: &Expr, arguments: &[Ref<Expr>]) {
+        let is_get = path_of(function).is_some_and(|path| {
+            path.join(".") == OBJECT_GET
+                && self.rule_called(&path).is_none()
+                && !self.analysis.graph.is_replaced(OBJECT_GET)
+        });
+        if let [object, key, default] = arguments
+            && let Some(path) = whole_path_of(object).filter(|_| is_get)
+            && let Some(keys) = constant_keys(key)
+        {
+            self.note(&path, Use::Presence);
+            self.note(&[path, keys].concat(), Use::Whole);
+            self.expression(default);
+        } else {
+            self.all(arguments);
+        }
     }
 
     /// What stands in the brackets of a reference.
@@ -236,7 +369,11 @@ impl<'a> Walk<'a> {
         };
         let name = path.join(".");
         // Also where a rule of that name stands: which of the two is called is not for us to say.
-        self.note_volatile(&name);
+        self.facts.built_in(&name);
+        match path.split_first() {
+            Some((root, rest)) if root == "data" => self.note_data(rest, Use::Whole),
+            _ => self.note_name(&path, Use::Whole),
+        }
         let rule = self.rule_called(&path);
         // Rule: a name that is imported is never a built-in.
         let import = path.first().and_then(|root| self.imports.get(root));
@@ -269,12 +406,6 @@ impl<'a> Walk<'a> {
         self.analysis.rules.contains(&full).then_some(full)
     }
 
-    fn note_volatile(&mut self, name: &str) {
-        if purity(name) == Some(Purity::Volatile) && self.analysis.volatile.is_none() {
-            self.analysis.volatile = Some(name.to_owned());
-        }
-    }
-
     fn unknown(&mut self, span: &Span, name: &str) {
         self.errors.push(RegoError {
             code: "rego_type_error",
@@ -283,5 +414,19 @@ impl<'a> Walk<'a> {
             row: u64::from(span.line),
             col: u64::from(span.col),
         });
+    }
+}
+
+/// The keys that the second argument of `object.get` leads by, if they are constant.
+fn constant_keys(key: &Expr) -> Option<Vec<String>> {
+    let constant = |key: &Expr| match key {
+        Expr::String { value, .. } | Expr::RawString { value, .. } => {
+            value.as_string().ok().map(ToString::to_string)
+        }
+        _ => None,
+    };
+    match key {
+        Expr::Array { items, .. } => items.iter().map(|item| constant(item)).collect(),
+        _ => constant(key).map(|key| vec![key]),
     }
 }

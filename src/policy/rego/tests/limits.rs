@@ -157,5 +157,5 @@ fn a_rule_named_like_the_clock_does_not_hide_it() {
     let policies = compile(
         "package envoy.authz\n\ntime.now_ns := 5\nallow if { t := time.now_ns(); t > 0 }\n",
     );
-    assert!(policies.reads().volatile.is_some());
+    assert!(policies.entrypoint().reads().volatile.is_some());
 }

@@ -182,19 +182,29 @@ fn what_makes_answers_volatile() {
         ),
         ("allow if time.now_ns() > 0", Some("time.now_ns")),
         (
-            "allow := true\nunused := rand.intn(\"x\", 5)",
+            "allow if used > 1\nused := rand.intn(\"x\", 5)",
             Some("rand.intn"),
         ),
         (
-            "allow := true\nunused := uuid.rfc4122(\"x\")",
+            "allow if used(1)\nused(_) if uuid.rfc4122(\"x\")",
             Some("uuid.rfc4122"),
         ),
+        ("allow if f(1)\nf(_) := true", None),
+        (
+            "allow if f(1) with f as g\nf(_) := true\ng(_) := time.now_ns()",
+            Some("time.now_ns"),
+        ),
+        ("allow := true\nunused := rand.intn(\"x\", 5)", None),
         // The name alone is no call.
         ("allow := \"time.now_ns()\" == \"\"", None),
     ];
     for (rules, expected) in rows {
         let policies = compile(&format!("package envoy.authz\n{rules}\n"));
-        assert_eq!(policies.reads().volatile.as_deref(), expected, "{rules}");
+        assert_eq!(
+            policies.entrypoint().reads().volatile.as_deref(),
+            expected,
+            "{rules}"
+        );
     }
 }
 

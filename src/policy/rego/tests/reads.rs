@@ -1,188 +1,121 @@
-//! What is told about a policy's reads by looking at it.
+//! What is told about an entrypoint's reads by looking at it.
+
+mod attributes;
+mod names;
+mod reached;
 
 use super::*;
-use crate::policy::reads::{Field, Reads};
 
-/// Reads of a module with a body: fields beside those every document depends on, headers, and
-/// whether it is everything.
-fn check(body: &str, fields: &[Field], headers: &[&str], whole: bool) {
-    let policies = compile(&format!("package envoy.authz\n{body}\n"));
-    let reads = policies.reads();
-    let mut expected = Reads::of_input([]);
-    fields.iter().for_each(|field| expected.field(*field));
-    headers.iter().for_each(|name| expected.header(name));
-    expected.whole_input = whole;
-    assert_eq!(*reads, expected, "{body}");
+const HTTP: &str = "input.attributes.request.http";
+
+/// Input paths that the entrypoint of some modules can read.
+fn paths(modules: &[&str]) -> Vec<String> {
+    let modules: Vec<_> = (0..)
+        .zip(modules)
+        .map(|(at, text)| module(&format!("{at}.rego"), &text.replace("HTTP", HTTP)))
+        .collect();
+    let policies = RegoPolicies::compile(&modules, Data::default(), &settings());
+    let policies = policies.unwrap_or_else(|errors| panic!("{errors:?}: {modules:?}"));
+    policies.entrypoint().input().references("input")
+}
+
+/// `…` stands for the HTTP request.
+fn check(modules: &[&str], expected: &[&str]) {
+    let mut expected: Vec<_> = expected
+        .iter()
+        .map(|path| path.replace('…', HTTP))
+        .collect();
+    expected.sort();
+    let mut found = paths(modules);
+    found.sort();
+    assert_eq!(found, expected, "{modules:?}");
+}
+
+fn check_body(body: &str, expected: &[&str]) {
+    check(&[&format!("package envoy.authz\n{body}\n")], expected);
 }
 
 #[test]
 fn reads_are_the_constant_beginnings_of_references() {
-    const HTTP: &str = "input.attributes.request.http";
-    let rows: &[(&str, &[Field], &[&str], bool)] = &[
-        ("allow := true", &[], &[], false),
-        ("allow := input.parsed_path[0] == \"a\"", &[], &[], false),
-        ("allow := input.parsed_query.x[_] == \"a\"", &[], &[], false),
+    let rows: &[(&str, &[&str])] = &[
+        ("allow := true", &[]),
         (
-            "allow := HTTP.method == \"GET\"",
-            &[Field::Method],
-            &[],
-            false,
+            "allow := input.parsed_path[0] == \"a\"",
+            &["input.parsed_path"],
         ),
         (
-            "allow := HTTP[\"method\"] == \"GET\"",
-            &[Field::Method],
-            &[],
-            false,
+            "allow := input.parsed_query.x[_] == \"a\"",
+            &["input.parsed_query.x"],
         ),
-        (
-            "allow := HTTP.headers.authorization == \"a\"",
-            &[],
-            &["authorization"],
-            false,
-        ),
+        ("allow := HTTP.method == \"GET\"", &["….method"]),
+        ("allow := HTTP[\"method\"] == \"GET\"", &["….method"]),
+        ("allow := HTTP[`method`] == \"GET\"", &["….method"]),
         (
             "allow := HTTP.headers[\"x-a\"] == \"a\"",
-            &[],
-            &["x-a"],
-            false,
+            &["….headers[\"x-a\"]"],
         ),
         (
             "allow := HTTP.headers[HTTP.host] == \"a\"",
-            &[Field::Headers, Field::Host],
-            &[],
-            false,
+            &["….headers", "….host"],
         ),
         (
             "allow if { some name; HTTP.headers[name] == \"a\" }",
-            &[Field::Headers],
-            &[],
-            false,
+            &["….headers"],
         ),
         (
-            "allow := input.source_principal == \"a\"",
-            &[Field::Principal],
-            &[],
-            false,
+            "allow if { some k, v in HTTP.headers; k == v }",
+            &["….headers"],
         ),
-        (
-            "allow := input.attributes.source.principal == \"a\"",
-            &[Field::Principal],
-            &[],
-            false,
-        ),
-        (
-            "allow := input.attributes.source.certificate == \"a\"",
-            &[Field::Principal],
-            &[],
-            false,
-        ),
+        ("allow if \"a\" in HTTP.headers", &["….headers"]),
         (
             "allow := input.attributes.source.address.socketAddress.address == \"a\"",
-            &[Field::SourceAddress],
-            &[],
-            false,
+            &["input.attributes.source.address.socketAddress.address"],
         ),
-        (
-            "allow := input.attributes.contextExtensions.k == \"a\"",
-            &[Field::ContextExtensions],
-            &[],
-            false,
-        ),
-        (
-            "allow := input.attributes.metadataContext.filterMetadata.f.k == 1",
-            &[Field::Metadata],
-            &[],
-            false,
-        ),
-        (
-            "allow := input.attributes.tlsSession.sni == \"a\"",
-            &[Field::TlsSession],
-            &[],
-            false,
-        ),
-        ("allow := input.parsed_body.role == \"a\"", &[], &[], false),
-        // Imports, functions, comprehensions, `every`, `with`, heads, defaults' helpers.
-        (
-            "import input.attributes.request.http as h\nallow := h.method == \"GET\"",
-            &[Field::Method],
-            &[],
-            false,
-        ),
-        (
-            "import input.attributes.request.http\nallow := http.headers.a == \"b\"",
-            &[],
-            &["a"],
-            false,
-        ),
-        (
-            "f(x) := input.attributes.request.http.host\nallow := f(1) == \"a\"",
-            &[Field::Host],
-            &[],
-            false,
-        ),
+        // Statements, comprehensions, `every`, heads.
         (
             "allow := count([1 | HTTP.method == \"GET\"]) == 1",
-            &[Field::Method],
-            &[],
-            false,
+            &["….method"],
+        ),
+        (
+            "allow := count({HTTP.method: 1 | HTTP.path}) == 1",
+            &["….method", "….path"],
         ),
         (
             "allow if { every x in [1] { HTTP.scheme == \"http\" } }",
-            &[Field::Scheme],
-            &[],
-            false,
+            &["….scheme"],
         ),
         (
-            "a if HTTP.method == \"GET\"\nallow := true if a with input as {\"b\": HTTP.host}",
-            &[Field::Method, Field::Host],
-            &[],
-            false,
+            "allow if { every x in HTTP.headers { x == 1 } }",
+            &["….headers"],
         ),
-        (
-            "allow contains HTTP.method if true",
-            &[Field::Method],
-            &[],
-            false,
-        ),
-        ("allow[HTTP.method] := 1", &[Field::Method], &[], false),
-        ("allow if not HTTP.method", &[Field::Method], &[], false),
+        ("allow contains HTTP.method if true", &["….method"]),
+        ("allow[HTTP.method] := 1", &["….method"]),
+        ("allow.a[HTTP.method].b := 1", &["….method"]),
+        ("allow if not HTTP.method", &["….method"]),
+        ("allow if not startswith(HTTP.path, \"/\")", &["….path"]),
         (
             "allow := {\"allowed\": true, \"body\": HTTP.host}",
-            &[Field::Host],
-            &[],
-            false,
+            &["….host"],
         ),
-        // What cannot be told any closer is everything.
-        ("allow := count(input) == 1", &[], &[], true),
+        ("allow := $\"{HTTP.host}\" == \"\"", &["….host"]),
         (
-            "allow if { x := input.attributes; x.source }",
-            &[],
-            &[],
-            true,
+            "allow := 1 if { false } else := 2 if { HTTP.host } else := HTTP.path",
+            &["….host", "….path"],
         ),
+        ("default f(_) := true\nallow if f(HTTP.host)", &["….host"]),
+        // What cannot be told any closer.
+        ("allow := count(input) == 1", &["input"]),
+        ("allow if { some k; input[k] == 1 }", &["input"]),
+        ("allow if { walk(input, [p, v]); v == 1 }", &["input"]),
         (
-            "allow := input[\"attributes\"][\"re\"] == 1",
-            &[],
-            &[],
-            true,
+            "allow if { some k, v in input.attributes; v == 1 }",
+            &["input.attributes"],
         ),
-        ("allow if { some k; input[k] == 1 }", &[], &[], true),
-        ("allow if { walk(input, [p, v]); v == 1 }", &[], &[], true),
-        (
-            "allow := input.attributes.request.time.seconds > 1",
-            &[],
-            &[],
-            true,
-        ),
-        ("allow := HTTP.id == \"a\"", &[], &[], true),
-        (
-            "import input as doc\nallow := doc.attributes == 1",
-            &[],
-            &[],
-            true,
-        ),
+        ("allow if json.marshal(HTTP) == \"\"", &["…"]),
+        ("allow := input == {}", &["input"]),
+        ("import input as doc\nallow := doc == 1", &["input"]),
     ];
-    for (body, fields, headers, whole) in rows {
-        check(&body.replace("HTTP", HTTP), fields, headers, *whole);
+    for (body, expected) in rows {
+        check_body(body, expected);
     }
 }

@@ -332,7 +332,13 @@ fn a_query_is_looked_at_before_it_is_asked() {
     for query in ["", "data.p.", "nope(1)", "true } other if { true"] {
         assert!(with_query(text, query).is_err(), "{query}");
     }
-    let reads = |query| with_query(text, query).unwrap().reads().clone();
+    let reads = |query| {
+        with_query(text, query)
+            .unwrap()
+            .entrypoint()
+            .reads()
+            .clone()
+    };
     let method = reads("input.attributes.request.http.method == \"GET\"");
     assert!(method.fields.contains(&Field::Method) && !method.whole_input);
     assert!(reads("input.nope").whole_input);

@@ -1,0 +1,230 @@
+//! What an entrypoint reads by way of rules and functions.
+
+use super::*;
+
+#[test]
+fn reads_are_those_of_what_is_reached() {
+    const UNUSED: &str = "package other\nr := input.unused";
+    let rows: &[(&[&str], &[&str])] = &[
+        (
+            &["allow if r\nr if HTTP.method\nunused if HTTP.path", UNUSED],
+            &["….method"],
+        ),
+        (
+            &["allow if f(1)\nf(_) if HTTP.method\ng(_) if HTTP.path"],
+            &["….method"],
+        ),
+        (
+            &["allow if r[1]\nr contains x if { x := HTTP.method }"],
+            &["….method"],
+        ),
+        (
+            &["allow if r.b.c\nr.b.c := HTTP.method\nr.d := HTTP.path"],
+            &["….method"],
+        ),
+        // The interpreter evaluates all of `r` when a part is asked that does not exist.
+        (
+            &["allow if r.e\nr.b.c := HTTP.method\nr.d := HTTP.path"],
+            &["….method", "….path"],
+        ),
+        (
+            &["allow if r[\"d\"]\nr[k] := HTTP.method if { k := \"d\" }"],
+            &["….method"],
+        ),
+        (
+            &["allow if { every x in [1] { r } }\nr if HTTP.method"],
+            &["….method"],
+        ),
+        (
+            &["allow := {\"a\": {x: [r]}} if { x := 1 }\nr := HTTP.method"],
+            &["….method"],
+        ),
+        // Other packages.
+        (
+            &[
+                "allow if data.lib.a.r",
+                "package lib.a\nr if HTTP.method\ns if HTTP.path",
+            ],
+            &["….method"],
+        ),
+        (
+            &[
+                "allow if data.lib.a",
+                "package lib.a\nr if HTTP.method\ns if HTTP.path",
+            ],
+            &["….method", "….path"],
+        ),
+        (
+            &[
+                "allow if data.lib",
+                "package lib.a\nr if HTTP.method",
+                "package lib.b\nr if HTTP.path",
+                UNUSED,
+            ],
+            &["….method", "….path"],
+        ),
+        (
+            &[
+                "allow if data.lib[x].r",
+                "package lib.a\nr if HTTP.method",
+                "package lib.b\nr if HTTP.path",
+                UNUSED,
+            ],
+            &["….method", "….path"],
+        ),
+        (&["allow if { some x; data[x] }", UNUSED], &["input.unused"]),
+        (&["allow if count(data) > 1", UNUSED], &["input.unused"]),
+        (&["allow if walk(data, _)", UNUSED], &["input.unused"]),
+        (
+            &[
+                "import data.lib.a\nallow if a.r",
+                "package lib.a\nr if HTTP.method\ns if HTTP.path",
+            ],
+            &["….method"],
+        ),
+        (
+            &[
+                "import data.lib.a as b\nallow if b.f(1)",
+                "package lib.a\nf(_) if s\ns if HTTP.path",
+            ],
+            &["….path"],
+        ),
+        (
+            &[
+                "import data.lib.a.r as q\nallow if q",
+                "package lib.a\nr if HTTP.method\ns if HTTP.path",
+            ],
+            &["….method"],
+        ),
+        (
+            &[
+                "import data.lib.a.f as q\nallow if q(1)",
+                "package lib.a\nf(_) if HTTP.method\ns if HTTP.path",
+            ],
+            &["….method"],
+        ),
+        // Imports hold in the whole package.
+        (
+            &[
+                "allow if q.method",
+                "package envoy.authz\nimport HTTP as q\nr := q",
+            ],
+            &["….method"],
+        ),
+        // `with`.
+        (
+            &["a if HTTP.method\nallow if a with input as {\"b\": HTTP.host}"],
+            &["….host", "….method"],
+        ),
+        (
+            &["a if HTTP.method\nallow if a with HTTP.method as HTTP.host"],
+            &["….host", "….method"],
+        ),
+        (
+            &[
+                "allow if data.x.y with data.x as data.lib",
+                "package lib\ny if HTTP.path",
+            ],
+            &["….path"],
+        ),
+        (
+            &["f(_) if HTTP.path\ng(_) if HTTP.host\nallow if f(1) with f as g"],
+            &["….host", "….path"],
+        ),
+        (
+            &["g(_) if HTTP.host\nallow if count([]) == 1 with count as g"],
+            &["….host"],
+        ),
+        (
+            &[
+                "allow if count([]) == 1 with count as data.lib.g",
+                "package lib\ng(_) if HTTP.host",
+            ],
+            &["….host"],
+        ),
+        (
+            &[
+                "import data.lib as l\nallow if count([]) == 1 with count as l.g",
+                "package lib\ng(_) if HTTP.host",
+            ],
+            &["….host"],
+        ),
+        (
+            &[
+                "r := count([])\nallow if data.lib.s with count as data.lib.g",
+                "package lib\ns if data.envoy.authz.r\ng(_) if HTTP.host",
+            ],
+            &["….host"],
+        ),
+        // A name that may be a variable or a rule counts for both.
+        (
+            &["allow if { r := 1; r == 1 }\nr if HTTP.method"],
+            &["….method"],
+        ),
+        (
+            &["allow if f(1)\nf(r) if r == 1\nr if HTTP.method"],
+            &["….method"],
+        ),
+    ];
+    for (modules, expected) in rows {
+        let first = format!("package envoy.authz\n{}\n", modules[0]);
+        let rest = modules.iter().skip(1).copied();
+        let modules: Vec<_> = std::iter::once(&*first).chain(rest).collect();
+        check(&modules, expected);
+    }
+}
+
+#[test]
+fn each_entrypoint_has_its_own_reads() {
+    let text = "package envoy.authz\nallow if input.attributes.request.http.method\n\
+                other if input.attributes.request.http.host\n\
+                third if time.now_ns() > data.limits.a\n";
+    let providers = [
+        ("b", "envoy/authz/other"),
+        ("c", "/envoy/authz/third/"),
+        ("d", "envoy/authz"),
+    ];
+    let settings = RegoSettings {
+        providers: providers
+            .map(|(name, path)| (name.to_owned(), path.to_owned()))
+            .into(),
+        ..settings()
+    };
+    let policies =
+        RegoPolicies::compile(&[module("p.rego", text)], Data::default(), &settings).unwrap();
+    let told = |entrypoint: &Entrypoint| {
+        (
+            entrypoint
+                .input()
+                .references("input")
+                .join(" ")
+                .replace(HTTP, "…"),
+            entrypoint.data().references("data").join(" "),
+            entrypoint.reads().volatile.clone().unwrap_or_default(),
+        )
+    };
+    let asked = |names: &[&str]| {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        policies.asked(&names).map(told).collect::<Vec<_>>()
+    };
+    let row = |input: &str, data: &str, volatile: &str| {
+        (input.to_owned(), data.to_owned(), volatile.to_owned())
+    };
+    let allow = row("….method", "", "");
+    let alone = vec![allow.clone()];
+    assert_eq!(asked(&[]), alone);
+    assert_eq!(asked(&["nobody"]), alone);
+    assert_eq!(asked(&["b"]), [allow.clone(), row("….host", "", "")]);
+    assert_eq!(
+        asked(&["c", "d"]),
+        [
+            allow,
+            row("", "data.limits.a", "time.now_ns"),
+            row(
+                "….host ….method",
+                "data.envoy.authz data.limits.a",
+                "time.now_ns"
+            ),
+        ]
+    );
+}
