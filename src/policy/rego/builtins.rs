@@ -177,7 +177,9 @@ fn of_interpreter(name: &str, arguments: &[Value]) -> Answer {
 
 /// Bytes as two hexadecimal digits each.
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
+    let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    halves.map(digit).collect()
 }
 
 // === The clock ===
