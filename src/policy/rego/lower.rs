@@ -1,10 +1,12 @@
 //! Language that the interpreter lacks or takes otherwise than OPA, written in what it has, in front
-//! of its parser: template strings, references that begin with a keyword, arguments under `not`,
-//! `walk` as a value. Places map back, and what cannot be lowered is refused. Hashes and listings
+//! of its parser: template strings, references that begin with a keyword, names of imports, arguments
+//! under `not`, `walk` as a value. Places map back, and what cannot be lowered is refused. Hashes and listings
 //! are over the original text, never over this.
 
+mod imports;
 mod keywords;
 mod negation;
+mod syntax;
 mod template;
 mod tokens;
 
@@ -72,13 +74,14 @@ pub(super) fn module(
     let mut texts = Vec::new();
     let mut steps = vec![templates, split.map];
     for text in split.texts {
-        // The parser, which this step uses, must not be given what would exhaust it.
+        // The parser, which these steps use, must not be given what would exhaust it.
         guard::check_module(path, &text)?;
-        let negations = negation::lower(&text, v0, names);
+        let imports = imports::lower(&text, v0, names);
+        let negations = negation::lower(&imports.lowered, v0, names);
         texts.push(negations.lowered.clone());
         // Of a text that was split off, places are those before this step: rows are right.
         if texts.len() == 1 {
-            steps.push(negations);
+            steps.extend([imports, negations]);
         }
     }
     Ok(Lowered { texts, steps })

@@ -5,6 +5,7 @@ use crate::attributes::{Headers, HttpRequest, Request};
 
 mod builtins;
 mod documents;
+mod imports;
 mod language;
 mod limits;
 mod modules;

@@ -99,6 +99,13 @@ impl Names {
     }
 }
 
+/// Whether a text may stand behind a dot.
+pub(super) fn is_name(text: &str) -> bool {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let begins = text.starts_with(|first: char| !first.is_ascii_digit());
+    begins && text.bytes().all(is_word) && !KEYWORDS.contains(&text)
+}
+
 /// `a.b` for `a["b"]`.
 fn plain_path(path: &str) -> String {
     path.replace("[\"", ".").replace("\"]", "")

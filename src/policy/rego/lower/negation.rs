@@ -2,18 +2,17 @@
 //! `not f(input.x)` is undefined, not true, where `input.x` is undefined. The interpreter negates
 //! the whole, so each argument is given a name in a statement in front of the negation.
 
-use regorus::unstable::{BoolOp, Expr, Literal, LiteralStmt, Module, Parser, Query, Ref, Rule};
-use regorus::unstable::{RuleHead, Source, Span};
+use regorus::unstable::{
+    BoolOp, Expr, Literal, LiteralStmt, Module, Query, Ref, Rule, RuleHead, Span,
+};
 
 use std::collections::BTreeSet;
 
 use super::keywords::Names;
+use super::syntax::{Range, begin, parse, parts, range};
 use super::tokens::{Kind, Token, tokens};
 use super::{Output, SourceMap};
-use crate::policy::rego::engine::LENGTHS;
 use crate::policy::rego::module::{path_of, rule_reference};
-
-type Range = (usize, usize);
 
 /// A negation with arguments to be named.
 struct Negation {
@@ -44,20 +43,7 @@ pub(super) fn lower(text: &str, v0: bool, names: &Names) -> SourceMap {
 }
 
 fn find(text: &str, v0: bool, names: &Names) -> Option<Vec<Negation>> {
-    let limits = LENGTHS;
-    let source = Source::from_contents_with_limits(
-        String::new(),
-        text.to_owned(),
-        limits.max_file_bytes,
-        limits.max_lines,
-    );
-    let source = source.ok()?;
-    let mut parser = Parser::new(&source).ok()?;
-    parser.set_max_col(limits.max_col);
-    if !v0 {
-        parser.enable_rego_v1().ok()?;
-    }
-    let module = parser.parse().ok()?;
+    let module = parse(text, v0)?;
     let mut finder = Finder {
         names: names_of(&module, names),
         negations: Vec::new(),
@@ -91,14 +77,6 @@ fn widen((begin, end): &mut Range, strings: &[Token]) {
     };
     *begin = around(*begin).map_or(*begin, |token| token.begin);
     *end = around(*end).map_or(*end, |token| token.end);
-}
-
-fn begin(span: &Span) -> usize {
-    span.start as usize
-}
-
-fn range(span: &Span) -> Range {
-    (span.start as usize, span.end as usize)
 }
 
 /// Names that stand for documents in a module: those of rules and imports.
@@ -204,39 +182,6 @@ impl Finder {
             self.query(query);
         }
         self.all(parts(expression));
-    }
-}
-
-/// The expressions an expression is made of, queries aside.
-fn parts(expression: &Expr) -> Vec<&Ref<Expr>> {
-    match expression {
-        Expr::String { .. }
-        | Expr::RawString { .. }
-        | Expr::Number { .. }
-        | Expr::Bool { .. }
-        | Expr::Null { .. }
-        | Expr::Var { .. } => Vec::new(),
-        Expr::Array { items, .. } | Expr::Set { items, .. } => items.iter().collect(),
-        Expr::Object { fields, .. } => {
-            let fields = fields.iter();
-            fields.flat_map(|(_, key, value)| [key, value]).collect()
-        }
-        Expr::ArrayCompr { term, .. } | Expr::SetCompr { term, .. } => vec![term],
-        Expr::ObjectCompr { key, value, .. } => vec![key, value],
-        Expr::Call { fcn, params, .. } => std::iter::once(fcn).chain(params).collect(),
-        Expr::UnaryExpr { expr, .. } => vec![expr],
-        Expr::RefDot { refr, .. } => vec![refr],
-        Expr::RefBrack { refr, index, .. } => vec![refr, index],
-        Expr::BinExpr { lhs, rhs, .. }
-        | Expr::BoolExpr { lhs, rhs, .. }
-        | Expr::ArithExpr { lhs, rhs, .. }
-        | Expr::AssignExpr { lhs, rhs, .. } => vec![lhs, rhs],
-        Expr::Membership {
-            key,
-            value,
-            collection,
-            ..
-        } => key.iter().chain([value, collection]).collect(),
     }
 }
 

@@ -43,7 +43,7 @@ fn functions_that_do_not_exist() {
         ),
         (
             "package a\nimport data.b\nx := b.f(1)",
-            "dir/p.rego:3:6: rego_type_error: undefined function b.f",
+            "dir/p.rego:3:6: rego_type_error: undefined function data.b.f",
         ),
         (
             "package a\nx if { every y in [1] { nope(y) } }",
