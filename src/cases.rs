@@ -6,6 +6,7 @@ mod expect;
 mod file;
 mod find;
 mod known;
+mod rego;
 mod request;
 
 #[cfg(test)]
@@ -22,7 +23,8 @@ use crate::pdp::Pdp;
 use crate::policy::resource::ResourceId;
 use expect::Expect;
 
-pub use find::{Found, find};
+pub use find::find;
+pub use rego::{RegoOptions, load_rego};
 
 /// How the name of a cases file ends.
 pub const ENDING: &str = ".cases.yaml";

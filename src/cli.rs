@@ -28,8 +28,8 @@ enum Command {
     Check(Box<check::Args>),
     /// Load policies as `serve` would, and say what is wrong with them.
     Validate(validate::Args),
-    /// Run the cases that stand beside policies (`*.cases.yaml`).
-    Test(test::Args),
+    /// Run the tests that stand beside policies: cases (`*.cases.yaml`) and Rego tests.
+    Test(Box<test::Args>),
     /// Ask a running server whether it is ready.
     Healthcheck(healthcheck::Args),
     /// Print the version.
@@ -61,7 +61,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => Ok(check::run(&args)),
         Command::Validate(args) => Ok(validate::run(&args)),
-        Command::Test(args) => Ok(test::run(&args)),
+        Command::Test(args) => test::run(&args),
         Command::Healthcheck(args) => Ok(healthcheck::run(&args)),
         Command::Version => Ok(say(concat!("doorward ", env!("CARGO_PKG_VERSION")))),
     };

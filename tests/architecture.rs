@@ -133,6 +133,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "pdp",
             "policy",
             "telemetry",
+            "units",
         ],
     ),
 ];

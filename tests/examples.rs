@@ -93,13 +93,7 @@ fn warnings_are_told_and_do_not_make_a_policy_invalid() {
 
 /// Cases files of the example policies.
 fn cases_files() -> Vec<std::path::PathBuf> {
-    let found = doorward::cases::find(&[root().join("policies")]).unwrap();
-    assert!(
-        found.rego_tests.is_empty(),
-        "{:?} are not run",
-        found.rego_tests
-    );
-    found.cases
+    doorward::cases::find(&[root().join("policies")]).unwrap()
 }
 
 #[test]

@@ -1,5 +1,4 @@
-//! Looking for cases files below the paths given, and for Rego tests, which are not run yet and
-//! must not be taken for passed.
+//! Looking for cases files below the paths given.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,17 +6,9 @@ use std::path::{Path, PathBuf};
 use super::{ENDING, LoadError};
 use crate::bundle::walk;
 
-/// What is below the paths.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
-    pub cases: Vec<PathBuf>,
-    /// Rego files with tests.
-    pub rego_tests: Vec<PathBuf>,
-}
-
 /// Looks through files and folders, each file once.
-pub fn find(paths: &[PathBuf]) -> Result<Found, LoadError> {
-    let mut found = Found::default();
+pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, LoadError> {
+    let mut cases = Vec::new();
     let mut errors = Vec::new();
     let mut seen = BTreeSet::new();
     for path in paths {
@@ -32,50 +23,40 @@ pub fn find(paths: &[PathBuf]) -> Result<Found, LoadError> {
         });
         for file in files {
             let is_named = file == *path;
-            match found.add(file, is_named, &mut seen) {
-                Ok(()) => {}
+            match is_cases(&file, is_named, &mut seen) {
+                Ok(true) => cases.push(file),
+                Ok(false) => {}
                 Err(why) => errors.push(why),
             }
         }
     }
     if errors.is_empty() {
-        Ok(found)
+        Ok(cases)
     } else {
         Err(LoadError(errors))
     }
 }
 
-impl Found {
-    /// `is_named`: the user gave this very file, so it must be of some use.
-    fn add(
-        &mut self,
-        file: PathBuf,
-        is_named: bool,
-        seen: &mut BTreeSet<PathBuf>,
-    ) -> Result<(), String> {
-        let known = file.canonicalize();
-        let known = known.map_err(|error| format!("{}: {error}", file.display()))?;
-        if !seen.insert(known) {
-            return Ok(());
-        }
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        if name.ends_with(ENDING) {
-            self.cases.push(file);
-        } else if name.ends_with("_test.rego") || (name.ends_with(".rego") && holds_tests(&file)) {
-            self.rego_tests.push(file);
-        } else if is_named {
-            let file = file.display();
-            return Err(format!(
-                "{file}: is neither a folder nor a `*{ENDING}` file"
-            ));
-        }
-        Ok(())
+/// `is_named`: the user gave this very file, so it must be of some use.
+fn is_cases(file: &Path, is_named: bool, seen: &mut BTreeSet<PathBuf>) -> Result<bool, String> {
+    let known = file.canonicalize();
+    let known = known.map_err(|error| format!("{}: {error}", file.display()))?;
+    if !seen.insert(known) {
+        return Ok(false);
     }
-}
-
-/// Whether a Rego file has a rule that OPA would run as a test.
-fn holds_tests(file: &Path) -> bool {
-    let bytes = std::fs::read(file).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    text.lines().any(|line| line.starts_with("test_"))
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let is_for_rego = ["data.json", "data.yaml", "data.yml"].contains(&&*name)
+        || [".rego", ".tar.gz"]
+            .iter()
+            .any(|ending| name.ends_with(ending));
+    if name.ends_with(ENDING) {
+        Ok(true)
+    } else if is_named && !is_for_rego {
+        let file = file.display();
+        Err(format!(
+            "{file}: is neither a folder nor Rego, data, a bundle or a `*{ENDING}` file"
+        ))
+    } else {
+        Ok(false)
+    }
 }

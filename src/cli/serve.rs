@@ -14,7 +14,7 @@ use crate::policy::config::BundleSource;
 use crate::telemetry;
 
 /// Stack of a thread: policies and documents nest, and what looks at them recurses.
-const STACK_BYTES: usize = 16 << 20;
+pub(super) const STACK_BYTES: usize = 16 << 20;
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {

@@ -1,59 +1,154 @@
-//! `doorward test`: runs the cases beside policies and prints a line for each.
+//! `doorward test`: runs what stands beside policies to test them, cases files and Rego tests, and
+//! tells what came of it. Exit codes are this program's: a test that fails is 1, where OPA ends
+//! with 2.
+
+mod cases;
+mod json;
+mod rego;
 
 use std::path::PathBuf;
 
-use clap::Args as ClapArgs;
+use anyhow::Context as _;
+use clap::{Args as ClapArgs, ValueEnum};
+use regex::Regex;
 
+use super::serve::STACK_BYTES;
 use super::{Outcome, complain, count, say};
-use crate::cases::{ENDING, Found, LoadError, Suite, Verdict, find};
-use crate::telemetry::unix_nanos;
+use crate::cases::{ENDING, LoadError, RegoOptions, Suite, find, load_rego};
+use crate::policy::rego::RegoTests;
+use crate::units::Span;
+use json::Entry;
 
-/// In front of what is wrong with a case.
-const INDENT: &str = "\n              ";
-
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub(super) struct Args {
     /// Also take each policy object away in turn, and fail if no case notices.
     #[arg(long)]
     mutate: bool,
-    /// Files `*.cases.yaml`, and folders to look for them in.
+    /// Run only Rego tests whose full name (`data.PACKAGE.test_x`) has a match of this.
+    #[arg(long, short, value_name = "REGEX")]
+    run: Option<Regex>,
+    /// Tell Rego tests that pass as well.
+    #[arg(long, short)]
+    verbose: bool,
+    /// What to print.
+    #[arg(long, short, value_enum, default_value_t)]
+    format: Format,
+    /// Longest a Rego test may take.
+    #[arg(long, value_name = "TIME", default_value = "5s")]
+    timeout: Span,
+    /// Run everything so many times, up to the first that fails.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    count: u32,
+    /// Skipped tests (`todo_test_…`) are no failure.
+    #[arg(long, short = 'z')]
+    exit_zero_on_skipped: bool,
+    /// Load each PATH as a bundle.
+    #[arg(long, short)]
+    bundle: bool,
+    /// Read Rego files in language version 0.
+    #[arg(long)]
+    v0_compatible: bool,
+    /// Rego, data, bundles, files `*.cases.yaml`, and folders to look for them in.
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    #[default]
+    Pretty,
+    Json,
 }
 
 /// What all files came to.
 #[derive(Debug, Default)]
 struct Tally {
     files: usize,
+    rego_tests: usize,
     passed: usize,
     failed: usize,
+    skipped: usize,
+    errors: usize,
     unneeded: usize,
     could_not_load: usize,
 }
 
-pub(super) fn run(args: &Args) -> Outcome {
-    let found = match find(&args.paths) {
-        Ok(found) => found,
+pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
+    // Policies and documents nest, and what looks at them recurses.
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+    let args = args.clone();
+    let thread = thread.spawn(move || run_here(&args));
+    let ended = thread.context("no thread for the tests")?.join();
+    Ok(ended.unwrap_or(Outcome::CouldNotRun))
+}
+
+fn run_here(args: &Args) -> Outcome {
+    let cases = match find(&args.paths) {
+        Ok(cases) => cases,
         Err(error) => return could_not_load(&error),
     };
-    let mut tally = Tally::default();
-    for path in &found.cases {
-        match Suite::load(path) {
-            Ok(suite) => run_suite(&suite, args.mutate, &mut tally),
-            Err(error) => {
-                could_not_load(&error);
-                tally.could_not_load += 1;
-            }
+    let mut unloaded = 0;
+    let suites = cases.iter().map(|path| Suite::load(path));
+    let suites: Vec<Suite> = suites
+        .filter_map(|suite| suite.map_err(|error| could_not_load(&error)).ok())
+        .collect();
+    unloaded += cases.len() - suites.len();
+    let options = RegoOptions {
+        bundle: args.bundle,
+        v0: args.v0_compatible,
+        timeout: args.timeout.0,
+    };
+    let tests = load_rego(&args.paths, &options).unwrap_or_else(|error| {
+        could_not_load(&error);
+        unloaded += 1;
+        None
+    });
+    let mut outcome = Outcome::Done;
+    for _ in 0..args.count.max(1) {
+        let mut tally = Tally {
+            could_not_load: unloaded,
+            ..Tally::default()
+        };
+        run_once(args, &suites, tests.as_ref(), &mut tally);
+        outcome = tally.outcome(args.exit_zero_on_skipped);
+        if outcome != Outcome::Done {
+            break;
         }
     }
-    for path in &found.rego_tests {
-        say(&format!(
-            "NOT RUN {}: Rego tests are not supported yet",
-            path.display()
-        ));
+    outcome
+}
+
+fn run_once(args: &Args, suites: &[Suite], tests: Option<&RegoTests>, tally: &mut Tally) {
+    let pretty = args.format == Format::Pretty;
+    let mut entries = Vec::new();
+    for suite in suites {
+        let verdicts = cases::run(suite, args.mutate, pretty, tally);
+        entries.extend(
+            verdicts
+                .iter()
+                .map(|verdict| Entry::of_case(&suite.file, verdict)),
+        );
     }
-    say(&tally.summary(&found, args.mutate));
-    tally.outcome()
+    let ran = tests.map(|tests| rego::run(tests, args.run.as_ref()));
+    let ran = ran.unwrap_or_default();
+    rego::count(&ran, tally);
+    if !pretty {
+        entries.extend(ran.iter().map(Entry::of_test));
+        let text = serde_json::to_string_pretty(&entries);
+        for text in text.iter() {
+            say(text);
+        }
+        return;
+    }
+    let told = rego::tell(&ran, args.verbose);
+    if tally.rego_tests > 0 {
+        rego::sum_up(tally, told || tally.files > 0);
+        for line in tally.rest(args.mutate) {
+            say(&line);
+        }
+    } else {
+        say(&tally.summary(args.mutate));
+    }
 }
 
 fn could_not_load(error: &LoadError) -> Outcome {
@@ -61,88 +156,42 @@ fn could_not_load(error: &LoadError) -> Outcome {
     Outcome::CouldNotRun
 }
 
-fn run_suite(suite: &Suite, mutate: bool, tally: &mut Tally) {
-    let now_ns = unix_nanos();
-    say(&suite.file);
-    for verdict in suite.run(now_ns) {
-        if verdict.passed() {
-            tally.passed += 1;
-        } else {
-            tally.failed += 1;
-        }
-        say(&lines(&verdict));
-    }
-    tally.files += 1;
-    if !mutate {
-        return;
-    }
-    match suite.unneeded(now_ns) {
-        Ok(unneeded) => {
-            tally.unneeded += unneeded.len();
-            for id in unneeded {
-                say(&format!("  UNTESTED  {id}: no case fails without it"));
-            }
-        }
-        Err(error) => {
-            tally.could_not_load += 1;
-            complain(&format!("{}: {error}", suite.file));
-        }
-    }
-}
-
-/// A case in one line, and what is wrong with it below.
-fn lines(verdict: &Verdict) -> String {
-    if verdict.passed() {
-        return format!("  ok        {}", verdict.name);
-    }
-    let mut text = format!("  FAILED    {}", verdict.name);
-    for mismatch in &verdict.mismatches {
-        let (expected, got) = (printable(&mismatch.expected), printable(&mismatch.got));
-        let member = mismatch.member;
-        text.push_str(&format!("{INDENT}{member}: expected {expected}, got {got}"));
-    }
-    text.push_str(&format!("{INDENT}decided: {}", printable(&verdict.decided)));
-    text
-}
-
-/// Values of a request stand in it, and this goes to a terminal.
-fn printable(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
-}
-
 // === impl Tally ===
 
 impl Tally {
-    fn summary(&self, found: &Found, mutate: bool) -> String {
+    /// Of cases alone.
+    fn summary(&self, mutate: bool) -> String {
         let mut parts = vec![
             format!("{} ok", self.passed),
             format!("{} failed", self.failed),
         ];
-        if mutate {
-            let untested = count(self.unneeded, "policy", "policies");
-            parts.push(format!("{untested} untested"));
-        }
-        if self.could_not_load > 0 {
-            let files = count(self.could_not_load, "file", "files");
-            parts.push(format!("{files} not loaded"));
-        }
-        if !found.rego_tests.is_empty() {
-            let files = count(found.rego_tests.len(), "Rego test file", "Rego test files");
-            parts.push(format!("{files} not run"));
-        }
+        parts.extend(self.rest(mutate));
         let parts = parts.join(", ");
-        if found.cases.is_empty() {
-            return format!("no cases found, as there is no `*{ENDING}` in these paths: {parts}");
+        if self.files == 0 && self.could_not_load == 0 {
+            return format!(
+                "nothing to run, as there is no `*{ENDING}` and no Rego test in these paths: {parts}"
+            );
         }
         let cases = count(self.passed + self.failed, "case", "cases");
         let files = count(self.files, "file", "files");
         format!("{cases} in {files}: {parts}")
     }
 
-    fn outcome(&self) -> Outcome {
+    /// What there is to tell besides.
+    fn rest(&self, mutate: bool) -> Vec<String> {
+        let untested = count(self.unneeded, "policy", "policies");
+        let files = count(self.could_not_load, "file", "files");
+        let untested = mutate.then(|| format!("{untested} untested"));
+        let unloaded = (self.could_not_load > 0).then(|| format!("{files} not loaded"));
+        untested.into_iter().chain(unloaded).collect()
+    }
+
+    fn outcome(&self, skipped_is_fine: bool) -> Outcome {
+        let skipped = if skipped_is_fine { 0 } else { self.skipped };
+        let ran = self.passed + self.rego_tests;
         if self.could_not_load > 0 {
             Outcome::CouldNotRun
-        } else if self.failed + self.unneeded > 0 || self.passed == 0 {
+        } else if self.failed + self.errors + self.unneeded + skipped > 0 || ran == 0 {
             Outcome::No
         } else {
             Outcome::Done

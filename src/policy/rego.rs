@@ -13,6 +13,7 @@ mod outcome;
 mod output;
 mod paths;
 mod reads;
+mod testing;
 mod walk;
 
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use engine::EvaluationError;
 pub use input::InputError;
 pub use outcome::{Outcome, OutcomeError};
 pub use paths::Paths;
+pub use testing::{CaseResult, Cases, RegoTest, RegoTests, TestResult, TestVerdict};
 
 use super::reads::Reads;
 use crate::attributes::Attributes;

@@ -366,14 +366,12 @@ fn the_policies_a_file_is_about() {
 }
 
 #[test]
-fn files_are_found_once_and_rego_tests_are_told_apart() {
+fn files_are_found_once() {
     let folder = folder(&[
         ("a.cases.yaml", ""),
         ("b/c.cases.yaml", ""),
         ("b/policy.yaml", ""),
         ("b/policy.rego", "package a\n\nallow := true\n"),
-        ("b/policy_test.rego", ""),
-        ("b/mixed.rego", "package a\n\ntest_it if true\n"),
         (".hidden/d.cases.yaml", ""),
     ]);
     let path = |name: &str| folder.path().join(name);
@@ -384,21 +382,12 @@ fn files_are_found_once_and_rego_tests_are_told_apart() {
         paths.map(|path| path.display().to_string()).collect()
     };
     let found = find(&[path("b/c.cases.yaml"), path(""), path("b")]).unwrap();
-    assert_eq!(names(found.cases), ["b/c.cases.yaml", "a.cases.yaml"]);
-    assert_eq!(
-        names(found.rego_tests),
-        ["b/mixed.rego", "b/policy_test.rego"]
-    );
+    assert_eq!(names(found), ["b/c.cases.yaml", "a.cases.yaml"]);
+    // Rego named by itself is of use: it may have tests, or be what others are about.
+    assert_eq!(find(&[path("b/policy.rego")]), Ok(Vec::new()));
     for (name, expected) in [
         ("gone", "No such file"),
-        (
-            "b/policy.yaml",
-            "is neither a folder nor a `*.cases.yaml` file",
-        ),
-        (
-            "b/policy.rego",
-            "is neither a folder nor a `*.cases.yaml` file",
-        ),
+        ("b/policy.yaml", "is neither a folder nor Rego"),
     ] {
         let errors = find(&[path(name)]).unwrap_err();
         assert!(errors.to_string().contains(expected), "{name}: {errors}");

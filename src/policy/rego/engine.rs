@@ -1,6 +1,8 @@
 //! The regorus interpreter behind one narrow type: modules and data are prepared once, copies of
 //! the prepared interpreter are kept for reuse, and one evaluation runs on one copy without a lock.
 
+mod alone;
+
 use std::collections::{HashMap, HashSet};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Mutex, PoisonError};
@@ -47,6 +49,8 @@ pub(super) struct Engine {
     rules: HashSet<String>,
     /// Expressions of the query that was compiled with them.
     query_expressions: usize,
+    /// Of all modules.
+    files: Vec<String>,
     idle: Mutex<Vec<regorus::Engine>>,
 }
 
@@ -193,6 +197,7 @@ impl Engine {
             // The interpreter takes no such name for a rule; a query of it works.
             rules: &analysis.rules - &analysis.scattered,
             query_expressions,
+            files: modules.iter().map(|module| module.path.clone()).collect(),
             idle: Mutex::new(Vec::new()),
         };
         Ok((prepared, analysis.graph))

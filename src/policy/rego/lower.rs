@@ -8,6 +8,7 @@ mod keywords;
 mod negation;
 mod syntax;
 mod template;
+pub(super) mod testing;
 mod tokens;
 
 use super::{RegoError, guard};
@@ -99,13 +100,14 @@ const WALK_FUNCTION: &str = "internal.walk";
 
 /// Whether lowered text calls a function that no policy names.
 pub(super) fn is_function(name: &str) -> bool {
-    [template::FUNCTION, WALK_FUNCTION].contains(&name)
+    [template::FUNCTION, WALK_FUNCTION, testing::FUNCTION].contains(&name)
 }
 
 /// Puts the functions that lowered text calls into the interpreter.
 pub(super) fn register(engine: &mut regorus::Engine) -> anyhow::Result<()> {
     let render = |arguments: Vec<regorus::Value>| template::render(&arguments);
     engine.add_extension(template::FUNCTION.to_owned(), 1, Box::new(render))?;
+    engine.add_extension(testing::FUNCTION.to_owned(), 1, Box::new(testing::note))?;
     guard::register_as(engine, WALK_FUNCTION, "walk")
 }
 

@@ -11,6 +11,7 @@ mod limits;
 mod modules;
 mod reads;
 mod results;
+mod testing;
 
 const NOW_NS: i64 = 1_700_000_000_123_456_789;
 

@@ -1,0 +1,221 @@
+//! Rego tests: which rules are some, and what each of them comes to.
+
+use super::*;
+
+/// Each test of modules `a.rego`, `b.rego` … with its verdict, and its cases behind it.
+fn ran(texts: &[&str], v0: bool) -> Vec<String> {
+    let modules: Vec<_> = texts
+        .iter()
+        .zip('a'..)
+        .map(|(text, name)| RegoModule {
+            v0,
+            ..module(&format!("{name}.rego"), text)
+        })
+        .collect();
+    let data = Data::from_json(json!({"users": {"ann": "admin"}}));
+    let tests = RegoTests::compile(&modules, data, Duration::from_secs(20)).unwrap();
+    let lines = tests.tests().iter().map(|test| {
+        let result = tests.run(test, NOW_NS);
+        let verdict = match result.verdict {
+            TestVerdict::Error(error) => error.to_string(),
+            verdict => format!("{verdict:?}"),
+        };
+        let cases = flat(&result.cases);
+        format!("{} {verdict}{cases}", test.full_name)
+    });
+    lines.collect()
+}
+
+fn flat(cases: &Cases) -> String {
+    let cases = cases.iter().map(|(name, case)| {
+        let failed = if case.failed { "-" } else { "+" };
+        format!(" {failed}{name}{}", flat(&case.cases))
+    });
+    cases.collect()
+}
+
+/// One module in version 1, without its package.
+fn check(body: &str, expected: &[&str]) {
+    let text = format!("package p_test\n\n{body}\n");
+    assert_eq!(ran(&[&text], false), expected, "{body}");
+}
+
+#[test]
+fn a_test_passes_if_it_is_true() {
+    let rows = [
+        ("if true", "Passed"),
+        (":= true", "Passed"),
+        ("if false", "Failed"),
+        (":= false", "Failed"),
+        ("if input.x", "Failed"),
+        (":= 1", "Failed"),
+        ("contains 1", "Failed"),
+        ("if 1 == 1 / 0", "Failed"),
+        ("if time.now_ns() == 1700000000123456789", "Passed"),
+    ];
+    for (body, expected) in rows {
+        check(
+            &format!("test_x {body}"),
+            &[&format!("data.p_test.test_x {expected}")],
+        );
+    }
+}
+
+#[test]
+fn documents_and_functions_are_replaced() {
+    let body = "\
+allow if { input.role == data.users[input.name]; now() > 5 }
+now() := time.now_ns()
+test_input if allow with input as {\"name\": \"ann\", \"role\": \"admin\"}
+test_data if {
+\tallow with input as {\"name\": \"bob\", \"role\": \"x\"} with data.users.bob as \"x\"
+}
+test_function if not allow with input as {\"name\": \"ann\", \"role\": \"admin\"} with time.now_ns as 1
+test_nothing if not allow
+";
+    check(
+        body,
+        &[
+            "data.p_test.test_input Passed",
+            "data.p_test.test_data Passed",
+            "data.p_test.test_function Passed",
+            "data.p_test.test_nothing Passed",
+        ],
+    );
+}
+
+#[test]
+fn names_tell_tests() {
+    check(
+        "todo_test_x if false\na.test_y if true\na_test_z if false\ntest := false\na.b.test_c.d if true",
+        &[
+            "data.p_test.todo_test_x Skipped",
+            "data.p_test.a.test_y Passed",
+            "data.p_test.a.b.test_c Passed +d",
+        ],
+    );
+    // Rule: of one name, each is a test of its own, in other files of the package too.
+    assert_eq!(
+        ran(
+            &[
+                "package p\ntest_x if true\ntest_x if false",
+                "package p\ntest_x if true else := false",
+                "package q\ntest_x if true",
+            ],
+            false
+        ),
+        [
+            "data.p.test_x Passed",
+            "data.p[\"test_x#01\"] Failed",
+            "data.p[\"test_x#02\"] Passed",
+            "data.q.test_x Passed",
+        ]
+    );
+    assert_eq!(
+        ran(
+            &["package p\ntest_x { true }\ntest_y { false }\ntest_z[x] { x := 1 }"],
+            true
+        ),
+        [
+            "data.p.test_x Passed",
+            "data.p.test_y Failed",
+            "data.p.test_z Failed"
+        ]
+    );
+}
+
+#[test]
+fn cases_are_told_one_by_one() {
+    let rows = [
+        // The case that fails has no value: it is noted before it does.
+        (
+            "test_x[c.note] if {\n\tsome c in [{\"note\": \"a\", \"n\": 1}, {\"note\": \"b\", \"n\": 2}]\n\tn := c.n\n\tn == 1\n}",
+            "Failed +a -b",
+        ),
+        (
+            "test_x[c[\"note\"]] if {\n\tsome c in [{\"note\": \"a ] b\"}]\n\t\"a ] b\" == c.note\n}",
+            "Passed +a ] b",
+        ),
+        (
+            "test_x[g][n] if { some g, m in {\"g\": {\"a\": 1, \"b\": 2}}; some n, v in m; v == 1 }",
+            "Failed -g +a -b",
+        ),
+        (
+            "test_x[i] := v if some i, v in [true, false]",
+            "Failed +0 -1",
+        ),
+        (
+            "test_x[n] if { some n; [true, false][n]; n < 5 }",
+            "Passed +0",
+        ),
+        ("test_x[\"a\"] if { input.a; input.b }", "Failed -a"),
+        ("test_x[n] if some n in []", "Passed"),
+        (
+            "test_x[n] if { some n in [\"a\"]; internal.test_case([\"b\"]) }",
+            "Failed +a -b",
+        ),
+    ];
+    for (body, expected) in rows {
+        check(body, &[&format!("data.p_test.test_x {expected}")]);
+    }
+}
+
+#[test]
+fn errors_are_told_with_their_place() {
+    check(
+        "v := x if some x in [1, 2]\ntest_x if v == 1",
+        &[
+            "data.p_test.test_x a.rego:3:1: eval_conflict_error: complete rules must not produce multiple outputs",
+        ],
+    );
+}
+
+#[test]
+fn a_test_has_a_time_of_its_own() {
+    let text = "package p\ntest_slow if { some x in numbers.range(1, 9999); some y in numbers.range(1, 9999); x + y == 0 }\ntest_fast if true";
+    let modules = [module("p.rego", text)];
+    let tests = RegoTests::compile(&modules, Data::default(), Duration::from_millis(20)).unwrap();
+    let verdicts: Vec<_> = tests
+        .tests()
+        .iter()
+        .map(|test| tests.run(test, NOW_NS).verdict)
+        .collect();
+    assert!(
+        matches!(&verdicts[0], TestVerdict::Error(error) if error.code == "eval_cancel_error"),
+        "{verdicts:?}"
+    );
+    assert_eq!(verdicts[1], TestVerdict::Passed);
+}
+
+#[test]
+fn what_is_printed_is_kept() {
+    let text = "package p\ntest_x if { print(\"a: b\", input.x, {1: 2}); print(); false }";
+    let tests = RegoTests::compile(
+        &[module("p.rego", text)],
+        Data::default(),
+        Duration::from_secs(20),
+    )
+    .unwrap();
+    let result = tests.run(&tests.tests()[0], NOW_NS);
+    assert_eq!(result.output, ["a: b <undefined> {1: 2}", ""]);
+}
+
+#[test]
+fn modules_that_do_not_compile_are_refused_with_their_place() {
+    let modules = [module(
+        "p.rego",
+        "package p\n\ntest_x if {\n\tno.such(1)\n}",
+    )];
+    let errors = RegoTests::compile(&modules, Data::default(), Duration::from_secs(1)).unwrap_err();
+    assert_eq!(
+        errors[0].to_string(),
+        "p.rego:4:2: rego_type_error: undefined function no.such"
+    );
+    let broken = [module("p.rego", "package p\n\ntest_x if {")];
+    assert!(RegoTests::compile(&broken, Data::default(), Duration::from_secs(1)).is_err());
+    assert!(RegoTests::are_in(&broken));
+    assert!(!RegoTests::are_in(&[module(
+        "p.rego",
+        "package p\n\n# test_\nx := 1"
+    )]));
+}
