@@ -2,14 +2,22 @@
 //! for, and the clock, which the caller gives. Each is a plain function over values; the table says
 //! its purity. The functions are in one file a subject.
 
+mod aggregates;
+mod casts;
 mod crypto;
+mod encoding;
 mod format;
+mod globs;
+mod graph;
+mod identifiers;
 mod jwt;
 mod net;
 mod numbers;
+mod objects;
 mod regex;
 mod strings;
 mod time;
+mod units;
 mod urlquery;
 
 use std::cell::Cell;
@@ -54,14 +62,22 @@ struct Builtin {
 /// The built-ins by subject.
 const TABLE: &[&[Builtin]] = &[
     CLOCK,
+    aggregates::BUILTINS,
+    casts::BUILTINS,
     crypto::BUILTINS,
+    encoding::BUILTINS,
     format::BUILTINS,
+    globs::BUILTINS,
+    graph::BUILTINS,
+    identifiers::BUILTINS,
     jwt::BUILTINS,
     net::BUILTINS,
     numbers::BUILTINS,
+    objects::BUILTINS,
     regex::BUILTINS,
     strings::BUILTINS,
     time::BUILTINS,
+    units::BUILTINS,
     urlquery::BUILTINS,
 ];
 

@@ -34,15 +34,26 @@ fn block(text: &str) -> Result<IpNet, Failure> {
         let is_number = length.bytes().all(|byte| byte.is_ascii_digit());
         let length = is_number.then(|| length.parse().ok())??;
         let block = IpNet::new(address.parse().ok()?, length).ok()?;
-        Some(block.trunc())
+        Some(unmapped(block.trunc()))
     };
     parse().ok_or(Failure::Failed("not an address block"))
+}
+
+/// Rule: IPv4 within IPv6 (`::ffff:10.0.0.1`) is IPv4.
+fn unmapped(block: IpNet) -> IpNet {
+    let IpNet::V6(six) = block else {
+        return block;
+    };
+    let length = six.prefix_len().checked_sub(96);
+    let four = six.network().to_ipv4_mapped().zip(length);
+    let four = four.and_then(|(address, length)| IpNet::new(address.into(), length).ok());
+    four.unwrap_or(block)
 }
 
 /// A block, or an address as the block of itself alone.
 fn block_or_address(text: &str) -> Result<IpNet, Failure> {
     match text.parse::<IpAddr>() {
-        Ok(address) => Ok(IpNet::from(address)),
+        Ok(address) => Ok(unmapped(IpNet::from(address))),
         Err(_) => block(text),
     }
 }

@@ -2,14 +2,22 @@
 
 use super::*;
 
+mod aggregates;
+mod casts;
 mod crypto;
+mod encoding;
 mod format;
+mod globs;
+mod graph;
+mod identifiers;
 mod jwt;
 mod net;
+mod objects;
 mod output;
 mod regex;
 mod strings;
 mod time;
+mod units;
 mod urlquery;
 
 /// What an expression comes to; `None` if it is undefined.

@@ -18,6 +18,18 @@ fn blocks_and_addresses() {
         ("net.cidr_contains(\"10.0.0.0/8\", \"::1\")", json!(false)),
         ("net.cidr_contains(\"::/0\", \"10.0.0.1\")", json!(false)),
         (
+            "net.cidr_contains(\"10.0.0.0/8\", \"::ffff:10.0.0.1\")",
+            json!(true),
+        ),
+        (
+            "net.cidr_contains(\"::ffff:10.0.0.0/104\", \"10.9.0.1\")",
+            json!(true),
+        ),
+        (
+            "net.cidr_contains(\"::/0\", \"::ffff:10.0.0.1\")",
+            json!(false),
+        ),
+        (
             "net.cidr_contains(\"2001:db8::/32\", \"2001:db8::1\")",
             json!(true),
         ),

@@ -24,3 +24,63 @@ fn arrays_flattened() {
     ]);
     check_undefined(&["array.flatten(1)", "array.flatten({1})"]);
 }
+
+#[test]
+fn letters_one_by_one() {
+    check(&[
+        ("upper(\"straße\")", json!("STRAßE")),
+        ("upper(\"\u{1fb3}\u{1f80}\")", json!("\u{1fbc}\u{1f88}")),
+        ("lower(\"ÉAΣ\")", json!("éaσ")),
+        ("lower(\"\u{130}\")", json!("i")),
+    ]);
+}
+
+#[test]
+fn parts_of_texts() {
+    check(&[
+        ("concat(\",\", [\"a\", \"b\"])", json!("a,b")),
+        ("concat(\",\", {\"b\", \"a\"})", json!("a,b")),
+        ("concat(\",\", [])", json!("")),
+        ("indexof(\"héllo\", \"l\")", json!(2)),
+        ("indexof(\"abc\", \"z\")", json!(-1)),
+        ("indexof_n(\"aaa\", \"aa\")", json!([0, 1])),
+        ("substring(\"héllo\", 1, 2)", json!("él")),
+        ("substring(\"abc\", 1, -1)", json!("bc")),
+        ("substring(\"abc\", 10, 2)", json!("")),
+    ]);
+    check_undefined(&[
+        "concat(\",\", [1])",
+        "concat(\",\", \"a\")",
+        "indexof(\"abc\", \"\")",
+        "indexof_n(\"abc\", \"\")",
+        "substring(\"abc\", -1, 2)",
+        "substring(\"abc\", 1.5, 2)",
+        "substring(\"abc\", 1, 1.5)",
+    ]);
+    let why = refusal(&format!(
+        "concat({}, [\"a\" | numbers.range(1, 10000)[_]])",
+        quoted(&"x".repeat(10_000))
+    ));
+    assert!(why.contains("refused"), "{why}");
+}
+
+#[test]
+fn texts_replaced_all_at_once() {
+    check(&[
+        (
+            "strings.replace_n({\"a\": \"b\", \"b\": \"c\"}, \"abab\")",
+            json!("bcbc"),
+        ),
+        (
+            "strings.replace_n({\"ab\": \"X\", \"a\": \"Y\"}, \"ab\")",
+            json!("Yb"),
+        ),
+        ("strings.replace_n({\"\": \"-\"}, \"ab\")", json!("-a-b-")),
+        ("strings.replace_n({}, \"ab\")", json!("ab")),
+    ]);
+    check_undefined(&[
+        "strings.replace_n({1: \"b\"}, \"ab\")",
+        "strings.replace_n({\"a\": 1}, \"ab\")",
+        "strings.replace_n([], \"ab\")",
+    ]);
+}
