@@ -5,20 +5,26 @@
 mod aggregates;
 mod casts;
 mod crypto;
+mod der;
 mod encoding;
 mod format;
 mod globs;
+mod go_json;
 mod graph;
 mod identifiers;
 mod jwt;
 mod net;
 mod numbers;
 mod objects;
+mod pem;
+mod private_keys;
 mod regex;
 mod strings;
 mod time;
 mod units;
+mod url;
 mod urlquery;
+mod x509;
 
 use std::cell::Cell;
 
@@ -74,11 +80,13 @@ const TABLE: &[&[Builtin]] = &[
     net::BUILTINS,
     numbers::BUILTINS,
     objects::BUILTINS,
+    private_keys::BUILTINS,
     regex::BUILTINS,
     strings::BUILTINS,
     time::BUILTINS,
     units::BUILTINS,
     urlquery::BUILTINS,
+    x509::BUILTINS,
 ];
 
 const CLOCK: &[Builtin] = &[Builtin::volatile("time.now_ns", 0, now_ns)];

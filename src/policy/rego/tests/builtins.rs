@@ -4,6 +4,7 @@ use super::*;
 
 mod aggregates;
 mod casts;
+mod chains;
 mod crypto;
 mod encoding;
 mod format;
@@ -14,11 +15,13 @@ mod jwt;
 mod net;
 mod objects;
 mod output;
+mod private_keys;
 mod regex;
 mod strings;
 mod time;
 mod units;
 mod urlquery;
+mod x509;
 
 /// What an expression comes to; `None` if it is undefined.
 fn result(expression: &str) -> Option<Json> {
