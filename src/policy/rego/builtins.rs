@@ -3,6 +3,7 @@
 //! its purity. The functions are in one file a subject.
 
 mod aggregates;
+mod aws;
 mod casts;
 mod crypto;
 mod der;
@@ -69,6 +70,7 @@ struct Builtin {
 const TABLE: &[&[Builtin]] = &[
     CLOCK,
     aggregates::BUILTINS,
+    aws::BUILTINS,
     casts::BUILTINS,
     crypto::BUILTINS,
     encoding::BUILTINS,

@@ -3,6 +3,7 @@
 use super::*;
 
 mod aggregates;
+mod aws;
 mod casts;
 mod chains;
 mod crypto;
