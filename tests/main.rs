@@ -27,5 +27,6 @@ mod jwks;
 mod lifecycle;
 mod pushes;
 mod quickstart;
+mod reads;
 mod reference;
 mod vectors;

@@ -2,7 +2,6 @@
 //! it. How evaluation happens stays in `engine`; what the answer does to a request in `outcome`.
 
 mod builtins;
-mod coverage;
 mod engine;
 mod graph;
 mod guard;
@@ -27,7 +26,6 @@ use regorus::Value;
 use serde::Serialize;
 use thiserror::Error;
 
-pub use coverage::{Coverage, FileCoverage, Range};
 pub use engine::EvaluationError;
 pub use input::InputError;
 pub use outcome::{Outcome, OutcomeError};

@@ -83,6 +83,8 @@ enum Reach {
     Member,
     /// All on the way.
     Above,
+    /// All on the way, and all below, which are evaluated and nothing more.
+    Evaluated,
     /// All on the way, and all below.
     Below,
 }
@@ -185,16 +187,29 @@ impl Graph {
         let (to, rest) = self.find(path);
         let alias = self.only_rule_at(to).and_then(|rule| self.alias(rule));
         let by_member = alias.filter(|_| how == Use::Presence || !rest.is_empty());
-        let of_rule = self.branches.get(to.0).is_some_and(|at| at.of_rule);
         let reach = if let Some(alias) = by_member {
             facts.input.add(alias.iter().chain(rest), how);
             Reach::Member
-        } else if rest.is_empty() || of_rule {
+        } else if self.reaches_below(to, rest) {
             Reach::Below
         } else {
             Reach::Above
         };
         facts.references.insert(Reference { to, reach });
+    }
+
+    /// Notes that all in a path after `data` is evaluated, whatever is then used of it.
+    pub(super) fn evaluate(&self, facts: &mut Facts, path: &[String]) {
+        let (to, rest) = self.find(path);
+        let reach = match self.reaches_below(to, rest) {
+            true => Reach::Evaluated,
+            false => Reach::Above,
+        };
+        facts.references.insert(Reference { to, reach });
+    }
+
+    fn reaches_below(&self, to: BranchId, rest: &[String]) -> bool {
+        rest.is_empty() || self.branches.get(to.0).is_some_and(|at| at.of_rule)
     }
 
     /// Whether a path after `data` can lead to more than rules.
@@ -304,7 +319,7 @@ struct Search<'a> {
     rules: Vec<Option<Use>>,
     /// Whether rules at a place, and so all on the way to it, were found.
     above: Vec<bool>,
-    below: Vec<bool>,
+    below: Vec<Option<Use>>,
     /// Found and not looked at yet.
     found: Vec<(RuleId, Use)>,
 }
@@ -315,39 +330,43 @@ impl<'a> Search<'a> {
             graph,
             rules: vec![None; graph.rules.len()],
             above: vec![false; graph.branches.len()],
-            below: vec![false; graph.branches.len()],
+            below: vec![None; graph.branches.len()],
             found: Vec::new(),
         }
     }
 
-    fn follow(&mut self, reference: Reference) {
-        match reference.reach {
+    fn follow(&mut self, Reference { to, reach }: Reference) {
+        let parent = self.graph.branches.get(to.0).and_then(|at| at.parent);
+        match reach {
             Reach::Member => {
-                self.rules_at(reference.to, Use::Presence);
-                let branch = self.graph.branches.get(reference.to.0);
-                self.above(branch.and_then(|branch| branch.parent));
+                self.rules_at(to, Use::Presence);
+                self.above(parent);
             }
-            Reach::Above => self.above(Some(reference.to)),
+            Reach::Above => self.above(Some(to)),
+            Reach::Evaluated => {
+                self.above(parent);
+                self.below(to, Use::Presence);
+            }
             Reach::Below => {
-                self.above(Some(reference.to));
-                self.below(reference.to);
+                self.above(parent);
+                self.below(to, Use::Whole);
             }
         }
     }
 
     fn above(&mut self, from: Option<BranchId>) {
         let mut next = from;
-        while let Some(at) = next.filter(|at| first_time(&mut self.above, *at)) {
+        while let Some(at) = next.filter(|at| first_time(&mut self.above, *at, true)) {
             self.rules_at(at, Use::Whole);
             next = self.graph.branches.get(at.0).and_then(|at| at.parent);
         }
     }
 
-    fn below(&mut self, from: BranchId) {
+    fn below(&mut self, from: BranchId, how: Use) {
         let mut next = vec![from];
         while let Some(at) = next.pop() {
-            if first_time(&mut self.below, at) {
-                self.rules_at(at, Use::Whole);
+            if first_time(&mut self.below, at, Some(how)) {
+                self.rules_at(at, how);
                 let branch = self.graph.branches.get(at.0);
                 next.extend(branch.into_iter().flat_map(|at| at.children.values()));
             }
@@ -366,9 +385,13 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Marks a place and tells whether it was not marked before.
-fn first_time(marks: &mut [bool], at: BranchId) -> bool {
-    marks
-        .get_mut(at.0)
-        .is_some_and(|mark| !std::mem::replace(mark, true))
+/// Marks a place and tells whether it was not marked as much before.
+fn first_time<T: PartialOrd>(marks: &mut [T], at: BranchId, mark: T) -> bool {
+    match marks.get_mut(at.0) {
+        Some(before) if *before < mark => {
+            *before = mark;
+            true
+        }
+        _ => false,
+    }
 }

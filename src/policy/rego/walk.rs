@@ -265,6 +265,13 @@ impl<'a> Walk<'a> {
                 self.arguments(fcn, params);
             }
             Expr::UnaryExpr { expr, .. } => self.expression(expr),
+            // A name that is declared is not used thereby.
+            Expr::AssignExpr {
+                op: AssignOp::ColEq,
+                lhs,
+                rhs,
+                ..
+            } if matches!(lhs.as_ref(), Expr::Var { .. }) => self.expression(rhs),
             Expr::BinExpr { lhs, rhs, .. }
             | Expr::BoolExpr { lhs, rhs, .. }
             | Expr::ArithExpr { lhs, rhs, .. }
@@ -298,12 +305,13 @@ impl<'a> Walk<'a> {
             _ => {
                 let uses = self.names.uses.entry(root.clone()).or_default();
                 uses.add(rest, how);
-                self.note_name(path, how);
+                self.note_name(path, how, true);
             }
         }
     }
 
-    fn note_name(&mut self, path: &[String], how: Use) {
+    /// Rule (of the interpreter): what a name imports is evaluated whole, unless it is called.
+    fn note_name(&mut self, path: &[String], how: Use, evaluated: bool) {
         let rule = [self.package.as_slice(), path].concat();
         self.analysis.graph.refer(&mut self.facts, &rule, how);
         let Some((root, rest)) = path.split_first() else {
@@ -317,7 +325,12 @@ impl<'a> Walk<'a> {
             let path = [more, rest].concat();
             match root.as_str() {
                 "input" => self.facts.input.add(&path, how),
-                "data" => self.note_data(&path, how),
+                "data" => {
+                    if evaluated {
+                        self.analysis.graph.evaluate(&mut self.facts, more);
+                    }
+                    self.note_data(&path, how);
+                }
                 // `future` and `rego`, which are no documents.
                 _ => {}
             }
@@ -372,7 +385,7 @@ impl<'a> Walk<'a> {
         self.facts.built_in(&name);
         match path.split_first() {
             Some((root, rest)) if root == "data" => self.note_data(rest, Use::Whole),
-            _ => self.note_name(&path, Use::Whole),
+            _ => self.note_name(&path, Use::Whole, false),
         }
         let rule = self.rule_called(&path);
         // Rule: a name that is imported is never a built-in.

@@ -162,7 +162,12 @@ impl Writer {
             Value::Array(items) => self.list(items.iter(), items.is_empty())?,
             Value::Set(items) => self.list(aggregates::ordered(items.iter()), items.is_empty())?,
             object @ Value::Object(_) => self.object(object)?,
-            scalar => self.out.push_str(&scalar.to_string()),
+            // A number can have no text; to ask for it as for one of any other value would panic.
+            scalar => {
+                let text = scalar.to_json_str();
+                let text = text.map_err(|_| Failure::Failed("a number cannot be written"))?;
+                self.out.push_str(&text);
+            }
         }
         Ok(())
     }

@@ -103,6 +103,16 @@ fn reads_are_those_of_what_is_reached() {
             ],
             &["….method"],
         ),
+        // A name that is a variable elsewhere in the rule is left to the interpreter, which evaluates
+        // all of what is imported, but does not look into it.
+        (
+            &[
+                "import data.lib.a\nallow if { a.h.method; count([1 | a := 1]) > 0 }",
+                "package lib.a\nh := HTTP\ns := HTTP.path",
+            ],
+            &["….method", "….path"],
+        ),
+        (&["import data.users\nallow if users.a", UNUSED], &[]),
         // Imports hold in the whole package.
         (
             &[
