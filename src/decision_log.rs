@@ -43,6 +43,8 @@ const PRUNE_BYTES: usize = 16 << 20;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Whether decisions are recorded. What was recorded before can be asked for either way.
+    pub enabled: bool,
     /// How long decisions are kept.
     pub retention: Span,
     /// How large the log's file may grow.
@@ -64,6 +66,7 @@ pub enum Overflow {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            enabled: true,
             retention: Span::from_secs(7 * 24 * 60 * 60),
             max_bytes: Size::from_mib(1024),
             mask: Vec::new(),
@@ -75,6 +78,7 @@ impl Default for Config {
 impl From<&Config> for LogSettings {
     fn from(config: &Config) -> Self {
         Self {
+            enabled: config.enabled,
             retention: config.retention.0,
             max_bytes: config.max_bytes.0,
             mask: Mask::new(&config.mask),
@@ -82,9 +86,10 @@ impl From<&Config> for LogSettings {
     }
 }
 
-/// How long and how much is kept.
+/// Whether anything is recorded, how long and how much is kept.
 #[derive(Debug, Clone)]
 pub struct LogSettings {
+    pub enabled: bool,
     pub retention: Duration,
     pub max_bytes: u64,
     pub mask: Mask,
@@ -143,7 +148,7 @@ impl Recorder {
 // === impl DecisionLog ===
 
 impl DecisionLog {
-    /// Opens the log's file and starts its thread.
+    /// Opens the log's file and starts its thread, unless nothing is to be recorded.
     pub fn start(
         path: &Path,
         settings: LogSettings,
@@ -152,6 +157,13 @@ impl DecisionLog {
         let mut store = LogStore::open(path)
             .with_context(|| format!("the decision log {} cannot be opened", path.display()))?;
         let reader = Arc::new(LogStore::open_reader(path)?);
+        if !settings.enabled {
+            return Ok(Self {
+                recorder: Recorder::default(),
+                reader,
+                writer: None,
+            });
+        }
         let (sender, receiver) = mpsc::sync_channel(MAX_QUEUED);
         let queue = Arc::new(Queue {
             sender,

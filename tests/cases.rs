@@ -382,3 +382,57 @@ fn a_rego_test_that_does_not_end_is_ended() {
         &[],
     );
 }
+
+#[test]
+fn what_rego_tests_reach_is_told() {
+    let two = "package p\n\na if input.x\n\nb if input.y\n\ntest_a if a with input.x as true\n";
+    let file = serde_json::json!({
+        "covered": [{"start": {"row": 3}, "end": {"row": 3}}, {"start": {"row": 7}, "end": {"row": 7}}],
+        "not_covered": [{"start": {"row": 5}, "end": {"row": 5}}],
+        "covered_lines": 2,
+        "not_covered_lines": 1,
+        "coverage": 200.0 / 3.0,
+    });
+    let output = test(&[("p.rego", two)], &["--coverage", "."]);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let expected = serde_json::json!({
+        "files": {"./p.rego": file},
+        "covered_lines": 2,
+        "not_covered_lines": 1,
+        "coverage": 200.0 / 3.0,
+    });
+    assert_eq!(told, expected);
+    check(
+        &[("p.rego", two)],
+        &["--threshold", "66", "."],
+        0,
+        &["\"coverage\""],
+        &[],
+    );
+    let missed = [
+        "code coverage threshold not met: got 66.67 instead of 67.00",
+        "  ./p.rego:5\n",
+    ];
+    check(
+        &[("p.rego", two)],
+        &["-v", "--threshold", "67", "."],
+        1,
+        &[],
+        &missed,
+    );
+    check(
+        &[("p.rego", two)],
+        &["--threshold", "101", "."],
+        2,
+        &[],
+        &["between 0 and 100"],
+    );
+    let failing = two.replace("as true", "as false");
+    check(
+        &[("p.rego", &failing)],
+        &["-c", "."],
+        1,
+        &["test_a: FAIL", "FAIL: 1/1"],
+        &[],
+    );
+}

@@ -18,6 +18,8 @@ pub struct RegoOptions {
     pub v0: bool,
     /// Longest a test may take.
     pub timeout: Duration,
+    /// What tests reach is seen.
+    pub coverage: bool,
 }
 
 /// Compiles the tests below paths; `None` if there is none.
@@ -41,7 +43,8 @@ pub fn load_rego(paths: &[PathBuf], options: &RegoOptions) -> Result<Option<Rego
     if !errors.is_empty() {
         return Err(LoadError(errors.iter().map(ToString::to_string).collect()));
     }
-    let compiled = RegoTests::compile(&source.modules, source.data, options.timeout);
+    let Source { modules, data } = source;
+    let compiled = RegoTests::compile(&modules, data, options.timeout, options.coverage);
     let lines = |errors: Vec<_>| LoadError(errors.iter().map(ToString::to_string).collect());
     compiled.map(Some).map_err(lines)
 }

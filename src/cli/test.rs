@@ -3,6 +3,7 @@
 //! with 2.
 
 mod cases;
+mod coverage;
 mod json;
 mod rego;
 
@@ -42,6 +43,12 @@ pub(super) struct Args {
     /// Skipped tests (`todo_test_…`) are no failure.
     #[arg(long, short = 'z')]
     exit_zero_on_skipped: bool,
+    /// Print which lines of the policies Rego tests reach, instead of the results.
+    #[arg(long, short)]
+    coverage: bool,
+    /// Fail if they reach less, in percent of the lines.
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    threshold: Option<f64>,
     /// Load each PATH as a bundle.
     #[arg(long, short)]
     bundle: bool,
@@ -51,6 +58,12 @@ pub(super) struct Args {
     /// Rego, data, bundles, files `*.cases.yaml`, and folders to look for them in.
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let percent = text.parse().ok();
+    let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
+    percent.ok_or_else(|| "is not a number between 0 and 100".to_owned())
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -71,6 +84,17 @@ struct Tally {
     errors: usize,
     unneeded: usize,
     could_not_load: usize,
+    /// Less was reached than was asked for.
+    missed_threshold: bool,
+}
+
+// === impl Args ===
+
+impl Args {
+    /// Rule: a threshold asks for coverage.
+    fn with_coverage(&self) -> bool {
+        self.coverage || self.threshold.is_some_and(|threshold| threshold > 0.0)
+    }
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
@@ -97,6 +121,7 @@ fn run_here(args: &Args) -> Outcome {
         bundle: args.bundle,
         v0: args.v0_compatible,
         timeout: args.timeout.0,
+        coverage: args.with_coverage(),
     };
     let tests = load_rego(&args.paths, &options).unwrap_or_else(|error| {
         could_not_load(&error);
@@ -119,7 +144,7 @@ fn run_here(args: &Args) -> Outcome {
 }
 
 fn run_once(args: &Args, suites: &[Suite], tests: Option<&RegoTests>, tally: &mut Tally) {
-    let pretty = args.format == Format::Pretty;
+    let pretty = args.format == Format::Pretty && !args.with_coverage();
     let mut entries = Vec::new();
     for suite in suites {
         let verdicts = cases::run(suite, args.mutate, pretty, tally);
@@ -132,6 +157,10 @@ fn run_once(args: &Args, suites: &[Suite], tests: Option<&RegoTests>, tally: &mu
     let ran = tests.map(|tests| rego::run(tests, args.run.as_ref()));
     let ran = ran.unwrap_or_default();
     rego::count(&ran, tally);
+    if args.with_coverage() {
+        tally.missed_threshold = !tell_coverage(args, tests, &ran, tally);
+        return;
+    }
     if !pretty {
         entries.extend(ran.iter().map(Entry::of_test));
         let text = serde_json::to_string_pretty(&entries);
@@ -149,6 +178,24 @@ fn run_once(args: &Args, suites: &[Suite], tests: Option<&RegoTests>, tally: &mu
     } else {
         say(&tally.summary(args.mutate));
     }
+}
+
+/// Rule: what tests reach is only told if they pass; else the tests that did not are.
+fn tell_coverage(
+    args: &Args,
+    tests: Option<&RegoTests>,
+    ran: &[rego::Ran<'_>],
+    tally: &Tally,
+) -> bool {
+    if tally.failed + tally.errors > 0 {
+        rego::tell(ran, args.verbose);
+        rego::sum_up(tally, true);
+        return true;
+    }
+    let results = ran.iter().map(|ran| &ran.result);
+    let reached = tests.map(|tests| tests.coverage(results));
+    let threshold = args.threshold.unwrap_or_default();
+    coverage::tell(&reached.unwrap_or_default(), threshold, args.verbose)
 }
 
 fn could_not_load(error: &LoadError) -> Outcome {
@@ -191,7 +238,10 @@ impl Tally {
         let ran = self.passed + self.rego_tests;
         if self.could_not_load > 0 {
             Outcome::CouldNotRun
-        } else if self.failed + self.errors + self.unneeded + skipped > 0 || ran == 0 {
+        } else if self.failed + self.errors + self.unneeded + skipped > 0
+            || ran == 0
+            || self.missed_threshold
+        {
             Outcome::No
         } else {
             Outcome::Done

@@ -195,6 +195,7 @@ fn what_is_handed_over_is_stored_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let metrics = Arc::new(Metrics::default());
     let settings = LogSettings {
+        enabled: true,
         retention: Duration::from_secs(3600),
         max_bytes: 1 << 30,
         mask: Mask::default(),
@@ -223,9 +224,16 @@ fn what_is_handed_over_is_stored_and_counted() {
     let text = metrics.encode();
     assert!(text.contains("reason=\"stopped\"} 1"), "{text}");
 
-    // The file is found again.
+    // The file is found again, also where nothing more is to be recorded.
+    let settings = LogSettings {
+        enabled: false,
+        ..settings
+    };
     let log = DecisionLog::start(&path, settings, metrics).unwrap();
-    let last = log.reader().query(&Filter {
+    let recorder = log.recorder();
+    recorder.record(record(http("/last", &[])));
+    drop(log);
+    let last = LogStore::open_reader(&path).unwrap().query(&Filter {
         path: Some("/last".to_owned()),
         ..Filter::default()
     });

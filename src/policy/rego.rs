@@ -2,6 +2,7 @@
 //! it. How evaluation happens stays in `engine`; what the answer does to a request in `outcome`.
 
 mod builtins;
+mod coverage;
 mod engine;
 mod graph;
 mod guard;
@@ -26,6 +27,7 @@ use regorus::Value;
 use serde::Serialize;
 use thiserror::Error;
 
+pub use coverage::{Coverage, FileCoverage, Range};
 pub use engine::EvaluationError;
 pub use input::InputError;
 pub use outcome::{Outcome, OutcomeError};

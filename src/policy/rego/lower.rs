@@ -4,6 +4,7 @@
 //! are over the original text, never over this.
 
 mod imports;
+mod coverage;
 mod keywords;
 mod negation;
 mod syntax;

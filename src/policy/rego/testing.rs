@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use regorus::Value;
 
+use super::coverage::{Coverage, Lines};
 use super::engine::Engine;
-use super::lower::testing::{Found, Recorder, find};
+use super::lower::testing::{Recorder, find};
 use super::{Data, RegoError, RegoModule};
 
 pub use super::lower::testing::RegoTest;
@@ -17,6 +18,8 @@ pub use super::lower::testing::RegoTest;
 pub struct RegoTests {
     engine: Engine,
     tests: Vec<RegoTest>,
+    /// Lines that count when it is told what was reached.
+    counted: Lines,
 }
 
 /// What a test came to.
@@ -27,6 +30,8 @@ pub struct TestResult {
     pub cases: Cases,
     /// What it printed.
     pub output: Vec<String>,
+    /// Lines that were evaluated, if they were asked for.
+    reached: Lines,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,22 +57,39 @@ pub struct CaseResult {
 impl RegoTests {
     /// Whether there is a test in any module, or may be in one that cannot be read.
     pub fn are_in(modules: &[RegoModule]) -> bool {
-        let found = find(modules);
+        let found = find(modules, false);
         !found.tests.is_empty() || found.is_partial
     }
 
-    /// Compiles modules over data, with a limit of time for each test.
+    /// Compiles modules over data, with a limit of time for each test. `with_coverage`: what tests
+    /// reach is seen.
     pub fn compile(
         modules: &[RegoModule],
         data: Data,
         limit: Duration,
+        with_coverage: bool,
     ) -> Result<Self, Vec<RegoError>> {
-        let Found {
-            mut tests, modules, ..
-        } = find(modules);
+        let found = find(modules, with_coverage);
+        let mut tests = found.tests;
         tests.sort_by(|left, right| (&left.file, left.row).cmp(&(&right.file, right.row)));
-        let (engine, _) = Engine::compile(&modules, data.0, None, limit)?;
-        Ok(Self { engine, tests })
+        let (mut engine, _) = Engine::compile(&found.modules, data.0, None, limit)?;
+        engine.cover(with_coverage);
+        Ok(Self {
+            engine,
+            tests,
+            counted: found.counted,
+        })
+    }
+
+    /// What tests that were run have reached.
+    pub fn coverage<'a>(&self, results: impl IntoIterator<Item = &'a TestResult>) -> Coverage {
+        let mut reached = Lines::new();
+        let lines = results.into_iter().flat_map(|result| &result.reached);
+        for (file, rows) in lines {
+            let known = reached.entry(file.clone()).or_default();
+            known.extend(rows);
+        }
+        Coverage::of(&self.counted, &reached)
     }
 
     /// All tests, by file and row.
@@ -82,12 +104,13 @@ impl RegoTests {
                 verdict: TestVerdict::Skipped,
                 cases: Cases::new(),
                 output: Vec::new(),
+                reached: Lines::new(),
             };
         }
         let recorder = Recorder::start();
-        let (value, output) = self.engine.evaluate_alone(&test.reference, now_ns);
+        let alone = self.engine.evaluate_alone(&test.reference, now_ns);
         let noted = recorder.cases();
-        let (verdict, cases) = match value {
+        let (verdict, cases) = match alone.value {
             Err(error) => (TestVerdict::Error(error), Cases::new()),
             Ok(value) if test.has_cases => {
                 let mut cases = cases_of(&value);
@@ -101,7 +124,8 @@ impl RegoTests {
         TestResult {
             verdict,
             cases,
-            output,
+            output: alone.prints,
+            reached: alone.lines,
         }
     }
 }

@@ -6,16 +6,26 @@ use regorus::Value;
 use super::Engine;
 use crate::policy::rego::RegoError;
 use crate::policy::rego::builtins::Clock;
+use crate::policy::rego::coverage::Lines;
+
+/// What an evaluation came to.
+pub(in crate::policy::rego) struct Alone {
+    pub(in crate::policy::rego) value: Result<Value, RegoError>,
+    pub(in crate::policy::rego) prints: Vec<String>,
+    /// Lines that were evaluated, if the engine was told to see them.
+    pub(in crate::policy::rego) lines: Lines,
+}
 
 // === impl Engine ===
 
 impl Engine {
-    /// Evaluates a reference without an input, with what was printed meanwhile.
-    pub(in crate::policy::rego) fn evaluate_alone(
-        &self,
-        text: &str,
-        now_ns: i64,
-    ) -> (Result<Value, RegoError>, Vec<String>) {
+    /// Sees from now on which lines are evaluated.
+    pub(in crate::policy::rego) fn cover(&mut self, enabled: bool) {
+        self.prepared.set_enable_coverage(enabled);
+    }
+
+    /// Evaluates a reference without an input.
+    pub(in crate::policy::rego) fn evaluate_alone(&self, text: &str, now_ns: i64) -> Alone {
         let mut engine = self.prepared.clone();
         let _clock = Clock::set(now_ns);
         let value = engine.eval_query(text.to_owned(), false);
@@ -27,7 +37,11 @@ impl Engine {
         };
         let value = value.map(|results| first(results).unwrap_or(Value::Undefined));
         let prints = prints.iter().map(|line| self.without_place(line));
-        (value, prints.collect())
+        Alone {
+            value,
+            prints: prints.collect(),
+            lines: lines_of(&engine),
+        }
     }
 
     /// What was printed, without the place that the interpreter puts in front.
@@ -37,6 +51,16 @@ impl Engine {
         let text = texts.filter_map(|rest| rest.split_once(": ")).next();
         text.map_or(line, |(_, text)| text).to_owned()
     }
+}
+
+fn lines_of(engine: &regorus::Engine) -> Lines {
+    let report = engine.get_coverage_report();
+    let files = report.into_iter().flat_map(|report| report.files);
+    let mut lines = Lines::new();
+    for file in files {
+        lines.entry(file.path).or_default().extend(file.covered);
+    }
+    lines
 }
 
 // === impl RegoError ===

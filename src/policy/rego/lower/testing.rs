@@ -10,7 +10,8 @@ use regorus::unstable::{Expr, Literal, Module, Query, Ref, Rule, RuleBody, RuleH
 use regorus::{Engine, Value};
 
 use super::tokens::{Kind, Token, tokens};
-use super::{Names, module as lower_module};
+use super::{Names, coverage, module as lower_module};
+use crate::policy::rego::coverage::Lines;
 use crate::policy::rego::engine::LENGTHS;
 use crate::policy::rego::module::{path_of, reference, rule_reference};
 use crate::policy::rego::{RegoError, RegoModule};
@@ -52,12 +53,17 @@ pub(in crate::policy::rego) struct Found {
     pub(in crate::policy::rego) modules: Vec<RegoModule>,
     /// Whether a module that may have tests could not be read; the compiler says why.
     pub(in crate::policy::rego) is_partial: bool,
+    /// Lines that count when it is told what tests have reached, if that is asked for.
+    pub(in crate::policy::rego) counted: Lines,
 }
 
-/// Looks for tests in all modules.
-pub(in crate::policy::rego) fn find(modules: &[RegoModule]) -> Found {
+/// Looks for tests in all modules, and for the lines that count if `with_lines`.
+pub(in crate::policy::rego) fn find(modules: &[RegoModule], with_lines: bool) -> Found {
     let names = Names::of(modules.iter().map(|module| module.text.as_str()));
-    let mut finder = Finder::default();
+    let mut finder = Finder {
+        with_lines,
+        ..Finder::default()
+    };
     let modules = modules
         .iter()
         .flat_map(|module| match finder.module(module, &names) {
@@ -75,6 +81,7 @@ pub(in crate::policy::rego) fn find(modules: &[RegoModule]) -> Found {
         tests: finder.tests,
         modules,
         is_partial: finder.is_partial,
+        counted: finder.counted,
     }
 }
 
@@ -84,13 +91,15 @@ struct Finder {
     /// Tests of a name so far.
     counts: HashMap<String, usize>,
     is_partial: bool,
+    with_lines: bool,
+    counted: Lines,
 }
 
 impl Finder {
     /// The module's texts with its tests made ready; `None` for one without, or one that the
     /// compiler will refuse.
     fn module(&mut self, module: &RegoModule, names: &Names) -> Option<Vec<String>> {
-        if !module.text.contains(TEST) {
+        if !module.text.contains(TEST) && !self.with_lines {
             return None;
         }
         let texts = self.texts(module, names);
@@ -119,6 +128,12 @@ impl Finder {
                 };
                 lowered.locate(&mut place);
                 self.rule(&parsed, rule, &place, text, &mut edits);
+            }
+            if self.with_lines {
+                let lines = coverage::Lines::of(&parsed, module.v0);
+                edits.extend(lines.edits);
+                let counted = self.counted.entry(module.path.clone()).or_default();
+                counted.extend(lines.rows);
             }
             edits.sort_by_key(|(at, _)| *at);
             texts.push(with_edits(text, &edits));

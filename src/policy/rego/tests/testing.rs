@@ -13,7 +13,7 @@ fn ran(texts: &[&str], v0: bool) -> Vec<String> {
         })
         .collect();
     let data = Data::from_json(json!({"users": {"ann": "admin"}}));
-    let tests = RegoTests::compile(&modules, data, Duration::from_secs(20)).unwrap();
+    let tests = RegoTests::compile(&modules, data, Duration::from_secs(20), false).unwrap();
     let lines = tests.tests().iter().map(|test| {
         let result = tests.run(test, NOW_NS);
         let verdict = match result.verdict {
@@ -174,7 +174,8 @@ fn errors_are_told_with_their_place() {
 fn a_test_has_a_time_of_its_own() {
     let text = "package p\ntest_slow if { some x in numbers.range(1, 9999); some y in numbers.range(1, 9999); x + y == 0 }\ntest_fast if true";
     let modules = [module("p.rego", text)];
-    let tests = RegoTests::compile(&modules, Data::default(), Duration::from_millis(20)).unwrap();
+    let tests =
+        RegoTests::compile(&modules, Data::default(), Duration::from_millis(20), false).unwrap();
     let verdicts: Vec<_> = tests
         .tests()
         .iter()
@@ -194,6 +195,7 @@ fn what_is_printed_is_kept() {
         &[module("p.rego", text)],
         Data::default(),
         Duration::from_secs(20),
+        false,
     )
     .unwrap();
     let result = tests.run(&tests.tests()[0], NOW_NS);
@@ -206,16 +208,100 @@ fn modules_that_do_not_compile_are_refused_with_their_place() {
         "p.rego",
         "package p\n\ntest_x if {\n\tno.such(1)\n}",
     )];
-    let errors = RegoTests::compile(&modules, Data::default(), Duration::from_secs(1)).unwrap_err();
+    let errors =
+        RegoTests::compile(&modules, Data::default(), Duration::from_secs(1), false).unwrap_err();
     assert_eq!(
         errors[0].to_string(),
         "p.rego:4:2: rego_type_error: undefined function no.such"
     );
     let broken = [module("p.rego", "package p\n\ntest_x if {")];
-    assert!(RegoTests::compile(&broken, Data::default(), Duration::from_secs(1)).is_err());
+    assert!(RegoTests::compile(&broken, Data::default(), Duration::from_secs(1), false).is_err());
     assert!(RegoTests::are_in(&broken));
     assert!(!RegoTests::are_in(&[module(
         "p.rego",
         "package p\n\n# test_\nx := 1"
     )]));
+}
+
+/// Lines reached and lines missed of a module with its tests.
+fn lines(text: &str, v0: bool) -> (Vec<u32>, Vec<u32>) {
+    let modules = [RegoModule {
+        v0,
+        ..module("p.rego", text)
+    }];
+    let limit = Duration::from_secs(20);
+    let tests = RegoTests::compile(&modules, Data::default(), limit, true).unwrap();
+    let results: Vec<_> = tests
+        .tests()
+        .iter()
+        .map(|test| tests.run(test, NOW_NS))
+        .collect();
+    assert!(
+        results
+            .iter()
+            .all(|result| result.verdict == TestVerdict::Passed),
+        "{results:?}"
+    );
+    let coverage = tests.coverage(&results);
+    let rows = |ranges: &[Range]| {
+        let rows = ranges
+            .iter()
+            .flat_map(|range| range.start.row..=range.end.row);
+        rows.collect::<Vec<_>>()
+    };
+    let file = &coverage.files["p.rego"];
+    assert_eq!(coverage.covered_lines, file.covered_lines);
+    (rows(&file.covered), rows(&file.not_covered))
+}
+
+#[test]
+fn lines_are_reached_or_not() {
+    let text = "\
+package p
+
+default allow := false
+
+allow if {
+	input.a == 1
+	some x
+	input.b[x] == {
+		\"c\": 1,
+	}
+}
+
+allow if {
+	input.never
+	input.asked
+}
+
+f(y) if {
+	y > 1
+} else if {
+	y == 0
+}
+
+all contains z if {
+	some z in [1, 2]
+	every w in [z] {
+		w > 0
+	}
+}
+
+none := [z | z := input.z; z > 1]
+
+unused := 1
+
+test_denied if not allow with input as {\"a\": 2}
+test_f if f(0)
+test_all if count(all) == 2
+test_none if none == []
+";
+    let (reached, missed) = lines(text, false);
+    assert_eq!(
+        reached,
+        [3, 6, 14, 19, 21, 24, 25, 26, 27, 31, 35, 36, 37, 38]
+    );
+    assert_eq!(missed, [5, 8, 13, 15, 18, 33]);
+    let v0 = "package p\nallow {\n  input.a\n}\nallow = false {\n  input.b\n}\ntest_x {\n  allow with input.a as true\n}";
+    assert_eq!(lines(v0, true), (vec![2, 3, 6, 8, 9], vec![5]));
 }

@@ -1,0 +1,62 @@
+"""The numbers as a table for people."""
+
+from common import CONNECTIONS, YARDSTICK, plural
+
+
+def report(numbers):
+    machine = numbers["machine"]
+    print(f"\n{machine['cpu']}, Linux {machine['kernel']}, {machine['h2load']}; {CONNECTIONS} connections, "
+          f"{plural(numbers['rounds'])}, request of {numbers['request_bytes']:,} bytes\n")
+    print_table(numbers["results"])
+    print()
+    for line in opa_lines(numbers["results"]):
+        print(line)
+    for name, summary in numbers["decisions"].items():
+        print(decision_line(name, summary))
+    push = numbers["push"]
+    print(f"push to effect ({push['server']}, {push['count']} bundles): p50 {push['p50_ms']:.2f} ms, "
+          f"p99 {push['p99_ms']:.2f} ms")
+    for name, size in numbers["binary_bytes"].items():
+        print(f"binary {name}: {size / 1e6:.1f} MB")
+
+
+def print_table(results):
+    heading = ["server", "streams", "checks/s", f"ratio to {YARDSTICK}", "p50 µs", "p99 µs", "CPU µs/check",
+               "RSS start MiB", "RSS after MiB", "log dropped"]
+    rows = [heading, *(table_cells(result) for result in results)]
+    widths = [max(len(cells[column]) for cells in rows) for column in range(len(heading))]
+    for cells in rows:
+        aligned = [cells[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:]))]
+        print("  ".join(aligned))
+
+
+def table_cells(result):
+    ratio, dropped = result["ratio"], result["log_dropped"]
+    return [
+        result["server"],
+        str(result["streams"]),
+        f"{result['checks_per_second']:,.0f}",
+        "-" if ratio is None else f"{ratio:.2f}",
+        *(f"{result[name]:,.0f}" for name in ("p50_us", "p99_us")),
+        f"{result['cpu_us_per_check']:.1f}",
+        *(f"{result[name] / 2**20:.1f}" for name in ("rss_start_bytes", "rss_after_bytes")),
+        "-" if dropped is None else f"{dropped:,}",
+    ]
+
+
+def decision_line(name, summary):
+    line = f"{name}: {summary['allow']:,} allow, {summary['deny']:,} deny, {summary['cache_hits']:,} cache hits"
+    if not summary["log_written"] and not summary["log_dropped"]:
+        return f"{line}; decision log off"
+    line += f"; decision log: {summary['log_written']:,} written, {summary['log_dropped']:,} dropped"
+    lost = summary["allow"] + summary["deny"] - summary["log_written"] - summary["log_dropped"]
+    return f"{line}, {lost:,} unaccounted for" if lost else line
+
+
+def opa_lines(results):
+    """How much faster Doorward answers by the same Rego, where OPA's plugin was asked too."""
+    rates = {(result["server"], result["streams"]): result["checks_per_second"] for result in results}
+    for (server, streams), rate in rates.items():
+        other = rates.get((server.replace("doorward", "opa-envoy"), streams))
+        if server.startswith("doorward rego") and other:
+            yield f"{server}, {plural(streams, 'stream')}: {rate / other:.1f} times opa-envoy"
