@@ -12,6 +12,7 @@ mod format;
 mod globs;
 mod go_json;
 mod graph;
+mod graphql;
 mod identifiers;
 mod jwt;
 mod net;
@@ -77,6 +78,7 @@ const TABLE: &[&[Builtin]] = &[
     format::BUILTINS,
     globs::BUILTINS,
     graph::BUILTINS,
+    graphql::BUILTINS,
     identifiers::BUILTINS,
     jwt::BUILTINS,
     net::BUILTINS,

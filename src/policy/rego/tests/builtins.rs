@@ -11,6 +11,7 @@ mod encoding;
 mod format;
 mod globs;
 mod graph;
+mod graphql;
 mod identifiers;
 mod jwt;
 mod net;
