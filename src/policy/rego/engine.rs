@@ -193,12 +193,13 @@ impl Engine {
             check_interval: CHECK_INTERVAL,
         });
         let prepared = Self {
-            prepared: engine,
+            // What it has prepared goes to the first that evaluates; a copy begins anew.
+            prepared: engine.clone(),
             // The interpreter takes no such name for a rule; a query of it works.
             rules: &analysis.rules - &analysis.scattered,
             query_expressions,
             files: modules.iter().map(|module| module.path.clone()).collect(),
-            idle: Mutex::new(Vec::new()),
+            idle: Mutex::new(vec![engine]),
         };
         Ok((prepared, analysis.graph))
     }
