@@ -107,9 +107,11 @@ struct Members<'a> {
 // === impl Members ===
 
 impl<'a> Members<'a> {
+    /// Null would be a pointer to nothing.
     fn of(value: &'a Value, names: Names) -> Decoded<Self> {
         match value {
             Value::Object(_) => Ok(Self { value, names }),
+            Value::Null => unusable(),
             _ => wrong(),
         }
     }

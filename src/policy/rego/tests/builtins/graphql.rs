@@ -75,6 +75,8 @@ fn objects_are_read_as_go_reads_them() {
         assert!(valid(selections), "{selections}");
     }
     for selections in [
+        r#"[{"Name": "a"}, null]"#,
+        r#"[{"Name": "a", "Arguments": [null]}]"#,
         // Selections have their names as they are.
         r#"[{"name": "a"}]"#,
         r#"[{"Name": "b"}]"#,
@@ -93,6 +95,11 @@ fn objects_are_read_as_go_reads_them() {
     for document in [
         format!(r#"{{"Operations": [{{"Operation": "other", "SelectionSet": [{query}]}}]}}"#),
         format!(r#"{{"Operations": [{{"Name": 1, "SelectionSet": [{query}]}}]}}"#),
+        // What is no field, but could be a spread, is not one if it lacks something.
+        format!(
+            r#"{{"Operations": [{{"SelectionSet": [{{"Name": "F", "Arguments": [{{}}]}}]}}],
+            "Fragments": [{{"Name": "F", "TypeCondition": "Query", "SelectionSet": [{query}]}}]}}"#
+        ),
         r#"{"Operations": [null]}"#.to_owned(),
         r#"{"Operations": {}}"#.to_owned(),
         r#"{"operations": [{"SelectionSet": [{"Name": "b"}]}]}"#.to_owned(),
