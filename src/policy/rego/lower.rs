@@ -11,6 +11,7 @@ mod syntax;
 mod template;
 pub(super) mod testing;
 mod tokens;
+mod with;
 
 use super::{RegoError, guard};
 
@@ -79,11 +80,12 @@ pub(super) fn module(
         // The parser, which these steps use, must not be given what would exhaust it.
         guard::check_module(path, &text)?;
         let imports = imports::lower(&text, v0, names);
-        let negations = negation::lower(&imports.lowered, v0, names);
+        let values = with::lower(&imports.lowered, v0, names);
+        let negations = negation::lower(&values.lowered, v0, names);
         texts.push(negations.lowered.clone());
         // Of a text that was split off, places are those before this step: rows are right.
         if texts.len() == 1 {
-            steps.extend([imports, negations]);
+            steps.extend([imports, values, negations]);
         }
     }
     Ok(Lowered { texts, steps })

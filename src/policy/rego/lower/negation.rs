@@ -9,10 +9,8 @@ use regorus::unstable::{
 use std::collections::BTreeSet;
 
 use super::keywords::Names;
-use super::syntax::{Range, begin, parse, parts, range};
-use super::tokens::{Kind, Token, tokens};
+use super::syntax::{Range, begin, names_of, parse, parts, range, strings, widen};
 use super::{Output, SourceMap};
-use crate::policy::rego::module::{path_of, rule_reference};
 
 /// A negation with arguments to be named.
 struct Negation {
@@ -50,10 +48,7 @@ fn find(text: &str, v0: bool, names: &Names) -> Option<Vec<Negation>> {
     };
     finder.module(&module);
     let mut negations = finder.negations;
-    let strings: Vec<_> = tokens(text)
-        .into_iter()
-        .filter(|token| token.kind == Kind::Literal)
-        .collect();
+    let strings = strings(text);
     for negation in &mut negations {
         widen(&mut negation.whole, &strings);
         if negation.modifiers.0 < negation.modifiers.1 {
@@ -66,33 +61,6 @@ fn find(text: &str, v0: bool, names: &Names) -> Option<Vec<Negation>> {
         }
     }
     Some(negations)
-}
-
-/// Takes in the quotes of a string at either end: the parser's places leave them out.
-fn widen((begin, end): &mut Range, strings: &[Token]) {
-    let around = |offset: usize| {
-        let after = strings.partition_point(|token| token.begin < offset);
-        let token = strings.get(after.checked_sub(1)?)?;
-        (offset < token.end).then_some(token)
-    };
-    *begin = around(*begin).map_or(*begin, |token| token.begin);
-    *end = around(*end).map_or(*end, |token| token.end);
-}
-
-/// Names that stand for documents in a module: those of rules and imports.
-fn names_of(module: &Module, names: &Names) -> BTreeSet<String> {
-    let package = path_of(&module.package.refr).unwrap_or_default().join(".");
-    let imports = module.imports.iter().filter_map(|import| {
-        let alias = import.r#as.as_ref().map(|alias| alias.text().to_owned());
-        alias.or_else(|| path_of(&import.refr)?.pop())
-    });
-    let rules = names.of_package(&package);
-    let own = module.policy.iter().filter_map(|rule| {
-        let path = path_of(rule_reference(rule))?;
-        path.into_iter().next()
-    });
-    let documents = ["data", "input"].map(str::to_owned);
-    imports.chain(rules).chain(own).chain(documents).collect()
 }
 
 struct Finder {

@@ -1,9 +1,14 @@
 //! Looking at the syntax tree of a text before it is lowered further: parsing it, places in it, and
 //! the parts of an expression. What they are looked at for is told by the steps themselves.
 
+use std::collections::BTreeSet;
+
 use regorus::unstable::{Expr, Module, Parser, Ref, Source, Span};
 
+use super::keywords::Names;
+use super::tokens::{Kind, Token, tokens};
 use crate::policy::rego::engine::LENGTHS;
+use crate::policy::rego::module::{path_of, rule_reference};
 
 /// From an offset to the one after the last.
 pub(super) type Range = (usize, usize);
@@ -65,4 +70,37 @@ pub(super) fn parts(expression: &Expr) -> Vec<&Ref<Expr>> {
             ..
         } => key.iter().chain([value, collection]).collect(),
     }
+}
+
+/// Strings and numbers of a text.
+pub(super) fn strings(text: &str) -> Vec<Token> {
+    let tokens = tokens(text).into_iter();
+    tokens.filter(|token| token.kind == Kind::Literal).collect()
+}
+
+/// Takes in the quotes of a string at either end: the parser's places leave them out.
+pub(super) fn widen((begin, end): &mut Range, strings: &[Token]) {
+    let around = |offset: usize| {
+        let after = strings.partition_point(|token| token.begin < offset);
+        let token = strings.get(after.checked_sub(1)?)?;
+        (offset < token.end).then_some(token)
+    };
+    *begin = around(*begin).map_or(*begin, |token| token.begin);
+    *end = around(*end).map_or(*end, |token| token.end);
+}
+
+/// Names that stand for documents in a module: those of rules and imports.
+pub(super) fn names_of(module: &Module, names: &Names) -> BTreeSet<String> {
+    let package = path_of(&module.package.refr).unwrap_or_default().join(".");
+    let imports = module.imports.iter().filter_map(|import| {
+        let alias = import.r#as.as_ref().map(|alias| alias.text().to_owned());
+        alias.or_else(|| path_of(&import.refr)?.pop())
+    });
+    let rules = names.of_package(&package);
+    let own = module.policy.iter().filter_map(|rule| {
+        let path = path_of(rule_reference(rule))?;
+        path.into_iter().next()
+    });
+    let documents = ["data", "input"].map(str::to_owned);
+    imports.chain(rules).chain(own).chain(documents).collect()
 }

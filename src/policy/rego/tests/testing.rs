@@ -305,3 +305,32 @@ test_none if none == []
     let v0 = "package p\nallow {\n  input.a\n}\nallow = false {\n  input.b\n}\ntest_x {\n  allow with input.a as true\n}";
     assert_eq!(lines(v0, true), (vec![2, 3, 6, 8, 9], vec![5]));
 }
+
+#[test]
+fn what_is_put_in_place_is_known_before() {
+    let rows = [
+        // Each uses rules in the value that are used again under it.
+        "name := \"x\"\nall := [input.a, name]\ntest_x if all == [\"x\", \"x\"] with input as {\"a\": name}",
+        "name := upper(\"x\")\nsame if input.a == name\ntest_x if { same with input.a as name }",
+        "name := \"x\"\nmade := {\"a\": name}\nall := [input.a, name, data.b]\ntest_x if {\n\tall == [\"x\", \"x\", \"x\"] with input as made with data.b as name\n}",
+        "name := \"x\"\nall := [input.a, name]\ntest_x if not all != [\"x\", \"x\"] with input as {\"a\": name}",
+        "name := \"x\"\nall := [input.a, name]\ntest_x if all == [\"x\", \"x\"] with data.y as \"as\" with input as {\"as\": \"with\", \"a\": name}",
+        "name := \"x\"\nall := [input.a, name]\ntest_x if [a | a := all with input as {\"a\": name}] == [[\"x\", \"x\"]]",
+        "name := \"x\"\nall := [input.a, name]\ntest_x if { every b in [1, 2] { all == [b, \"x\"] with input as {\"a\": b, \"n\": name} } }",
+        "now := 5\nold if time.now_ns() == now\ntest_x if old with time.now_ns as now",
+        "five() := 5\nold if time.now_ns() == five()\ntest_x if old with time.now_ns as five",
+        "f(x) := x\ng(x) := x + 1\nold if f(1) == 2\ntest_x if old with f as g",
+        "old if input.a\ntest_x if not old with input as data.no",
+        "name := \"x\"\nall := [input.a, name]\ntest_x if {\n\tall == [\"x\", \"x\"] with input as {\n\t\t# of the request\n\t\t\"a\": \"x\",\n\t}\n\ttrue\n}",
+        "names := [\"x\", \"y\"]\nall := [input.a, count(names)]\ntest_x if count({a | a := all with input as {\"a\": names[_]}}) == 2",
+        "name := \"x\"\nall := [input.a, name]\nelse_ if false else := r if r := all with input as {\"a\": name}\ntest_x if else_ == [\"x\", \"x\"]",
+    ];
+    for body in rows {
+        let expected = match body.contains("as data.no") {
+            // Rule: under `not` as well, what is put in place must be there.
+            true => "Failed",
+            false => "Passed",
+        };
+        check(body, &[&format!("data.p_test.test_x {expected}")]);
+    }
+}
