@@ -4,6 +4,7 @@
 
 mod identity;
 mod proxy;
+mod rego;
 
 use serde_json::Value;
 

@@ -44,12 +44,34 @@ impl Envoy {
         Self::start_with(binary, ext_authz, upstream, "")
     }
 
+    /// Sending bodies along, as the configuration shows.
+    pub fn start_with_bodies(binary: &std::path::Path, ext_authz: &str, upstream: &str) -> Self {
+        let shown = "# with_request_body:";
+        Self::start_edited(binary, ext_authz, upstream, "", |config| {
+            assert!(
+                config.contains(shown),
+                "deploy/envoy/envoy.yaml lacks {shown}"
+            );
+            config.replace(shown, "with_request_body:")
+        })
+    }
+
     /// With a further piece of YAML in the filter chain of its listener.
     pub fn start_with(
         binary: &std::path::Path,
         ext_authz: &str,
         upstream: &str,
         piece: &str,
+    ) -> Self {
+        Self::start_edited(binary, ext_authz, upstream, piece, |config| config)
+    }
+
+    fn start_edited(
+        binary: &std::path::Path,
+        ext_authz: &str,
+        upstream: &str,
+        piece: &str,
+        edit: impl FnOnce(String) -> String,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (port, admin) = (free_port(), free_port());
@@ -77,7 +99,7 @@ impl Envoy {
         let piece = piece.replace('\n', "\n          ");
         let config = config.replace(chain, &format!("        - {piece}\n          filters:\n"));
         let path = folder.path().join("envoy.yaml");
-        std::fs::write(&path, config).unwrap();
+        std::fs::write(&path, edit(config)).unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let process = Command::new(binary)
             .arg("--config-path")
@@ -169,7 +191,7 @@ impl Upstream {
     }
 }
 
-/// Answers requests without body until the connection ends.
+/// Answers requests until the connection ends; bodies are not looked at.
 fn serve(mut stream: TcpStream, counter: &AtomicUsize) {
     let mut received = Vec::new();
     let mut chunk = [0; 4096];
@@ -180,7 +202,11 @@ fn serve(mut stream: TcpStream, counter: &AtomicUsize) {
         received.extend_from_slice(&chunk[..read]);
         while let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&received[..end]).into_owned();
-            received.drain(..end + 4);
+            let whole = end + 4 + content_length(&head);
+            if received.len() < whole {
+                break;
+            }
+            received.drain(..whole);
             counter.fetch_add(1, Ordering::SeqCst);
             let body = describe(&head).to_string();
             let answer = format!(
@@ -192,6 +218,12 @@ fn serve(mut stream: TcpStream, counter: &AtomicUsize) {
             }
         }
     }
+}
+
+fn content_length(head: &str) -> usize {
+    let mut lines = head.lines().filter_map(|line| line.split_once(':'));
+    let length = lines.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    length.map_or(0, |(_, length)| length.trim().parse().unwrap())
 }
 
 fn describe(head: &str) -> Value {
