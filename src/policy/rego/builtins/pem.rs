@@ -9,7 +9,7 @@ use super::Failure;
 /// Longest text of certificates or keys, in bytes.
 const MAX_TEXT: usize = 1 << 20;
 /// Most lines of a text that begin a block which is none: each is looked for to the end of the text.
-const MAX_FALSE_STARTS: usize = 100;
+const MAX_FALSE_STARTS: usize = 20;
 
 const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"\n-----END ";

@@ -15,6 +15,10 @@ const DNS: u8 = 0x82;
 const URI: u8 = 0x86;
 const IP: u8 = 0x87;
 
+/// Longest name that is compared with constraints, and longest constraint, in bytes: each of one is
+/// compared with each of the other.
+pub(super) const MAX_NAME: usize = 512;
+
 /// Subject alternative names. Those of other kinds are left out.
 #[derive(Default)]
 pub(super) struct Names<'a> {
@@ -53,6 +57,7 @@ pub(super) struct Comparisons(pub(super) i64);
 pub(super) enum Refusal {
     NotAllowed,
     TooMany,
+    TooLong,
 }
 
 // === impl Names ===
@@ -82,6 +87,11 @@ impl<'a> Names<'a> {
     pub(super) fn is_empty(&self) -> bool {
         let no_text = self.dns.is_empty() && self.emails.is_empty();
         no_text && self.ips.is_empty() && self.urls.is_empty()
+    }
+
+    fn is_longer_than(&self, limit: usize) -> bool {
+        let mut texts = self.emails.iter().chain(&self.dns);
+        texts.any(|text| text.len() > limit) || self.urls.iter().any(|url| url.host.len() > limit)
     }
 
     pub(super) fn ips(&self) -> Value {
@@ -237,8 +247,17 @@ pub(super) fn texts(items: &[&str]) -> Value {
     list(items, |item| Value::from(*item))
 }
 
+fn constraint(content: &[u8]) -> Result<&str, Failure> {
+    if content.len() > MAX_NAME {
+        return Err(Failure::Limit(format!(
+            "a name constraint of more than {MAX_NAME} bytes is refused"
+        )));
+    }
+    ascii(content)
+}
+
 fn domain_constraint(content: &[u8]) -> Result<&str, Failure> {
-    let domain = ascii(content)?;
+    let domain = constraint(content)?;
     match is_domain(domain.strip_prefix('.').unwrap_or(domain)) {
         true => Ok(domain),
         false => Err(Failure::Failed("failed to parse a name constraint")),
@@ -247,7 +266,7 @@ fn domain_constraint(content: &[u8]) -> Result<&str, Failure> {
 
 /// Rule: with an `@` one mailbox, else those of a domain.
 fn email_constraint(content: &[u8]) -> Result<&str, Failure> {
-    let text = ascii(content)?;
+    let text = constraint(content)?;
     match text.contains('@') {
         true if Mailbox::parse(text).is_none() => {
             Err(Failure::Failed("failed to parse a name constraint"))
@@ -356,6 +375,9 @@ pub(super) fn allow(
     excluded: &Subtrees<'_>,
     left: &mut Comparisons,
 ) -> Result<(), Refusal> {
+    if names.is_longer_than(MAX_NAME) {
+        return Err(Refusal::TooLong);
+    }
     for email in &names.emails {
         let mailbox = Mailbox::parse(email).ok_or(Refusal::NotAllowed)?;
         let matches =

@@ -1,5 +1,7 @@
 //! Certificate signing requests (RFC 2986), as OPA shows them. Their signatures are not checked.
 
+use std::collections::BTreeSet;
+
 use regorus::Value;
 
 use super::super::Failure;
@@ -87,14 +89,16 @@ fn attributes(mut all: Reader<'_>) -> Result<Vec<Element<'_>>, Failure> {
 /// attribute is passed over.
 fn requested<'a>(attributes: &[Element<'a>]) -> Result<Vec<Extension<'a>>, Failure> {
     let mut requested: Vec<Extension<'a>> = Vec::new();
+    let mut seen = BTreeSet::new();
     for attribute in attributes {
-        if let Ok(Some(first)) = first_request(attribute) {
-            let extensions = Extension::all(Reader::new(first).sequence()?)?;
-            let is_new = |new: &Extension<'_>| requested.iter().all(|old| old.id != new.id);
-            if !extensions.iter().all(is_new) {
+        let Ok(Some(first)) = first_request(attribute) else {
+            continue;
+        };
+        for extension in Extension::all(Reader::new(first).sequence()?)? {
+            if !seen.insert(extension.id.clone()) {
                 return Err(Failure::Failed("duplicate requested extensions"));
             }
-            requested.extend(extensions);
+            requested.push(extension);
         }
     }
     Ok(requested)

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::super::Failure;
 use super::certificate::Certificate;
-use super::names::{Comparisons, Refusal, allow};
+use super::names::{Comparisons, MAX_NAME, Refusal, allow};
 use super::policy_tree;
 
 /// Most signatures that are checked for one leaf.
@@ -225,6 +225,11 @@ impl<'c, 'a> Search<'c, 'a, '_> {
         for certificate in chain {
             match allow(&certificate.extended.names, permitted, excluded, &mut left) {
                 Ok(()) => {}
+                Err(Refusal::TooLong) => {
+                    return Err(Failure::Limit(format!(
+                        "names of more than {MAX_NAME} bytes are not compared with constraints"
+                    )));
+                }
                 // Rule: too many for one certificate is a chain that does not hold; ours is the limit for
                 // all of them.
                 Err(Refusal::TooMany) if allowed < self.options.comparisons => {

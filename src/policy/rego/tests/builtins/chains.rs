@@ -338,6 +338,41 @@ fn constraints_on_names() {
     }
 }
 
+/// What would be compared too often ends the evaluation.
+#[test]
+fn names_too_long_to_be_compared() {
+    fn long() -> String {
+        vec!["a".repeat(60); 10].join(".")
+    }
+    let constrained: Change = |parameters| {
+        authority(parameters);
+        parameters.name_constraints = Some(NameConstraints {
+            permitted_subtrees: vec![GeneralSubtree::DnsName("a".to_owned())],
+            excluded_subtrees: Vec::new(),
+        });
+    };
+    let named: Change = |parameters| {
+        let name = long().try_into().unwrap();
+        parameters.subject_alt_names = vec![SanType::DnsName(name)];
+    };
+    let too_strict: Change = |parameters| {
+        authority(parameters);
+        parameters.name_constraints = Some(NameConstraints {
+            permitted_subtrees: vec![GeneralSubtree::DnsName(long())],
+            excluded_subtrees: Vec::new(),
+        });
+    };
+    for (between, leaf) in [(constrained, named), (too_strict, server as Change)] {
+        let [root, between, leaf] = three(authority, between, leaf);
+        let all = text(&[&root, &between, &leaf]);
+        let call = format!("crypto.x509.parse_and_verify_certificates({all})");
+        assert!(refusal(&call).contains("more than 512 bytes"), "{call}");
+    }
+    // Nobody minds where nothing is compared.
+    let [root, between, leaf] = three(authority, authority, named);
+    assert!(verified(&[&root, &between, &leaf]).is_some());
+}
+
 /// Policies that an authority requires must reach the leaf.
 #[test]
 fn required_policies() {
