@@ -1,6 +1,7 @@
 //! Who asks: the peer behind the connection and the principal a verified token names. Only the
 //! verifier in here can make a `VerifiedToken`. Whether that identity is enough is policy's matter.
 
+mod algorithm;
 mod certificate;
 mod claims;
 mod extract;
@@ -17,6 +18,7 @@ mod xfcc;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use algorithm::{JwsAlgorithm, UnknownAlgorithm};
 pub use certificate::CertificateError;
 pub use claims::Claims;
 pub use extract::{FoundToken, Location};

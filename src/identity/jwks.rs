@@ -8,7 +8,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::signature::{Algorithm, PublicKey};
+use super::algorithm::JwsAlgorithm;
+use super::signature::PublicKey;
 
 /// Most keys a set may have.
 const MAX_KEYS: usize = 100;
@@ -30,7 +31,7 @@ pub struct KeySet {
 pub(super) struct VerificationKey {
     pub(super) kid: Option<String>,
     /// The algorithm the set binds this key to, if it does.
-    pub(super) bound: Option<Algorithm>,
+    pub(super) bound: Option<JwsAlgorithm>,
     /// `None` for a key that is not used.
     pub(super) key: Option<PublicKey>,
 }
@@ -126,7 +127,7 @@ impl KeySet {
     pub(super) fn named<'a>(
         &'a self,
         kid: Option<&'a str>,
-        algorithm: Algorithm,
+        algorithm: JwsAlgorithm,
     ) -> impl Iterator<Item = &'a VerificationKey> {
         // Rule: a key is skipped if both key ids are there and differ, or if it is bound to
         // another algorithm.

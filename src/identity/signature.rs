@@ -3,7 +3,6 @@
 //! know. How keys are written in a set is left to `jwks`.
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use aws_lc_rs::signature::{
@@ -12,35 +11,15 @@ use aws_lc_rs::signature::{
 };
 use jsonwebtoken::{DecodingKey, crypto};
 
+use super::algorithm::JwsAlgorithm;
+
 /// Length of an Ed25519 signature, in bytes.
 const ED25519_SIGNATURE: usize = 64;
-
-/// What a token may say it is signed with (RFC 7518 section 3.1, RFC 8037 section 3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Algorithm {
-    Rs256,
-    Rs384,
-    Rs512,
-    Ps256,
-    Ps384,
-    Ps512,
-    Es256,
-    Es384,
-    Es512,
-    EdDsa,
-    /// HS256, HS384 and HS512. No key is ever of this kind: a shared secret is no proof of who
-    /// signed.
-    Symmetric,
-}
-
-/// A name that is none of an algorithm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct UnknownAlgorithm;
 
 /// A public key, and what its signatures can be made with.
 #[derive(Clone)]
 pub(super) struct PublicKey {
-    algorithms: &'static [Algorithm],
+    algorithms: &'static [JwsAlgorithm],
     material: Material,
 }
 
@@ -50,55 +29,33 @@ enum Material {
     P521(Arc<ParsedPublicKey>),
 }
 
-const RSA: &[Algorithm] = &[
-    Algorithm::Rs256,
-    Algorithm::Rs384,
-    Algorithm::Rs512,
-    Algorithm::Ps256,
-    Algorithm::Ps384,
-    Algorithm::Ps512,
+const RSA: &[JwsAlgorithm] = &[
+    JwsAlgorithm::Rs256,
+    JwsAlgorithm::Rs384,
+    JwsAlgorithm::Rs512,
+    JwsAlgorithm::Ps256,
+    JwsAlgorithm::Ps384,
+    JwsAlgorithm::Ps512,
 ];
 
-// === impl Algorithm ===
-
-impl FromStr for Algorithm {
-    type Err = UnknownAlgorithm;
-
-    fn from_str(name: &str) -> Result<Self, UnknownAlgorithm> {
-        Ok(match name {
-            "RS256" => Self::Rs256,
-            "RS384" => Self::Rs384,
-            "RS512" => Self::Rs512,
-            "PS256" => Self::Ps256,
-            "PS384" => Self::Ps384,
-            "PS512" => Self::Ps512,
-            "ES256" => Self::Es256,
-            "ES384" => Self::Es384,
-            "ES512" => Self::Es512,
-            "EdDSA" => Self::EdDsa,
-            "HS256" | "HS384" | "HS512" => Self::Symmetric,
-            _ => return Err(UnknownAlgorithm),
-        })
-    }
-}
-
-impl Algorithm {
-    /// The name of it that `jsonwebtoken` has, if it has one and we leave the check to it.
-    fn in_library(self) -> Option<jsonwebtoken::Algorithm> {
-        use jsonwebtoken::Algorithm as Library;
-        Some(match self {
-            Self::Rs256 => Library::RS256,
-            Self::Rs384 => Library::RS384,
-            Self::Rs512 => Library::RS512,
-            Self::Ps256 => Library::PS256,
-            Self::Ps384 => Library::PS384,
-            Self::Ps512 => Library::PS512,
-            Self::Es256 => Library::ES256,
-            Self::Es384 => Library::ES384,
-            Self::EdDsa => Library::EdDSA,
-            Self::Es512 | Self::Symmetric => return None,
-        })
-    }
+/// The name of an algorithm that `jsonwebtoken` has, if it has one and we leave the check to it.
+fn in_library(algorithm: JwsAlgorithm) -> Option<jsonwebtoken::Algorithm> {
+    use jsonwebtoken::Algorithm as Library;
+    Some(match algorithm {
+        JwsAlgorithm::Rs256 => Library::RS256,
+        JwsAlgorithm::Rs384 => Library::RS384,
+        JwsAlgorithm::Rs512 => Library::RS512,
+        JwsAlgorithm::Ps256 => Library::PS256,
+        JwsAlgorithm::Ps384 => Library::PS384,
+        JwsAlgorithm::Ps512 => Library::PS512,
+        JwsAlgorithm::Es256 => Library::ES256,
+        JwsAlgorithm::Es384 => Library::ES384,
+        JwsAlgorithm::EdDsa => Library::EdDSA,
+        // No key is ever for a shared secret, which is no proof of who signed.
+        JwsAlgorithm::Es512 | JwsAlgorithm::Hs256 | JwsAlgorithm::Hs384 | JwsAlgorithm::Hs512 => {
+            return None;
+        }
+    })
 }
 
 // === impl PublicKey ===
@@ -115,7 +72,7 @@ impl PublicKey {
     /// An Ed25519 key of 32 bytes.
     pub(super) fn ed25519(x: &[u8]) -> Self {
         Self {
-            algorithms: &[Algorithm::EdDsa],
+            algorithms: &[JwsAlgorithm::EdDsa],
             material: Material::Library(DecodingKey::from_ed_der(x)),
         }
     }
@@ -123,7 +80,7 @@ impl PublicKey {
     pub(super) fn p256(x: &[u8], y: &[u8]) -> Result<Self, String> {
         let (point, _) = point(x, y, 32, &ECDSA_P256_SHA256_FIXED)?;
         Ok(Self {
-            algorithms: &[Algorithm::Es256],
+            algorithms: &[JwsAlgorithm::Es256],
             material: Material::Library(DecodingKey::from_ec_der(&point)),
         })
     }
@@ -131,7 +88,7 @@ impl PublicKey {
     pub(super) fn p384(x: &[u8], y: &[u8]) -> Result<Self, String> {
         let (point, _) = point(x, y, 48, &ECDSA_P384_SHA384_FIXED)?;
         Ok(Self {
-            algorithms: &[Algorithm::Es384],
+            algorithms: &[JwsAlgorithm::Es384],
             material: Material::Library(DecodingKey::from_ec_der(&point)),
         })
     }
@@ -139,25 +96,25 @@ impl PublicKey {
     pub(super) fn p521(x: &[u8], y: &[u8]) -> Result<Self, String> {
         let (_, key) = point(x, y, 66, &ECDSA_P521_SHA512_FIXED)?;
         Ok(Self {
-            algorithms: &[Algorithm::Es512],
+            algorithms: &[JwsAlgorithm::Es512],
             material: Material::P521(Arc::new(key)),
         })
     }
 
     /// Whether signatures of this algorithm can be this key's.
-    pub(super) fn is_for(&self, algorithm: Algorithm) -> bool {
+    pub(super) fn is_for(&self, algorithm: JwsAlgorithm) -> bool {
         self.algorithms.contains(&algorithm)
     }
 
     /// Whether a signature of so many bytes cannot be this key's, where Envoy says so.
     pub(super) fn is_wrong_length(&self, signature: usize) -> bool {
-        self.algorithms == [Algorithm::EdDsa] && signature != ED25519_SIGNATURE
+        self.algorithms == [JwsAlgorithm::EdDsa] && signature != ED25519_SIGNATURE
     }
 
     /// Checks a signature, which is given as it stands in the token and decoded.
     pub(super) fn verifies(
         &self,
-        algorithm: Algorithm,
+        algorithm: JwsAlgorithm,
         signed: &[u8],
         written: &str,
         signature: &[u8],
@@ -166,7 +123,7 @@ impl PublicKey {
         if !self.is_for(algorithm) {
             return false;
         }
-        match (&self.material, algorithm.in_library()) {
+        match (&self.material, in_library(algorithm)) {
             (Material::Library(key), Some(algorithm)) => {
                 crypto::verify(written, signed, key, algorithm) == Ok(true)
             }

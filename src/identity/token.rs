@@ -7,8 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use thiserror::Error;
 
+use super::algorithm::JwsAlgorithm;
 use super::claims::Claims;
-use super::signature::Algorithm;
 
 /// Longest token that is looked at, in bytes: what fits into a request under Envoy's default limits.
 pub(super) const MAX_TOKEN: usize = 60 * 1024;
@@ -23,7 +23,7 @@ pub(super) struct UnverifiedToken<'a> {
     /// The signature as it is written, and decoded.
     pub(super) written: &'a str,
     pub(super) signature: Vec<u8>,
-    pub(super) algorithm: Algorithm,
+    pub(super) algorithm: JwsAlgorithm,
     pub(super) kid: Option<String>,
     pub(super) claims: Claims,
     pub(super) issuer: Option<String>,
@@ -96,7 +96,7 @@ pub enum TokenError {
 
 /// What the first part of a token says.
 struct Header {
-    algorithm: Algorithm,
+    algorithm: JwsAlgorithm,
     kid: Option<String>,
     /// A member that asks for more than is understood here.
     unsupported: Option<&'static str>,

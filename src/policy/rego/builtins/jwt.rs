@@ -11,7 +11,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use regorus::Value;
 
 use super::{Answer, Builtin, Failure, NOW_NS, any, hexadecimal, text};
-use keys::{Algorithm, Key, KeySet};
+use crate::identity::JwsAlgorithm;
+use keys::{Key, KeySet, mac};
 
 /// Longest token, in bytes.
 const MAX_TOKEN: usize = 64 * 1024;
@@ -29,19 +30,19 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
 
 pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::pure("io.jwt.decode", 1, decode),
-    Builtin::pure("io.jwt.verify_hs256", 2, |a| verify(a, Algorithm::Hs256)),
-    Builtin::pure("io.jwt.verify_hs384", 2, |a| verify(a, Algorithm::Hs384)),
-    Builtin::pure("io.jwt.verify_hs512", 2, |a| verify(a, Algorithm::Hs512)),
-    Builtin::pure("io.jwt.verify_rs256", 2, |a| verify(a, Algorithm::Rs256)),
-    Builtin::pure("io.jwt.verify_rs384", 2, |a| verify(a, Algorithm::Rs384)),
-    Builtin::pure("io.jwt.verify_rs512", 2, |a| verify(a, Algorithm::Rs512)),
-    Builtin::pure("io.jwt.verify_ps256", 2, |a| verify(a, Algorithm::Ps256)),
-    Builtin::pure("io.jwt.verify_ps384", 2, |a| verify(a, Algorithm::Ps384)),
-    Builtin::pure("io.jwt.verify_ps512", 2, |a| verify(a, Algorithm::Ps512)),
-    Builtin::pure("io.jwt.verify_es256", 2, |a| verify(a, Algorithm::Es256)),
-    Builtin::pure("io.jwt.verify_es384", 2, |a| verify(a, Algorithm::Es384)),
-    Builtin::pure("io.jwt.verify_es512", 2, |a| verify(a, Algorithm::Es512)),
-    Builtin::pure("io.jwt.verify_eddsa", 2, |a| verify(a, Algorithm::EdDsa)),
+    Builtin::pure("io.jwt.verify_hs256", 2, |a| verify(a, JwsAlgorithm::Hs256)),
+    Builtin::pure("io.jwt.verify_hs384", 2, |a| verify(a, JwsAlgorithm::Hs384)),
+    Builtin::pure("io.jwt.verify_hs512", 2, |a| verify(a, JwsAlgorithm::Hs512)),
+    Builtin::pure("io.jwt.verify_rs256", 2, |a| verify(a, JwsAlgorithm::Rs256)),
+    Builtin::pure("io.jwt.verify_rs384", 2, |a| verify(a, JwsAlgorithm::Rs384)),
+    Builtin::pure("io.jwt.verify_rs512", 2, |a| verify(a, JwsAlgorithm::Rs512)),
+    Builtin::pure("io.jwt.verify_ps256", 2, |a| verify(a, JwsAlgorithm::Ps256)),
+    Builtin::pure("io.jwt.verify_ps384", 2, |a| verify(a, JwsAlgorithm::Ps384)),
+    Builtin::pure("io.jwt.verify_ps512", 2, |a| verify(a, JwsAlgorithm::Ps512)),
+    Builtin::pure("io.jwt.verify_es256", 2, |a| verify(a, JwsAlgorithm::Es256)),
+    Builtin::pure("io.jwt.verify_es384", 2, |a| verify(a, JwsAlgorithm::Es384)),
+    Builtin::pure("io.jwt.verify_es512", 2, |a| verify(a, JwsAlgorithm::Es512)),
+    Builtin::pure("io.jwt.verify_eddsa", 2, |a| verify(a, JwsAlgorithm::EdDsa)),
     // It reads the clock. Until when its value holds is known, but not yet told to anybody.
     Builtin::volatile("io.jwt.decode_verify", 2, decode_verify),
     // Signatures of some algorithms are random.
@@ -99,11 +100,11 @@ fn decode(arguments: &[Value]) -> Answer {
 }
 
 /// Rule: only the signature is checked, with the key of the header's `kid` or else with any.
-fn verify(arguments: &[Value], algorithm: Algorithm) -> Answer {
+fn verify(arguments: &[Value], algorithm: JwsAlgorithm) -> Answer {
     let parts = Parts::of(text(arguments, 0)?)?;
     let key = text(arguments, 1)?;
     let signature = bytes(parts.signature)?;
-    if algorithm.is_symmetric() {
+    if mac(algorithm).is_some() {
         let key = Key::secret(key.as_bytes());
         let valid = key.verifies(algorithm, parts.signed.as_bytes(), &signature);
         return Ok(Value::from(valid));
@@ -252,7 +253,7 @@ impl<'a> Constraints<'a> {
             return false;
         }
         // Rule: no algorithm, `none` or one that is unknown is not verified.
-        let Ok(algorithm) = header.alg.parse::<Algorithm>() else {
+        let Ok(algorithm) = header.alg.parse::<JwsAlgorithm>() else {
             return false;
         };
         self.keys

@@ -1,8 +1,6 @@
 //! Keys for `io.jwt.*` out of what policies write them as: PEM certificates and public keys, JSON Web
 //! Keys and sets of them. A key's type, never the token, says what its signatures can be.
 
-use std::str::FromStr;
-
 use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519,
@@ -21,6 +19,7 @@ use x509_cert::spki::SubjectPublicKeyInfoOwned;
 
 use super::super::Failure;
 use super::BASE64URL;
+use crate::identity::JwsAlgorithm;
 
 /// Longest text of keys, in bytes.
 const MAX_TEXT: usize = 1 << 20;
@@ -33,24 +32,6 @@ const ED: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
-
-/// What a token can be signed with (RFC 7518 section 3.1, RFC 8037 section 3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Algorithm {
-    Hs256,
-    Hs384,
-    Hs512,
-    Rs256,
-    Rs384,
-    Rs512,
-    Ps256,
-    Ps384,
-    Ps512,
-    Es256,
-    Es384,
-    Es512,
-    EdDsa,
-}
 
 /// Keys of which one must have signed.
 pub(super) struct KeySet(Vec<NamedKey>);
@@ -110,56 +91,28 @@ enum JwkOrSet {
     One(Box<Jwk>),
 }
 
-// === impl Algorithm ===
+// === Algorithms ===
 
-impl FromStr for Algorithm {
-    type Err = Failure;
-
-    fn from_str(name: &str) -> Result<Self, Failure> {
-        Ok(match name {
-            "HS256" => Self::Hs256,
-            "HS384" => Self::Hs384,
-            "HS512" => Self::Hs512,
-            "RS256" => Self::Rs256,
-            "RS384" => Self::Rs384,
-            "RS512" => Self::Rs512,
-            "PS256" => Self::Ps256,
-            "PS384" => Self::Ps384,
-            "PS512" => Self::Ps512,
-            "ES256" => Self::Es256,
-            "ES384" => Self::Es384,
-            "ES512" => Self::Es512,
-            "EdDSA" => Self::EdDsa,
-            _ => return Err(Failure::Failed("unknown JWS algorithm")),
-        })
-    }
+/// The authentication code of an algorithm with a shared secret.
+pub(super) fn mac(algorithm: JwsAlgorithm) -> Option<hmac::Algorithm> {
+    Some(match algorithm {
+        JwsAlgorithm::Hs256 => hmac::HMAC_SHA256,
+        JwsAlgorithm::Hs384 => hmac::HMAC_SHA384,
+        JwsAlgorithm::Hs512 => hmac::HMAC_SHA512,
+        _ => return None,
+    })
 }
 
-impl Algorithm {
-    pub(super) fn is_symmetric(self) -> bool {
-        self.mac().is_some()
-    }
-
-    pub(super) fn mac(self) -> Option<hmac::Algorithm> {
-        Some(match self {
-            Self::Hs256 => hmac::HMAC_SHA256,
-            Self::Hs384 => hmac::HMAC_SHA384,
-            Self::Hs512 => hmac::HMAC_SHA512,
-            _ => return None,
-        })
-    }
-
-    fn rsa(self) -> Option<&'static RsaParameters> {
-        Some(match self {
-            Self::Rs256 => &RSA_PKCS1_2048_8192_SHA256,
-            Self::Rs384 => &RSA_PKCS1_2048_8192_SHA384,
-            Self::Rs512 => &RSA_PKCS1_2048_8192_SHA512,
-            Self::Ps256 => &RSA_PSS_2048_8192_SHA256,
-            Self::Ps384 => &RSA_PSS_2048_8192_SHA384,
-            Self::Ps512 => &RSA_PSS_2048_8192_SHA512,
-            _ => return None,
-        })
-    }
+fn rsa(algorithm: JwsAlgorithm) -> Option<&'static RsaParameters> {
+    Some(match algorithm {
+        JwsAlgorithm::Rs256 => &RSA_PKCS1_2048_8192_SHA256,
+        JwsAlgorithm::Rs384 => &RSA_PKCS1_2048_8192_SHA384,
+        JwsAlgorithm::Rs512 => &RSA_PKCS1_2048_8192_SHA512,
+        JwsAlgorithm::Ps256 => &RSA_PSS_2048_8192_SHA256,
+        JwsAlgorithm::Ps384 => &RSA_PSS_2048_8192_SHA384,
+        JwsAlgorithm::Ps512 => &RSA_PSS_2048_8192_SHA512,
+        _ => return None,
+    })
 }
 
 // === impl KeySet ===
@@ -204,7 +157,7 @@ impl KeySet {
         &self,
         kid: &str,
         written: &str,
-        algorithm: Algorithm,
+        algorithm: JwsAlgorithm,
         signed: &[u8],
         signature: &[u8],
     ) -> bool {
@@ -239,35 +192,38 @@ impl Key {
         Self::Secret(secret.to_vec())
     }
 
-    pub(super) fn verifies(&self, algorithm: Algorithm, signed: &[u8], signature: &[u8]) -> bool {
+    pub(super) fn verifies(
+        &self,
+        algorithm: JwsAlgorithm,
+        signed: &[u8],
+        signature: &[u8],
+    ) -> bool {
         match self {
             // In constant time.
-            Self::Secret(secret) => algorithm.mac().is_some_and(|mac| {
+            Self::Secret(secret) => mac(algorithm).is_some_and(|mac| {
                 let tag = hmac::sign(&hmac::Key::new(mac, secret), signed);
                 constant_time::verify_slices_are_equal(tag.as_ref(), signature).is_ok()
             }),
-            Self::Rsa(key) => algorithm
-                .rsa()
-                .is_some_and(|rsa| checks(rsa, key, signed, signature)),
-            Self::RsaComponents { n, e } => algorithm.rsa().is_some_and(|rsa| {
+            Self::Rsa(key) => rsa(algorithm).is_some_and(|rsa| checks(rsa, key, signed, signature)),
+            Self::RsaComponents { n, e } => rsa(algorithm).is_some_and(|rsa| {
                 let key = PublicKeyComponents { n, e };
                 key.verify(rsa, signed, signature).is_ok()
             }),
             // Rule (RFC 7518 section 3.4): each algorithm has its curve.
             Self::Ec(curve, point) => match (curve, algorithm) {
-                (Curve::P256, Algorithm::Es256) => {
+                (Curve::P256, JwsAlgorithm::Es256) => {
                     checks(&ECDSA_P256_SHA256_FIXED, point, signed, signature)
                 }
-                (Curve::P384, Algorithm::Es384) => {
+                (Curve::P384, JwsAlgorithm::Es384) => {
                     checks(&ECDSA_P384_SHA384_FIXED, point, signed, signature)
                 }
-                (Curve::P521, Algorithm::Es512) => {
+                (Curve::P521, JwsAlgorithm::Es512) => {
                     checks(&ECDSA_P521_SHA512_FIXED, point, signed, signature)
                 }
                 _ => false,
             },
             Self::Ed25519(key) => {
-                algorithm == Algorithm::EdDsa && checks(&ED25519, key, signed, signature)
+                algorithm == JwsAlgorithm::EdDsa && checks(&ED25519, key, signed, signature)
             }
         }
     }

@@ -13,8 +13,9 @@ use base64::Engine as _;
 use regorus::Value;
 
 use super::super::{Answer, Failure, any, text};
-use super::keys::{Algorithm, Curve, Jwk, Key, number};
+use super::keys::{Curve, Jwk, Key, mac, number};
 use super::{BASE64URL, MAX_TOKEN, json_object, member};
+use crate::identity::JwsAlgorithm;
 
 /// Rule: header, payload and key are values, written as JSON without spaces, keys in order.
 pub(super) fn encode_sign(arguments: &[Value]) -> Answer {
@@ -49,7 +50,8 @@ fn encode(header: &str, payload: &str, key: &str) -> Answer {
     let string = |name| member(&members, name).and_then(|value| value.as_string().ok());
     let algorithm = string("alg")
         .ok_or(Failure::Failed("missing or invalid 'alg' header"))?
-        .parse()?;
+        .parse()
+        .map_err(|_| Failure::Failed("unknown JWS algorithm"))?;
     // Rule: what says it is a JWT, or says nothing, must have JSON for a payload.
     let is_jwt = string("typ").is_none_or(|typ| typ.is_empty() || typ.as_ref() == "JWT");
     if is_jwt && serde_json::from_str::<serde::de::IgnoredAny>(payload).is_err() {
@@ -64,8 +66,8 @@ fn encode(header: &str, payload: &str, key: &str) -> Answer {
     Ok(Value::from(token))
 }
 
-fn signature(algorithm: Algorithm, key: &Jwk, message: &[u8]) -> Result<Vec<u8>, Failure> {
-    if let Some(mac) = algorithm.mac() {
+fn signature(algorithm: JwsAlgorithm, key: &Jwk, message: &[u8]) -> Result<Vec<u8>, Failure> {
+    if let Some(mac) = mac(algorithm) {
         let Key::Secret(secret) = key.key()? else {
             return Err(wrong_key());
         };
@@ -73,17 +75,17 @@ fn signature(algorithm: Algorithm, key: &Jwk, message: &[u8]) -> Result<Vec<u8>,
         return Ok(tag.as_ref().to_vec());
     }
     match algorithm {
-        Algorithm::Rs256 => rsa(key, &RSA_PKCS1_SHA256, message),
-        Algorithm::Rs384 => rsa(key, &RSA_PKCS1_SHA384, message),
-        Algorithm::Rs512 => rsa(key, &RSA_PKCS1_SHA512, message),
-        Algorithm::Ps256 => rsa(key, &RSA_PSS_SHA256, message),
-        Algorithm::Ps384 => rsa(key, &RSA_PSS_SHA384, message),
-        Algorithm::Ps512 => rsa(key, &RSA_PSS_SHA512, message),
-        Algorithm::Es256 => ecdsa(key, Curve::P256, message),
-        Algorithm::Es384 => ecdsa(key, Curve::P384, message),
-        Algorithm::Es512 => ecdsa(key, Curve::P521, message),
-        Algorithm::EdDsa => eddsa(key, message),
-        Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => Err(wrong_key()),
+        JwsAlgorithm::Rs256 => rsa(key, &RSA_PKCS1_SHA256, message),
+        JwsAlgorithm::Rs384 => rsa(key, &RSA_PKCS1_SHA384, message),
+        JwsAlgorithm::Rs512 => rsa(key, &RSA_PKCS1_SHA512, message),
+        JwsAlgorithm::Ps256 => rsa(key, &RSA_PSS_SHA256, message),
+        JwsAlgorithm::Ps384 => rsa(key, &RSA_PSS_SHA384, message),
+        JwsAlgorithm::Ps512 => rsa(key, &RSA_PSS_SHA512, message),
+        JwsAlgorithm::Es256 => ecdsa(key, Curve::P256, message),
+        JwsAlgorithm::Es384 => ecdsa(key, Curve::P384, message),
+        JwsAlgorithm::Es512 => ecdsa(key, Curve::P521, message),
+        JwsAlgorithm::EdDsa => eddsa(key, message),
+        JwsAlgorithm::Hs256 | JwsAlgorithm::Hs384 | JwsAlgorithm::Hs512 => Err(wrong_key()),
     }
 }
 
