@@ -35,6 +35,7 @@ use regorus::unstable::{BUILTINS as INTERPRETER, Expr, Ref, Source, Span};
 use thiserror::Error;
 
 use super::guard::Strict;
+pub(super) use jwt::Memory;
 
 /// Whether a built-in's value depends on its arguments alone. The later is the stronger.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -13,7 +13,7 @@ use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{PolicyLengthConfig, Value};
 use thiserror::Error;
 
-use super::builtins::{self, Clock};
+use super::builtins::{self, Clock, Memory};
 use super::graph::Graph;
 use super::lower::{Lowered, Names};
 use super::module::{self, Analysis};
@@ -52,6 +52,8 @@ pub(super) struct Engine {
     /// Of all modules.
     files: Vec<String>,
     idle: Mutex<Vec<regorus::Engine>>,
+    /// Tokens found good under these policies.
+    tokens: Memory,
 }
 
 /// What is evaluated.
@@ -200,6 +202,7 @@ impl Engine {
             query_expressions,
             files: modules.iter().map(|module| module.path.clone()).collect(),
             idle: Mutex::new(vec![engine]),
+            tokens: Memory::default(),
         };
         Ok((prepared, analysis.graph))
     }
@@ -262,6 +265,7 @@ impl Engine {
             .pop();
         let mut engine = idle.unwrap_or_else(|| self.prepared.clone());
         let _clock = Clock::set(now_ns);
+        let _remembering = self.tokens.enter();
         engine.set_input(input);
         let result = target.evaluate(&mut engine);
         // An interpreter that failed or panicked is not used again; undefined is no failure.

@@ -1,8 +1,9 @@
 //! `io.jwt.*`: tokens the way OPA takes them apart and checks them. Its rules are laxer than those of
 //! RequestAuthentication, which are in `identity`: a policy says itself which keys it trusts. Keys
-//! are left to `keys`, making tokens to `sign`.
+//! are left to `keys`, making tokens to `sign`, tokens that were good before to `memory`.
 
 mod keys;
+mod memory;
 mod sign;
 
 use base64::Engine as _;
@@ -13,6 +14,8 @@ use regorus::Value;
 use super::{Answer, Builtin, Failure, NOW_NS, any, hexadecimal, text};
 use crate::identity::JwsAlgorithm;
 use keys::{Key, KeySet, mac};
+use memory::Check;
+pub(in super::super) use memory::Memory;
 
 /// Longest token, in bytes.
 const MAX_TOKEN: usize = 64 * 1024;
@@ -70,14 +73,20 @@ struct Header<'a> {
 }
 
 /// What `io.jwt.decode_verify` demands.
-#[derive(Default)]
 struct Constraints<'a> {
-    keys: Option<KeySet>,
+    keys: Keys<'a>,
     alg: Option<&'a str>,
     iss: Option<&'a str>,
     aud: Option<&'a str>,
     /// Nanoseconds since 1970.
     time: Option<f64>,
+}
+
+/// What signatures are checked with, as it is written.
+#[derive(Clone, Copy)]
+enum Keys<'a> {
+    Public(&'a str),
+    Secret(&'a str),
 }
 
 /// Rule: header, payload and the signature in hexadecimal; nothing is verified.
@@ -101,19 +110,26 @@ fn decode(arguments: &[Value]) -> Answer {
 
 /// Rule: only the signature is checked, with the key of the header's `kid` or else with any.
 fn verify(arguments: &[Value], algorithm: JwsAlgorithm) -> Answer {
-    let parts = Parts::of(text(arguments, 0)?)?;
-    let key = text(arguments, 1)?;
+    let (token, key) = (text(arguments, 0)?, text(arguments, 1)?);
+    let parts = Parts::of(token)?;
     let signature = bytes(parts.signature)?;
     if mac(algorithm).is_some() {
         let key = Key::secret(key.as_bytes());
         let valid = key.verifies(algorithm, parts.signed.as_bytes(), &signature);
         return Ok(Value::from(valid));
     }
+    let check = Check::of(&["verify", &format!("{algorithm:?}"), key, token]);
+    if check.recall().is_some() {
+        return Ok(Value::from(true));
+    }
     let keys = KeySet::parse(key)?;
     let header = parts.header()?;
     let header = Header::of(&header)?;
     let signed = parts.signed.as_bytes();
     let valid = keys.verifies(header.kid, header.alg, algorithm, signed, &signature);
+    if valid {
+        check.remember(None);
+    }
     Ok(Value::from(valid))
 }
 
@@ -124,7 +140,7 @@ fn decode_verify(arguments: &[Value]) -> Answer {
     Parts::of(token)?;
     let constraints = Constraints::parse(any(arguments, 1)?)?;
     let unverified = || Value::from(vec![false.into(), Value::new_object(), Value::new_object()]);
-    let Some((header, payload)) = constraints.verified(token)? else {
+    let Some((header, payload)) = constraints.recalled_or_verified(token)? else {
         return Ok(unverified());
     };
     if constraints.allow(&payload)? {
@@ -199,43 +215,70 @@ impl<'a> Constraints<'a> {
         let Value::Object(members) = value else {
             return Err(Failure::Failed("constraints must be an object"));
         };
-        let mut constraints = Self::default();
-        let mut secret = None;
+        let (mut public, mut secret) = (None, None);
+        let (mut alg, mut iss, mut aud, mut at) = (None, None, None, None);
         for (name, value) in members.iter() {
             let string = || match value {
                 Value::String(text) => Ok(Some(text.as_ref()).filter(|text| !text.is_empty())),
                 _ => Err(Failure::Failed("a token constraint is not a string")),
             };
             match name.as_string().map_or("", AsRef::as_ref) {
-                "cert" => constraints.keys = Some(KeySet::parse(string()?.unwrap_or_default())?),
+                "cert" => public = Some(string()?.unwrap_or_default()),
                 "secret" => secret = string()?,
-                "alg" => constraints.alg = string()?,
-                "iss" => constraints.iss = string()?,
-                "aud" => constraints.aud = string()?,
-                "time" => constraints.time = Some(time(value)?),
+                "alg" => alg = string()?,
+                "iss" => iss = string()?,
+                "aud" => aud = string()?,
+                "time" => at = Some(time(value)?),
                 _ => return Err(Failure::Failed("unknown token validation constraint")),
             }
         }
         // Rule: exactly one of `cert` and `secret`.
-        constraints.keys = match (constraints.keys, secret) {
-            (Some(keys), None) => Some(keys),
-            (None, Some(secret)) => Some(KeySet::of_secret(secret.as_bytes())),
+        let keys = match (public, secret) {
+            (Some(text), None) => Keys::Public(text),
+            (None, Some(secret)) => Keys::Secret(secret),
             (Some(_), Some(_)) => return Err(Failure::Failed("duplicate key constraints")),
             (None, None) => return Err(Failure::Failed("no key constraint")),
         };
-        Ok(constraints)
+        Ok(Self {
+            keys,
+            alg,
+            iss,
+            aud,
+            time: at,
+        })
+    }
+
+    /// What `verified` comes to, which depends on the keys, the algorithm and the token alone.
+    fn recalled_or_verified(&self, token: &str) -> Result<Option<(Value, Value)>, Failure> {
+        let (kind, keys) = match self.keys {
+            Keys::Public(text) => ("public", text),
+            Keys::Secret(text) => ("secret", text),
+        };
+        let check = Check::of(&["decode", kind, keys, self.alg.unwrap_or_default(), token]);
+        if let Some(content) = check.recall() {
+            return Ok(content);
+        }
+        let verified = self.verified(token)?;
+        if verified.is_some() {
+            check.remember(verified.clone());
+        }
+        Ok(verified)
     }
 
     /// Header and payload of the token, or of the innermost if it holds others; `None` if one of
     /// them is not signed as demanded.
     fn verified(&self, token: &str) -> Result<Option<(Value, Value)>, Failure> {
+        let keys = match self.keys {
+            Keys::Public(text) => KeySet::parse(text)?,
+            Keys::Secret(secret) => KeySet::of_secret(secret.as_bytes()),
+        };
         let mut token = token.to_owned();
         for _ in 0..=MAX_NESTING {
             let parts = Parts::of(&token)?;
             let value = parts.header()?;
             let header = Header::of(&value)?;
             let signature = bytes(parts.signature)?;
-            if !self.signs(&header, parts.signed.as_bytes(), &signature) {
+            if !self.signs(&keys, &header, parts.signed.as_bytes(), &signature) {
                 return Ok(None);
             }
             let payload = utf8(parts.payload)?;
@@ -247,7 +290,7 @@ impl<'a> Constraints<'a> {
         Err(too_nested())
     }
 
-    fn signs(&self, header: &Header<'_>, signed: &[u8], signature: &[u8]) -> bool {
+    fn signs(&self, keys: &KeySet, header: &Header<'_>, signed: &[u8], signature: &[u8]) -> bool {
         // Rule (RFC 7515 section 4.1.11): no extension is understood, so none may be critical.
         if header.has_critical || self.alg.is_some_and(|alg| alg != header.alg) {
             return false;
@@ -256,9 +299,7 @@ impl<'a> Constraints<'a> {
         let Ok(algorithm) = header.alg.parse::<JwsAlgorithm>() else {
             return false;
         };
-        self.keys
-            .as_ref()
-            .is_some_and(|keys| keys.verifies(header.kid, header.alg, algorithm, signed, signature))
+        keys.verifies(header.kid, header.alg, algorithm, signed, signature)
     }
 
     fn allow(&self, payload: &Value) -> Result<bool, Failure> {

@@ -307,3 +307,70 @@ fn what_is_not_signed() {
         r#"io.jwt.encode_sign_raw("{\"alg\":\"HS256\"}", "{}", "{\"keys\":[]}")"#,
     ]);
 }
+
+/// Policies with a decision `io.jwt.*` comes to, asked again and again with headers.
+fn asking(call: &str) -> impl Fn(&[(&str, &str)], i64) -> bool {
+    let policies = compile(&format!(
+        "package envoy.authz
+        q := input.attributes.request.http.headers
+        allow := {{\"allowed\": false, \"body\": json.marshal({call})}}"
+    ));
+    move |headers, seconds| {
+        let headers = headers.iter();
+        let headers = headers.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let attributes = http(HttpRequest {
+            headers: Headers::new(headers.collect(), None),
+            ..HttpRequest::default()
+        });
+        let now = seconds * 1_000_000_000;
+        let outcome = policies.evaluate(policies.entrypoint(), &attributes, now);
+        outcome.unwrap().body.unwrap() == "true"
+    }
+}
+
+/// A token that was good has its times and claims checked again, and its keys: nothing but the
+/// signature is remembered.
+#[test]
+fn tokens_that_were_good_before() {
+    let token = hs256(r#"{"iss": "a", "exp": 1700000010}"#);
+    let other = hs256(r#"{"iss": "b", "exp": 1700000010}"#);
+    let forged = format!("{}.{}", token.rsplit_once('.').unwrap().0, base64("forged"));
+    let asks = asking(
+        "io.jwt.decode_verify(q.token, {\"secret\": q.secret, \"iss\": q.iss, \"alg\": q.alg})[0]",
+    );
+    let ask = |token, secret, iss, alg, seconds| {
+        let headers = [
+            ("token", token),
+            ("secret", secret),
+            ("iss", iss),
+            ("alg", alg),
+        ];
+        asks(&headers, seconds)
+    };
+    for _ in 0..2 {
+        assert!(ask(&token, "secret", "a", "HS256", 1_700_000_000));
+        assert!(ask(&other, "secret", "b", "HS256", 1_700_000_000));
+        assert!(!ask(&token, "secret", "a", "HS256", 1_700_000_010));
+        assert!(!ask(&token, "secret", "b", "HS256", 1_700_000_000));
+        assert!(!ask(&token, "Secret", "a", "HS256", 1_700_000_000));
+        assert!(!ask(&token, "secret", "a", "HS512", 1_700_000_000));
+        assert!(!ask(&forged, "secret", "a", "HS256", 1_700_000_000));
+    }
+}
+
+#[test]
+fn signatures_that_were_good_before() {
+    let (one, other) = (Signer::es256(), Signer::es256());
+    let token = one.token(&json!({}));
+    let asks = asking("io.jwt.verify_es256(q.token, q.keys)");
+    let decodes = asking("io.jwt.decode_verify(q.token, {\"cert\": q.keys})[0]");
+    let wrong = asking("io.jwt.verify_rs256(q.token, q.keys)");
+    for _ in 0..2 {
+        for (keys, expected) in [(one.jwks(), true), (other.jwks(), false)] {
+            let headers = [("token", token.as_str()), ("keys", keys.as_str())];
+            assert_eq!(asks(&headers, 0), expected);
+            assert_eq!(decodes(&headers, 0), expected);
+            assert!(!wrong(&headers, 0));
+        }
+    }
+}
