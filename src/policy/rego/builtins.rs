@@ -22,6 +22,7 @@ mod pem;
 mod private_keys;
 mod regex;
 mod strings;
+mod template;
 mod time;
 mod units;
 mod url;
@@ -88,6 +89,7 @@ const TABLE: &[&[Builtin]] = &[
     private_keys::BUILTINS,
     regex::BUILTINS,
     strings::BUILTINS,
+    template::BUILTINS,
     time::BUILTINS,
     units::BUILTINS,
     urlquery::BUILTINS,

@@ -12,7 +12,7 @@ const MAX_TEXT: usize = 16 << 20;
 pub(super) const BUILTINS: &[Builtin] = &[Builtin::pure("sprintf", 2, sprintf)];
 
 /// An argument as Go has it.
-enum Argument {
+pub(super) enum Argument {
     /// Digits of an integer, and whether it fits 64 bits.
     Integer {
         negative: bool,
@@ -20,8 +20,17 @@ enum Argument {
         is_big: bool,
     },
     Float(f64),
-    /// A string, or any other value as Rego writes it.
-    Text(String),
+    /// A string, or any other value as Rego writes it, by the name of its type.
+    Text {
+        text: String,
+        type_name: &'static str,
+    },
+    /// What is printed as a text by some verbs alone.
+    Other {
+        text: String,
+        type_name: &'static str,
+        verbs: &'static str,
+    },
 }
 
 /// What stands between `%` and its verb.
@@ -54,23 +63,46 @@ fn sprintf(arguments: &[Value]) -> Answer {
     let Value::Array(values) = any(arguments, 1)? else {
         return Err(Failure::Failed("sprintf: operand 2 must be array"));
     };
+    printed(format, values.iter().map(Argument::of).collect()).map(Value::from)
+}
+
+/// A format with its arguments put in.
+pub(super) fn printed(format: &str, arguments: Vec<Argument>) -> Result<String, Failure> {
     let printer = Printer {
         rest: format.chars().peekable(),
-        arguments: values.iter().map(Argument::of).collect(),
+        arguments,
         next: 0,
         is_reordered: false,
         is_good_number: true,
         out: String::new(),
     };
-    printer.run().map(Value::from)
+    printer.run()
+}
+
+/// A number of Go's `float64` by `%v`.
+pub(super) fn plain_float(number: f64) -> String {
+    Argument::Float(number).plain()
 }
 
 // === impl Argument ===
 
 impl Argument {
+    pub(super) fn text(text: String, type_name: &'static str) -> Self {
+        Self::Text { text, type_name }
+    }
+
+    pub(super) fn integer(number: i64) -> Self {
+        Self::Integer {
+            negative: number < 0,
+            digits: number.unsigned_abs().to_string(),
+            is_big: false,
+        }
+    }
+
     fn of(value: &Value) -> Self {
+        let string = |text| Self::text(text, "string");
         match value {
-            Value::String(text) => Self::Text(text.to_string()),
+            Value::String(text) => string(text.to_string()),
             Value::Number(number) => match number.as_big() {
                 Some(integer) => {
                     let text = integer.to_string();
@@ -86,10 +118,10 @@ impl Argument {
                 }
                 None => {
                     let text = value.to_string();
-                    text.parse().map_or(Self::Text(text), Self::Float)
+                    text.parse().map_or_else(|_| string(text), Self::Float)
                 }
             },
-            value => Self::Text(as_rego(value)),
+            value => string(as_rego(value)),
         }
     }
 
@@ -98,7 +130,7 @@ impl Argument {
             Self::Integer { is_big: true, .. } => "*big.Int",
             Self::Integer { .. } => "int",
             Self::Float(_) => "float64",
-            Self::Text(_) => "string",
+            Self::Text { type_name, .. } | Self::Other { type_name, .. } => type_name,
         }
     }
 
@@ -117,7 +149,11 @@ impl Argument {
                 is_big,
             } => integer(directive, verb, *negative, digits, *is_big),
             Self::Float(number) => float(directive, verb, *number),
-            Self::Text(text) => string(directive, verb, text),
+            Self::Text { text, type_name } => match verb {
+                'T' => Some(pad(directive, type_name)),
+                verb => string(directive, verb, text),
+            },
+            Self::Other { text, verbs, .. } => verbs.contains(verb).then(|| pad(directive, text)),
         }
     }
 }
@@ -297,7 +333,9 @@ impl Printer<'_> {
             // Rule: a verb that is not for this type is told with type and value.
             None => {
                 let (name, value) = (argument.type_name(), argument.plain());
-                self.out.push_str(&format!("%!{verb}({name}={value})"));
+                let equals = if name.is_empty() { "" } else { "=" };
+                self.out
+                    .push_str(&format!("%!{verb}({name}{equals}{value})"));
             }
         }
     }
@@ -441,7 +479,6 @@ fn string(directive: &Directive, verb: char, text: &str) -> Option<String> {
         'q' => serde_json::to_string(&cut()).ok()?,
         'x' => super::hexadecimal(text.as_bytes()),
         'X' => super::hexadecimal(text.as_bytes()).to_uppercase(),
-        'T' => "string".to_owned(),
         _ => return None,
     };
     let least = directive.width.filter(|_| directive.zero).unwrap_or(0);

@@ -9,7 +9,7 @@ use super::{Answer, Builtin, Failure, any, text};
 use crate::attributes::decode_query;
 
 /// Everything but letters, digits and `-_.~`.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+pub(super) const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')

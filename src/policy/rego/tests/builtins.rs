@@ -20,6 +20,7 @@ mod output;
 mod private_keys;
 mod regex;
 mod strings;
+mod template;
 mod time;
 mod units;
 mod urlquery;
