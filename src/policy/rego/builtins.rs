@@ -21,6 +21,7 @@ mod objects;
 mod pem;
 mod private_keys;
 mod regex;
+mod schema;
 mod strings;
 mod template;
 mod time;
@@ -88,6 +89,7 @@ const TABLE: &[&[Builtin]] = &[
     objects::BUILTINS,
     private_keys::BUILTINS,
     regex::BUILTINS,
+    schema::BUILTINS,
     strings::BUILTINS,
     template::BUILTINS,
     time::BUILTINS,

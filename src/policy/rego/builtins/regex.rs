@@ -91,6 +91,13 @@ fn template_match(arguments: &[Value]) -> Answer {
     }
 }
 
+/// A pattern of Go's, compiled within so many bytes.
+pub(super) fn compiled(pattern: &str, bytes: usize) -> Result<regex::Regex, Failure> {
+    let mut builder = regex::RegexBuilder::new(&rewrite(pattern)?);
+    let compiled = builder.size_limit(bytes).build();
+    compiled.map_err(|_| Failure::Failed("not a regular expression"))
+}
+
 fn delimiter(text: &str) -> Result<char, Failure> {
     let mut characters = text.chars();
     match (characters.next(), characters.next()) {

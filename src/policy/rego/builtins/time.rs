@@ -157,6 +157,11 @@ fn format(arguments: &[Value]) -> Answer {
     )))
 }
 
+/// Whether a text is a time by a layout.
+pub(super) fn reads(layout: &str, text: &str) -> bool {
+    parse::parse(layout::named(layout), text).is_some()
+}
+
 fn parsed(layout: &str, text: &str) -> Answer {
     let time = parse::parse(layout::named(layout), text);
     nanoseconds(time.ok_or(Failure::Failed("cannot parse the time by its layout"))?)

@@ -19,6 +19,7 @@ mod objects;
 mod output;
 mod private_keys;
 mod regex;
+mod schema;
 mod strings;
 mod template;
 mod time;
