@@ -5,6 +5,10 @@
 mod check;
 mod compile;
 mod format;
+mod keywords;
+mod model;
+mod outcome;
+mod values;
 
 use regorus::Value;
 use serde_json::Value as Json;

@@ -1,62 +1,12 @@
 //! Documents compared with schemas. Where one of several schemas must fit, the errors of the one that
 //! came closest are told as well.
 
-use std::collections::BTreeMap;
+use serde_json::Value as Json;
 
-use regorus::Value;
-use serde_json::{Number, Value as Json};
-
-use super::compile::{Additional, Compiled, Dependency, Id, Items, Schema};
-use super::format::is_format;
+use super::model::{Additional, Compiled, Dependency, Id, Items, Schema};
+use super::outcome::{Complaint, Outcome};
+use super::values::{common, numbers, same, strings, type_of};
 use super::{Fault, MAX_DEPTH, MAX_ERRORS, MAX_STEPS};
-
-/// What is wrong with a part of a document.
-#[derive(Debug, Clone)]
-pub(super) struct Complaint {
-    kind: &'static str,
-    field: String,
-    text: String,
-}
-
-impl From<Complaint> for Value {
-    fn from(complaint: Complaint) -> Self {
-        let error = format!("{}: {}", complaint.field, complaint.text);
-        Self::from(BTreeMap::from([
-            (Self::from("desc"), Self::from(complaint.text)),
-            (Self::from("error"), Self::from(error)),
-            (Self::from("field"), Self::from(complaint.field)),
-            (Self::from("type"), Self::from(complaint.kind)),
-        ]))
-    }
-}
-
-/// Errors, and how well the rest did.
-#[derive(Debug, Default)]
-struct Outcome {
-    complaints: Vec<Complaint>,
-    score: i64,
-}
-
-impl Outcome {
-    fn complain(&mut self, kind: &'static str, path: &str, text: impl Into<String>) {
-        let field = path.strip_prefix("(root).").unwrap_or(path);
-        self.complaints.push(Complaint {
-            kind,
-            field: field.to_owned(),
-            text: text.into(),
-        });
-        self.score -= 2;
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.complaints.extend(other.complaints);
-        self.score += other.score;
-    }
-
-    fn is_valid(&self) -> bool {
-        self.complaints.is_empty()
-    }
-}
 
 struct Checker<'a> {
     compiled: &'a Compiled,
@@ -72,65 +22,6 @@ pub(super) fn check(compiled: &Compiled, document: &Json) -> Result<Vec<Complain
     };
     let outcome = checker.fresh(0, document, "(root)")?;
     Ok(outcome.complaints)
-}
-
-fn type_of(value: &Json) -> &'static str {
-    match value {
-        Json::Null => "null",
-        Json::Bool(_) => "boolean",
-        Json::Number(number) if is_integer(number) => "integer",
-        Json::Number(_) => "number",
-        Json::String(_) => "string",
-        Json::Array(_) => "array",
-        Json::Object(_) => "object",
-    }
-}
-
-fn is_integer(number: &Number) -> bool {
-    number.is_i64() || number.is_u64() || number.as_f64().is_some_and(|float| float.fract() == 0.0)
-}
-
-/// Rule: numbers are equal by value, however they are written.
-pub(super) fn same(one: &Json, other: &Json) -> bool {
-    match (one, other) {
-        (Json::Number(one), Json::Number(other)) => compare(one, other).is_eq(),
-        (Json::Array(one), Json::Array(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
-        }
-        (Json::Object(one), Json::Object(other)) => {
-            let is_same = |(name, value)| other.get(name).is_some_and(|other| same(value, other));
-            one.len() == other.len() && one.iter().all(is_same)
-        }
-        (one, other) => one == other,
-    }
-}
-
-fn compare(one: &Number, other: &Number) -> std::cmp::Ordering {
-    let exact = |number: &Number| {
-        let signed = number.as_i64().map(i128::from);
-        signed.or_else(|| number.as_u64().map(i128::from))
-    };
-    match (exact(one), exact(other)) {
-        (Some(one), Some(other)) => one.cmp(&other),
-        _ => {
-            let float = |number: &Number| number.as_f64().unwrap_or(f64::NAN);
-            float(one).total_cmp(&float(other))
-        }
-    }
-}
-
-/// Rule: as Go writes a float, and a whole one without a point.
-fn written(number: &Number) -> String {
-    match number.as_f64() {
-        Some(float) if number.is_f64() => super::super::format::plain_float(float),
-        _ => number.to_string(),
-    }
-}
-
-/// A value as it is told in errors: JSON, in order.
-fn listed(values: &[Json]) -> String {
-    let values: Vec<_> = values.iter().map(ToString::to_string).collect();
-    values.join(", ")
 }
 
 impl<'a> Checker<'a> {
@@ -405,8 +296,8 @@ impl<'a> Checker<'a> {
                 ));
             }
             let before = items.iter().take(index);
-            let before = before.enumerate().filter(|(_, before)| same(before, item));
-            if let Some((first, _)) = before.last() {
+            let mut before = before.enumerate().filter(|(_, before)| same(before, item));
+            if let Some((first, _)) = before.next_back() {
                 let text = format!("array items[{first},{index}] must be unique");
                 outcome.complain("unique", path, text);
             }
@@ -497,122 +388,4 @@ impl<'a> Checker<'a> {
         outcome.score += 1;
         Ok(())
     }
-}
-
-// === Keywords without schemas ===
-
-fn common(schema: &Schema, value: &Json, path: &str, outcome: &mut Outcome) {
-    let field = path.strip_prefix("(root).").unwrap_or(path);
-    if let Some(constant) = &schema.constant
-        && !same(constant, value)
-    {
-        let text = format!("{field} does not match: {constant}");
-        outcome.complain("const", path, text);
-    }
-    if let Some(choices) = &schema.choices
-        && !choices.iter().any(|choice| same(choice, value))
-    {
-        let text = format!("{field} must be one of the following: {}", listed(choices));
-        outcome.complain("enum", path, text);
-    }
-    if let Some(format) = &schema.format
-        && !is_format(format, value)
-    {
-        let text = format!("Does not match format '{format}'");
-        outcome.complain("format", path, text);
-    }
-    outcome.score += 1;
-}
-
-fn strings(schema: &Schema, text: &str, path: &str, outcome: &mut Outcome) {
-    let length = text.chars().count() as u64;
-    if let Some(least) = schema.length.least.filter(|least| length < *least) {
-        let text = format!("String length must be greater than or equal to {least}");
-        outcome.complain("string_gte", path, text);
-    }
-    if let Some(most) = schema.length.most.filter(|most| length > *most) {
-        let text = format!("String length must be less than or equal to {most}");
-        outcome.complain("string_lte", path, text);
-    }
-    if let Some((pattern, source)) = &schema.pattern
-        && !pattern.is_match(text)
-    {
-        let text = format!("Does not match pattern '{source}'");
-        outcome.complain("pattern", path, text);
-    }
-    outcome.score += 1;
-}
-
-fn numbers(schema: &Schema, number: &Number, path: &str, outcome: &mut Outcome) {
-    if let Some(multiple) = &schema.multiple_of
-        && !is_multiple(number, multiple)
-    {
-        let text = format!("Must be a multiple of {}", written(multiple));
-        outcome.complain("multiple_of", path, text);
-    }
-    let mut bound = |bound: &Option<Number>, breaks: fn(std::cmp::Ordering) -> bool, kind, text| {
-        if let Some(bound) = bound
-            && breaks(compare(number, bound))
-        {
-            outcome.complain(kind, path, format!("Must be {text} {}", written(bound)));
-        }
-    };
-    let (most, below) = ("less than or equal to", "less than");
-    bound(
-        &schema.maximum,
-        std::cmp::Ordering::is_gt,
-        "number_lte",
-        most,
-    );
-    bound(
-        &schema.exclusive_maximum,
-        std::cmp::Ordering::is_ge,
-        "number_lt",
-        below,
-    );
-    let (least, above) = ("greater than or equal to", "greater than");
-    bound(
-        &schema.minimum,
-        std::cmp::Ordering::is_lt,
-        "number_gte",
-        least,
-    );
-    bound(
-        &schema.exclusive_minimum,
-        std::cmp::Ordering::is_le,
-        "number_gt",
-        above,
-    );
-    outcome.score += 1;
-}
-
-/// Rule: exactly, in decimals.
-fn is_multiple(number: &Number, of: &Number) -> bool {
-    let exact = || {
-        let (number, of) = (decimal(number)?, decimal(of)?);
-        let scale = number.1.max(of.1);
-        let scaled = |(digits, own): (i128, u32)| {
-            digits.checked_mul(10i128.checked_pow(scale.checked_sub(own)?)?)
-        };
-        scaled(number)?.checked_rem(scaled(of)?)
-    };
-    let rough = || {
-        let quotient = number.as_f64()? / of.as_f64()?;
-        Some(quotient.fract() == 0.0)
-    };
-    match exact() {
-        Some(rest) => rest == 0,
-        None => rough().unwrap_or(false),
-    }
-}
-
-/// Digits, and how many of them are behind the point.
-fn decimal(number: &Number) -> Option<(i128, u32)> {
-    let text = match number.is_f64() {
-        true => format!("{}", number.as_f64()?),
-        false => number.to_string(),
-    };
-    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
-    let digits = format!("{whole}{part}").parse().ok()?;
-    Some((digits, u32::try_from(part.len()).ok()?))
 }

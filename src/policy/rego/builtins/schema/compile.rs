@@ -1,11 +1,15 @@
 //! Schemas read: every keyword has the type it must have, references lead somewhere.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use serde_json::{Map, Number, Value as Json};
 use url::Url;
 
 use super::super::regex::compiled as pattern;
+use super::keywords::{
+    bound_keywords, choices, fault, invalid_type, number, slice, string, string_keywords, types,
+};
+use super::model::{Additional, Compiled, Dependency, Id, Items, Schema};
 use super::{Fault, MAX_DEPTH, MAX_PATTERN, MAX_SCHEMAS};
 
 /// Which keywords there are.
@@ -16,93 +20,6 @@ enum Draft {
     Seven,
     /// None was told: all keywords of all drafts.
     Hybrid,
-}
-
-/// A schema's number in its `Compiled`.
-pub(super) type Id = usize;
-
-#[derive(Debug, Default)]
-pub(super) struct Compiled {
-    pub(super) schemas: Vec<Schema>,
-}
-
-/// One schema. What it says nothing of is `None` or empty.
-#[derive(Debug, Default)]
-pub(super) struct Schema {
-    /// `true` or `false` for a schema.
-    pub(super) always: Option<bool>,
-    pub(super) reference: Option<Id>,
-    pub(super) types: Vec<String>,
-    pub(super) properties: Vec<(String, Id)>,
-    pub(super) pattern_properties: Vec<(regex::Regex, Id)>,
-    pub(super) additional_properties: Option<Additional>,
-    pub(super) property_names: Option<Id>,
-    pub(super) dependencies: BTreeMap<String, Dependency>,
-    pub(super) items: Items,
-    pub(super) additional_items: Option<Additional>,
-    pub(super) multiple_of: Option<Number>,
-    pub(super) minimum: Option<Number>,
-    pub(super) exclusive_minimum: Option<Number>,
-    pub(super) maximum: Option<Number>,
-    pub(super) exclusive_maximum: Option<Number>,
-    pub(super) length: Bounds,
-    pub(super) pattern: Option<(regex::Regex, String)>,
-    pub(super) format: Option<String>,
-    pub(super) count: Bounds,
-    pub(super) required: Vec<String>,
-    pub(super) items_count: Bounds,
-    pub(super) unique: bool,
-    pub(super) contains: Option<Id>,
-    pub(super) constant: Option<Json>,
-    pub(super) choices: Option<Vec<Json>>,
-    pub(super) one_of: Vec<Id>,
-    pub(super) any_of: Vec<Id>,
-    pub(super) all_of: Vec<Id>,
-    pub(super) not: Option<Id>,
-    pub(super) condition: Option<Id>,
-    pub(super) then: Option<Id>,
-    pub(super) otherwise: Option<Id>,
-}
-
-/// What becomes of what is not named.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Additional {
-    Allowed(bool),
-    Schema(Id),
-}
-
-#[derive(Debug)]
-pub(super) enum Dependency {
-    Names(Vec<String>),
-    Schema(Id),
-}
-
-#[derive(Debug, Default)]
-pub(super) enum Items {
-    #[default]
-    Any,
-    All(Id),
-    Each(Vec<Id>),
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Bounds {
-    pub(super) least: Option<u64>,
-    pub(super) most: Option<u64>,
-}
-
-const TYPES: &[&str] = &[
-    "array", "boolean", "integer", "number", "null", "object", "string",
-];
-
-fn fault<T>(text: impl Into<String>) -> Result<T, Fault> {
-    Err(Fault::Schema(text.into()))
-}
-
-fn invalid_type<T>(expected: &str, given: &str) -> Result<T, Fault> {
-    fault(format!(
-        "Invalid type. Expected: {expected}, given: {given}"
-    ))
 }
 
 struct Compiler<'a> {
@@ -546,129 +463,4 @@ fn with_id(members: &Map<String, Json>, base: &Option<Url>) -> Option<Url> {
         Some(id) => base.as_ref().and_then(|base| base.join(id).ok()),
         None => base.clone(),
     }
-}
-
-// === Keywords without schemas ===
-
-fn string<'m>(members: &'m Map<String, Json>, key: &str) -> Result<Option<&'m str>, Fault> {
-    match members.get(key) {
-        None => Ok(None),
-        Some(Json::String(text)) => Ok(Some(text)),
-        Some(_) => invalid_type("string", key),
-    }
-}
-
-fn slice<'m>(members: &'m Map<String, Json>, key: &str) -> Result<&'m [Json], Fault> {
-    match members.get(key) {
-        None => Ok(&[]),
-        Some(Json::Array(items)) => Ok(items),
-        Some(_) => fault(format!("{key} must be of an array")),
-    }
-}
-
-fn number(members: &Map<String, Json>, key: &str) -> Result<Option<Number>, Fault> {
-    match members.get(key) {
-        None => Ok(None),
-        Some(Json::Number(number)) => Ok(Some(number.clone())),
-        Some(_) => fault(format!("{key} must be of a number")),
-    }
-}
-
-fn types(members: &Map<String, Json>) -> Result<Vec<String>, Fault> {
-    let names = match members.get("type") {
-        None => &[][..],
-        Some(name @ Json::String(_)) => std::slice::from_ref(name),
-        Some(Json::Array(names)) => names,
-        Some(_) => return invalid_type("type", "string/array of strings"),
-    };
-    let mut types: Vec<String> = Vec::new();
-    for name in names {
-        let Json::String(name) = name else {
-            return invalid_type("type", "string/array of strings");
-        };
-        if !TYPES.contains(&name.as_str()) {
-            return fault(format!(
-                "has a primitive type that is NOT VALID -- given: /{name}/ Expected valid values are:[array boolean integer number null object string]"
-            ));
-        }
-        if types.contains(name) {
-            return fault(format!("{name} type is duplicated"));
-        }
-        types.push(name.clone());
-    }
-    Ok(types)
-}
-
-fn string_keywords(members: &Map<String, Json>, schema: &mut Schema) -> Result<(), Fault> {
-    schema.length = bounds(members, "minLength", "maxLength")?;
-    if let Some(text) = string(members, "pattern")? {
-        let Ok(compiled) = pattern(text, MAX_PATTERN) else {
-            return fault("pattern must be a valid regex");
-        };
-        schema.pattern = Some((compiled, text.to_owned()));
-    }
-    schema.format = string(members, "format")?.map(str::to_owned);
-    Ok(())
-}
-
-fn bound_keywords(members: &Map<String, Json>, schema: &mut Schema) -> Result<(), Fault> {
-    schema.count = bounds(members, "minProperties", "maxProperties")?;
-    for name in slice(members, "required")? {
-        let Json::String(name) = name else {
-            return invalid_type("string", "required");
-        };
-        if schema.required.contains(name) {
-            return fault("required items must be unique");
-        }
-        schema.required.push(name.clone());
-    }
-    schema.items_count = Bounds {
-        least: bound(members, "minItems")?,
-        most: bound(members, "maxItems")?,
-    };
-    schema.unique = match members.get("uniqueItems") {
-        None => false,
-        Some(Json::Bool(unique)) => *unique,
-        Some(_) => return fault("uniqueItems must be of a boolean"),
-    };
-    Ok(())
-}
-
-fn bounds(members: &Map<String, Json>, least: &str, most: &str) -> Result<Bounds, Fault> {
-    let bounds = Bounds {
-        least: bound(members, least)?,
-        most: bound(members, most)?,
-    };
-    match (bounds.least, bounds.most) {
-        (Some(minimum), Some(maximum)) if minimum > maximum => {
-            fault(format!("{least} cannot be greater than {most}"))
-        }
-        _ => Ok(bounds),
-    }
-}
-
-fn bound(members: &Map<String, Json>, key: &str) -> Result<Option<u64>, Fault> {
-    match members.get(key) {
-        None => Ok(None),
-        Some(Json::Number(number)) if number.is_i64() || number.is_u64() => match number.as_u64() {
-            Some(bound) => Ok(Some(bound)),
-            None => fault(format!("{key} must be greater than or equal to 0")),
-        },
-        Some(_) => fault(format!("{key} must be of an integer")),
-    }
-}
-
-fn choices(members: &Map<String, Json>) -> Result<Option<Vec<Json>>, Fault> {
-    let mut choices: Vec<Json> = Vec::new();
-    for choice in slice(members, "enum")? {
-        if choices
-            .iter()
-            .any(|known| super::check::same(known, choice))
-        {
-            return fault("enum items must be unique");
-        }
-        choices.push(choice.clone());
-    }
-    // Rule: no choices are no rule.
-    Ok((!choices.is_empty()).then_some(choices))
 }

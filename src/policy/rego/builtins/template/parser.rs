@@ -68,7 +68,7 @@ struct Parser {
 
 /// What a list of nodes ended at.
 #[derive(Debug, PartialEq)]
-enum End {
+enum Stop {
     Template,
     End,
     /// With what stands behind the word.
@@ -88,7 +88,7 @@ pub(super) fn parse(template: &str) -> Result<Set, Failure> {
         ranges: 0,
     };
     let (main, end) = parser.list()?;
-    if end != End::Template {
+    if end != Stop::Template {
         return Err(bad("unexpected {{end}} or {{else}}"));
     }
     parser.set.insert(String::new(), main);
@@ -104,11 +104,11 @@ impl Parser {
         }
     }
 
-    fn list(&mut self) -> Result<(Vec<Node>, End), Failure> {
+    fn list(&mut self) -> Result<(Vec<Node>, Stop), Failure> {
         let mut nodes = Vec::new();
         loop {
             let action = match self.pieces.next() {
-                None => return Ok((nodes, End::Template)),
+                None => return Ok((nodes, Stop::Template)),
                 Some(Piece::Text(text)) => {
                     if !text.is_empty() {
                         nodes.push(Node::Text(text));
@@ -124,24 +124,24 @@ impl Parser {
             let rest = || trimmed(rest.to_vec());
             match keyword {
                 "end" => match rest().is_empty() {
-                    true => return Ok((nodes, End::End)),
+                    true => return Ok((nodes, Stop::End)),
                     false => return Err(bad("unexpected token in end")),
                 },
-                "else" => return Ok((nodes, End::Else(rest()))),
+                "else" => return Ok((nodes, Stop::Else(rest()))),
                 "define" => self.define(&rest())?,
-                _ => nodes.push(self.node(keyword, &action, rest())?),
+                _ => nodes.push(self.node(keyword, &action, &rest())?),
             }
         }
     }
 
-    fn node(&mut self, keyword: &str, action: &[Token], rest: Vec<Token>) -> Result<Node, Failure> {
+    fn node(&mut self, keyword: &str, action: &[Token], rest: &[Token]) -> Result<Node, Failure> {
         let known = self.variables.len();
         let node = match keyword {
-            "if" => Node::If(self.branch("if", &rest)?),
-            "with" => Node::With(self.branch("with", &rest)?),
+            "if" => Node::If(self.branch("if", rest)?),
+            "with" => Node::With(self.branch("with", rest)?),
             "range" => {
                 self.ranges += 1;
-                let branch = self.branch("range", &rest)?;
+                let branch = self.branch("range", rest)?;
                 self.ranges -= 1;
                 Node::Range(branch)
             }
@@ -150,8 +150,8 @@ impl Parser {
             }
             "break" => Node::Break,
             "continue" => Node::Continue,
-            "template" => self.template(&rest)?,
-            "block" => self.block(&rest)?,
+            "template" => self.template(rest)?,
+            "block" => self.block(rest)?,
             // A declaration here holds to the end of the list.
             _ => return Ok(Node::Action(self.whole_pipeline(action)?)),
         };
@@ -168,9 +168,9 @@ impl Parser {
         };
         let (body, end) = self.list()?;
         let otherwise = match end {
-            End::Template => return Err(bad("unexpected EOF")),
-            End::End => Vec::new(),
-            End::Else(rest) => self.otherwise(kind, rest)?,
+            Stop::Template => return Err(bad("unexpected EOF")),
+            Stop::End => Vec::new(),
+            Stop::Else(rest) => self.otherwise(kind, &rest)?,
         };
         self.variables.truncate(known);
         self.depth -= 1;
@@ -182,11 +182,11 @@ impl Parser {
     }
 
     /// Rule: `else if` and `else with` are branches within the other, with one end for both.
-    fn otherwise(&mut self, kind: &str, rest: Vec<Token>) -> Result<Vec<Node>, Failure> {
+    fn otherwise(&mut self, kind: &str, rest: &[Token]) -> Result<Vec<Node>, Failure> {
         if rest.is_empty() {
             let (nodes, end) = self.list()?;
             return match end {
-                End::End => Ok(nodes),
+                Stop::End => Ok(nodes),
                 _ => Err(bad("expected end")),
             };
         }
@@ -214,7 +214,7 @@ impl Parser {
         let variables = std::mem::replace(&mut self.variables, vec!["$".to_owned()]);
         let ranges = std::mem::take(&mut self.ranges);
         let (nodes, end) = self.list()?;
-        if end != End::End {
+        if end != Stop::End {
             return Err(bad("unexpected EOF in define"));
         }
         self.variables = variables;
@@ -261,10 +261,7 @@ impl Parser {
         let mut rest = tokens;
         let mut pipeline = Pipeline::default();
         if let [Token::Variable(name), behind @ ..] = tokens {
-            let behind = match behind {
-                [Token::Space, behind @ ..] => behind,
-                behind => behind,
-            };
+            let behind = behind.strip_prefix(&[Token::Space]).unwrap_or(behind);
             match behind {
                 [Token::Declare, behind @ ..] => {
                     pipeline.variables.push(name.clone());
