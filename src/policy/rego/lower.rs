@@ -1,11 +1,12 @@
 //! Language that the interpreter lacks or takes otherwise than OPA, written in what it has, in front
 //! of its parser: template strings, references that begin with a keyword, names of imports, arguments
-//! under `not`, `walk` as a value. Places map back, and what cannot be lowered is refused. Hashes and listings
+//! under `not`, `walk` as a value, `rego.metadata.*`. Places map back, and what cannot be lowered is refused. Hashes and listings
 //! are over the original text, never over this.
 
 mod imports;
 mod coverage;
 mod keywords;
+mod metadata;
 mod negation;
 mod syntax;
 mod template;
@@ -71,11 +72,16 @@ pub(super) fn module(
             col,
         }
     };
-    let templates = template::lower(text).map_err(refuse)?;
-    let split = keywords::module(&templates.lowered, of_keywords)
-        .map_err(|(offset, message)| refuse((templates.original_offset(offset), message)))?;
+    let metadata = metadata::lower(text, names.annotations());
+    let templates = template::lower(&metadata.lowered)
+        .map_err(|(offset, message)| refuse((metadata.original_offset(offset), message)))?;
+    let split =
+        keywords::module(&templates.lowered, of_keywords).map_err(|(offset, message)| {
+            let offset = templates.original_offset(offset);
+            refuse((metadata.original_offset(offset), message))
+        })?;
     let mut texts = Vec::new();
-    let mut steps = vec![templates, split.map];
+    let mut steps = vec![metadata, templates, split.map];
     for text in split.texts {
         // The parser, which these steps use, must not be given what would exhaust it.
         guard::check_module(path, &text)?;

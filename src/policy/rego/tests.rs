@@ -8,6 +8,7 @@ mod documents;
 mod imports;
 mod language;
 mod limits;
+mod metadata;
 mod modules;
 mod reads;
 mod results;

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::metadata::Annotations;
 use super::tokens::{Kind, Token, tokens};
 use super::{Fault, Output, SourceMap, template};
 
@@ -27,12 +28,12 @@ pub(super) struct Split {
     pub(super) map: SourceMap,
 }
 
-/// Names of rules by package, over all modules.
+/// Names of rules by package, over all modules; and what their comments say.
 #[derive(Debug, Default)]
-pub(in crate::policy::rego) struct Names(BTreeMap<String, BTreeSet<String>>);
+pub(in crate::policy::rego) struct Names(BTreeMap<String, BTreeSet<String>>, Annotations);
 
 /// Tokens of a module, grouped.
-struct Statements<'a> {
+pub(super) struct Statements<'a> {
     text: &'a str,
     tokens: Vec<Token>,
     /// First token and the one after the last.
@@ -79,7 +80,8 @@ pub(super) fn module(text: &str, names: Option<&Names>) -> Result<Split, Fault> 
 
 impl Names {
     pub(in crate::policy::rego) fn of<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
-        let mut names = Self::default();
+        let texts: Vec<_> = texts.collect();
+        let mut names = Self(BTreeMap::new(), Annotations::of(&texts));
         for text in texts {
             let lowered = template::lower(text);
             let statements = Statements::of(lowered.as_ref().map_or(text, |map| &map.lowered));
@@ -92,6 +94,10 @@ impl Names {
 }
 
 impl Names {
+    pub(super) fn annotations(&self) -> &Annotations {
+        &self.1
+    }
+
     /// Names of the rules of a package.
     pub(super) fn of_package(&self, package: &str) -> impl Iterator<Item = String> {
         let names = self.0.get(package).into_iter().flatten();
@@ -114,7 +120,7 @@ fn plain_path(path: &str) -> String {
 // === impl Statements ===
 
 impl<'a> Statements<'a> {
-    fn of(text: &'a str) -> Self {
+    pub(super) fn of(text: &'a str) -> Self {
         let mut statements = Self {
             text,
             tokens: tokens(text),
@@ -138,7 +144,25 @@ impl<'a> Statements<'a> {
         statements
     }
 
-    fn word(&self, index: usize) -> &'a str {
+    /// First token of each statement, and the one after its last.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.ranges.iter().copied()
+    }
+
+    /// Where a token begins.
+    pub(super) fn place(&self, index: usize) -> usize {
+        let token = self.tokens.get(index);
+        token.map_or(self.text.len(), |token| token.begin)
+    }
+
+    /// Whether an offset lies within a token, as in a string of several lines.
+    pub(super) fn is_within_token(&self, at: usize) -> bool {
+        let before = self.tokens.partition_point(|token| token.begin < at);
+        let token = before.checked_sub(1).and_then(|last| self.tokens.get(last));
+        token.is_some_and(|token| token.end > at)
+    }
+
+    pub(super) fn word(&self, index: usize) -> &'a str {
         let token = self.tokens.get(index);
         token
             .and_then(|token| self.text.get(token.begin..token.end))
@@ -146,7 +170,7 @@ impl<'a> Statements<'a> {
     }
 
     /// Whether a dot stands right before a token.
-    fn is_field(&self, index: usize) -> bool {
+    pub(super) fn is_field(&self, index: usize) -> bool {
         index
             .checked_sub(1)
             .is_some_and(|before| self.word(before) == "." && self.adjoins(before))
@@ -202,7 +226,7 @@ impl<'a> Statements<'a> {
     }
 
     /// Index of the token that a rule's name begins with.
-    fn name_of(&self, (begin, _): (usize, usize)) -> Option<usize> {
+    pub(super) fn name_of(&self, (begin, _): (usize, usize)) -> Option<usize> {
         match self.word(begin) {
             _ if self.is_keyword_reference(begin) => Some(begin),
             "package" | "import" => None,
