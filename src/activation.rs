@@ -1,6 +1,7 @@
 //! The one way by which policy changes: a change is read, compiled together with all that stays,
 //! made durable, and only then swapped in. Whatever fails leaves the active revision as it was.
 
+mod bundle_tests;
 mod files;
 mod load;
 mod state;
@@ -124,6 +125,7 @@ impl Activation {
             move || {
                 let state = load(&files, stored)?;
                 let policies = compile(&state, &settings)?;
+                test_files(&state, &settings)?;
                 Ok((state, policies))
             }
         })
@@ -325,8 +327,14 @@ impl Activation {
         change: Change,
     ) -> Result<u64, ActivationError> {
         let settings = self.settings.clone();
+        let pushed = change.put_bundles.iter().map(|bundle| bundle.name.clone());
+        let pushed: Vec<String> = pushed.collect();
         let (mut candidate, policies) = blocking(move || {
             let policies = compile(&candidate, &settings)?;
+            if settings.policy.run_bundle_tests {
+                let pushed = pushed.iter().filter_map(|name| candidate.bundle(name));
+                bundle_tests::run(&candidate, pushed)?;
+            }
             Ok((candidate, policies))
         })
         .await?;
@@ -409,6 +417,7 @@ pub fn check_files(
 ) -> Result<Checked, ActivationError> {
     let files = FilePolicies::load(files)?;
     let policies = files.compile(settings)?;
+    files.test(settings)?;
     let warnings = policies.warnings.into_iter();
     Ok(Checked {
         resources: policies.native.len(),
@@ -455,6 +464,14 @@ fn invalid_bundle(error: BundleError, name: &str) -> ActivationError {
 fn compile(state: &State, settings: &ActivationSettings) -> Result<PolicySet, ActivationError> {
     let sources = state.sources()?;
     PolicySet::compile(sources, &settings.policy).map_err(ActivationError::Invalid)
+}
+
+/// Runs the tests of bundles that are files. Those pushed had theirs run when they were.
+fn test_files(state: &State, settings: &ActivationSettings) -> Result<(), ActivationError> {
+    match settings.policy.run_bundle_tests {
+        true => bundle_tests::run(state, state.file_bundles()),
+        false => Ok(()),
+    }
 }
 
 /// Runs work that takes a while where it blocks nobody.

@@ -67,9 +67,13 @@ pub struct PolicySettings {
     pub rego: RegoSettings,
     /// Ask the entrypoint even if there is no Rego at all.
     pub rego_always: bool,
+    /// Ask it at all: where not, Rego answers only what action CUSTOM asks.
+    pub asks_entrypoint: bool,
     pub on_error: OnError,
     /// Denials of the entrypoint let requests pass.
     pub rego_dry_run: bool,
+    /// A bundle whose Rego tests fail is refused.
+    pub run_bundle_tests: bool,
 }
 
 /// What a policy set is made of.

@@ -17,6 +17,8 @@ mod support;
 mod architecture;
 mod bad_checks;
 mod bad_pushes;
+mod bad_rego;
+mod bundle_tests;
 mod cases;
 mod decisions;
 mod durability;

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::support::bundle::constant;
+use crate::support::bundle::{archive, constant};
+use crate::support::check::http_check;
 use crate::support::{Server, http};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -65,8 +66,7 @@ async fn pushes_at_the_same_time_come_one_after_the_other() {
         let url = server.url(&format!("/v1/bundles/b{index}"));
         let manifest = format!("{{\"roots\": [\"b{index}\"]}}");
         let rego = format!("package b{index}\n\nx := 1\n");
-        let bundle =
-            crate::support::bundle::archive(&[(".manifest", &manifest), ("p.rego", &rego)]);
+        let bundle = archive(&[(".manifest", &manifest), ("p.rego", &rego)]);
         std::thread::spawn(move || {
             http::put(&url, &bundle).expect(200).json()["snapshot"]
                 .as_u64()
@@ -216,7 +216,7 @@ async fn a_push_whose_caller_hangs_up_is_whole() {
         "package envoy.authz\n\ndefault allow := false\n\n{}",
         rules.collect::<String>()
     );
-    let bundle = crate::support::bundle::archive(&[("p.rego", &rego)]);
+    let bundle = archive(&[("p.rego", &rego)]);
     for delay in [0, 5, 20, 60, 150, 400] {
         let mut stream = std::net::TcpStream::connect(&server.management).unwrap();
         let head = format!(
@@ -246,7 +246,7 @@ async fn rego_of_a_file_is_not_added_to_over_the_api() {
     let rego = "package envoy.authz\n\ndefault allow := false\n";
     std::fs::write(files.path().join("p.rego"), rego).unwrap();
     let server = Server::with_config(&format!("policies: [{}]\n", files.path().display()));
-    let wider = crate::support::bundle::archive(&[
+    let wider = archive(&[
         (".manifest", "{\"roots\": [\"envoy/authz\"]}"),
         ("p.rego", "package envoy.authz\n\nallow if true\n"),
     ]);
@@ -259,7 +259,7 @@ async fn rego_of_a_file_is_not_added_to_over_the_api() {
     );
     assert!(!server.checks().await.get("/").await.allows());
     // Beside it there is room.
-    let beside = crate::support::bundle::archive(&[
+    let beside = archive(&[
         (".manifest", "{\"roots\": [\"other\"]}"),
         ("p.rego", "package other\n\nx := 1\n"),
     ]);
@@ -284,4 +284,25 @@ fn what_is_likely_not_meant_is_told_with_the_answer() {
     let other = other.replace("no-delete", "other").replace("DENY", "ALLOW");
     let answer = http::put(&url, other.as_bytes()).expect(200).json();
     assert!(answer.get("warnings").is_none(), "{answer}");
+}
+
+/// Rego that is for action CUSTOM alone decides nothing else.
+#[tokio::test]
+async fn rego_can_be_for_providers_alone() {
+    let config = "rego: { entrypoint: none, providers: { opa: shop/authz/allow } }\nmesh: { default_action: allow, default_workload: { namespace: default, labels: {} } }";
+    let server = Server::with_config(config);
+    let checks = server.checks().await;
+    let rego = "package shop.authz\n\nallow if input.attributes.request.http.method == \"GET\"\n";
+    http::put(&server.url("/v1/bundles/b"), &archive(&[("p.rego", rego)])).expect(200);
+    assert!(checks.get("/").await.allows());
+    let custom = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: c }\nspec: { action: CUSTOM, provider: { name: opa }, rules: [{ to: [{ operation: { paths: [/asked] } }] }] }\n";
+    http::put(&server.url("/v1/resources"), custom.as_bytes()).expect(200);
+    for (method, path, allowed) in [
+        ("GET", "/asked", true),
+        ("POST", "/asked", false),
+        ("POST", "/other", true),
+    ] {
+        let reply = checks.check(&http_check(method, path, &[])).await;
+        assert_eq!(reply.allows(), allowed, "{method} {path}");
+    }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::state::State;
-use super::{ActivationError, ActivationSettings, FileSources, compile, load};
+use super::{ActivationError, ActivationSettings, FileSources, compile, load, test_files};
 use crate::policy::PolicySet;
 use crate::policy::resource::{Resource, ResourceId};
 use crate::store::Stored;
@@ -22,6 +22,11 @@ impl FilePolicies {
     /// Compiles everything as a start would.
     pub fn compile(&self, settings: &ActivationSettings) -> Result<PolicySet, ActivationError> {
         compile(&self.0, settings)
+    }
+
+    /// Runs the tests that a start would run.
+    pub fn test(&self, settings: &ActivationSettings) -> Result<(), ActivationError> {
+        test_files(&self.0, settings)
     }
 
     /// The native objects.

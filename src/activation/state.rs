@@ -184,6 +184,16 @@ impl State {
         self.bundles.remove(name).is_some()
     }
 
+    pub(super) fn bundle(&self, name: &str) -> Option<&Bundle> {
+        self.bundles.get(name).map(|(bundle, _)| bundle.as_ref())
+    }
+
+    pub(super) fn file_bundles(&self) -> impl Iterator<Item = &Bundle> {
+        let bundles = self.bundles.values();
+        let of_files = bundles.filter(|(_, owner)| *owner == Owner::File);
+        of_files.map(|(bundle, _)| bundle.as_ref())
+    }
+
     pub(super) fn resources(&self) -> Vec<(Arc<Resource>, Owner)> {
         self.resources.values().cloned().collect()
     }

@@ -22,7 +22,8 @@ pub(super) struct Known {
 impl Known {
     pub(super) fn new(objects: Vec<Arc<Resource>>, compiled: &PolicySet) -> Self {
         let settings = &compiled.settings.rego;
-        let paths = std::iter::once(&settings.entrypoint).chain(settings.providers.values());
+        let entrypoint = Some(&settings.entrypoint).filter(|_| compiled.settings.asks_entrypoint);
+        let paths = entrypoint.into_iter().chain(settings.providers.values());
         let asked = compiled.rego.is_some();
         Self {
             objects,

@@ -72,6 +72,8 @@ impl Default for Setup {
                 evaluation_limit: Duration::from_secs(5),
             },
             rego_always: false,
+            asks_entrypoint: true,
+            run_bundle_tests: false,
             on_error: OnError::Deny,
         };
         Self {

@@ -142,8 +142,10 @@ impl<'a> Asked<'a> {
         if let Some(rule) = self.attached.denied_by(&self.facts) {
             return Err(Decision::denied_by_rule(rule));
         }
-        // The Rego entrypoint, asked for every request as soon as there is any Rego.
-        if let Some(policies) = &self.policies.rego {
+        // The Rego entrypoint, asked for every request as soon as there is any Rego, unless the
+        // operator has said that Rego is for providers alone.
+        let asked = self.policies.settings.asks_entrypoint;
+        if let Some(policies) = self.policies.rego.as_ref().filter(|_| asked) {
             rego.push(self.ask_entrypoint(policies)?);
         }
         // ALLOW: if there is any such policy, one of their rules must match.

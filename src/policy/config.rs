@@ -14,6 +14,9 @@ use super::{DefaultAction, OnError, PolicySettings, UnknownWorkload};
 use crate::attributes::PathNormalization;
 use crate::units::Span;
 
+/// In place of an entrypoint: nothing is asked but the providers.
+const NO_ENTRYPOINT: &str = "none";
+
 /// Section `mesh`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -41,7 +44,7 @@ pub struct MeshConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct RegoConfig {
     /// Slash-separated path of the rule that decides; `envoy/authz/allow` if not set. Once set, it
-    /// is asked even if no Rego is loaded.
+    /// is asked even if no Rego is loaded. `none`: Rego is only for the providers.
     pub entrypoint: Option<String>,
     /// A query that decides instead of the rule.
     pub query: Option<String>,
@@ -53,6 +56,8 @@ pub struct RegoConfig {
     pub providers: BTreeMap<String, String>,
     pub evaluation_limit: EvaluationLimit,
     pub on_error: OnError,
+    /// A bundle that carries Rego tests is only activated if they pass.
+    pub run_bundle_tests: bool,
 }
 
 /// Longest an evaluation may take.
@@ -125,6 +130,7 @@ pub fn settings(
     let default = mesh.default_workload.clone();
     let asked = u32::try_from(rego.providers.len()).map_or(u32::MAX, |many| many.saturating_add(1));
     let share = deadline / asked;
+    let asks_entrypoint = rego.query.is_some() || rego.entrypoint.as_deref() != Some(NO_ENTRYPOINT);
     let trust_domains = std::iter::once(&mesh.trust_domain).chain(&mesh.trust_domain_aliases);
     PolicySettings {
         mesh: MeshSettings {
@@ -151,8 +157,10 @@ pub fn settings(
             providers: rego.providers.clone(),
             evaluation_limit: rego.evaluation_limit.0.0.min(share),
         },
-        rego_always: rego.entrypoint.is_some() || rego.query.is_some(),
+        rego_always: asks_entrypoint && (rego.entrypoint.is_some() || rego.query.is_some()),
+        asks_entrypoint,
         rego_dry_run: rego.dry_run,
+        run_bundle_tests: rego.run_bundle_tests,
         on_error: rego.on_error,
     }
 }
