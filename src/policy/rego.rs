@@ -6,6 +6,7 @@ mod coverage;
 mod engine;
 mod graph;
 mod guard;
+mod check;
 mod imports;
 mod input;
 mod lower;

@@ -21,7 +21,7 @@ secret := "an example that everybody knows"
 claims := payload if {
 	[scheme, encoded] := split(http_request.headers.authorization, " ")
 	lower(scheme) == "bearer"
-	[true, _, payload] := io.jwt.decode_verify(encoded, {
+	[true, _, payload] = io.jwt.decode_verify(encoded, {
 		"secret": secret,
 		"alg": "HS256",
 		"time": time.now_ns(),

@@ -8,7 +8,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use regorus::unstable::{Module, Rule};
+use regorus::unstable::{Module, Ref, Rule};
 use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{PolicyLengthConfig, Value};
 use thiserror::Error;
@@ -17,7 +17,7 @@ use super::builtins::{self, Clock, Memory};
 use super::graph::Graph;
 use super::lower::{Lowered, Names};
 use super::module::{self, Analysis};
-use super::{RegoError, RegoModule, data_paths, guard, lower, output, parts_of};
+use super::{RegoError, RegoModule, check, data_paths, guard, lower, output, parts_of};
 
 // Each `unwrap` below is evaluated by the compiler: a zero would not build, and none is left to run.
 
@@ -169,9 +169,9 @@ impl Engine {
                 // More than one rule, or none: the text was no query, whatever it parses as here.
                 let expressions =
                     expressions.ok_or_else(|| vec![no_query("it is more than one")])?;
-                (Analysis::of(modules), expressions)
+                (analyse(modules), expressions)
             }
-            None => (Analysis::of(engine.get_modules()), 0),
+            None => (analyse(engine.get_modules()), 0),
         };
         let analysis = analysis.map_err(|errors| lowered.locate(errors))?;
         analysis
@@ -279,6 +279,12 @@ impl Engine {
         }
         result
     }
+}
+
+fn analyse(modules: &[Ref<Module>]) -> Result<Analysis, Vec<RegoError>> {
+    let analysis = Analysis::of(modules)?;
+    check::check(modules, |_| lower::ARGUMENT)?;
+    Ok(analysis)
 }
 
 /// The modules and one more whose only rule is the query, to be looked at and never evaluated: so a

@@ -104,6 +104,10 @@ pub(super) fn query(text: &str) -> Result<String, String> {
     Ok(split.map.lowered)
 }
 
+/// What names of arguments under `not` begin with.
+pub(super) const ARGUMENT: &str = "__argument_";
+/// What all names of variables begin with that are put in.
+pub(super) const PUT_IN: [&str; 3] = [ARGUMENT, "__with_", "__template_"];
 /// What `walk` for a value is lowered to: all of its pairs.
 const WALK_FUNCTION: &str = "internal.walk";
 

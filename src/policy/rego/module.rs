@@ -1,8 +1,8 @@
 //! What can be told of all modules together by looking at their syntax trees: which rules there
-//! are, that no function calls itself, that no data stands in a rule's place. Looking at one
+//! are, that no data stands in a rule's place. Looking at one
 //! module is left to `walk`, what its rules refer to is kept in `graph`.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use regorus::unstable::{Expr, Module, Ref, Rule, RuleHead, Span};
 
@@ -20,8 +20,6 @@ pub(super) struct Analysis {
     pub(super) scattered: HashSet<String>,
     /// Rules by path, `/`-separated, with the place of one of them.
     places: BTreeMap<String, Place>,
-    /// Which functions and rules call which functions.
-    pub(super) calls: BTreeMap<String, BTreeSet<String>>,
     /// What each rule refers to and reads.
     pub(super) graph: Graph,
 }
@@ -82,7 +80,6 @@ impl Analysis {
         if analysis.graph.is_replaced(OBJECT_GET) {
             errors = analysis.walk(modules, &imports, &ids);
         }
-        errors.extend(analysis.recursion());
         if errors.is_empty() {
             Ok(analysis)
         } else {
@@ -145,30 +142,6 @@ impl Analysis {
         } else {
             Err(errors)
         }
-    }
-
-    /// Rule: a function must not call itself, not even by way of others.
-    fn recursion(&self) -> Option<RegoError> {
-        let (name, _) = self.calls.iter().find(|(name, called)| {
-            let mut seen = BTreeSet::new();
-            let mut next: Vec<_> = called.iter().collect();
-            while let Some(function) = next.pop() {
-                if function == *name {
-                    return true;
-                }
-                if seen.insert(function) {
-                    next.extend(self.calls.get(function).into_iter().flatten());
-                }
-            }
-            false
-        })?;
-        let path = name.strip_prefix("data.").unwrap_or(name).replace('.', "/");
-        let place = self.places.get(&path).cloned().unwrap_or(Place {
-            file: String::new(),
-            row: 0,
-            col: 0,
-        });
-        Some(place.error("rego_recursion_error", format!("rule {name} is recursive")))
     }
 }
 

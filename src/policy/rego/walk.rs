@@ -396,9 +396,7 @@ impl<'a> Walk<'a> {
         if imported && rule.is_none() {
             return self.unknown(begin_of(function), &name);
         }
-        if let Some(rule) = rule {
-            let caller = self.current.clone();
-            self.analysis.calls.entry(caller).or_default().insert(rule);
+        if rule.is_some() {
             return;
         }
         if purity(&name).is_none() && !lower::is_function(&name) {

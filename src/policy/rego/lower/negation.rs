@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use super::keywords::Names;
 use super::syntax::{Range, begin, names_of, parse, parts, range, strings, widen};
-use super::{Output, SourceMap};
+use super::{ARGUMENT, Output, SourceMap};
 
 /// A negation with arguments to be named.
 struct Negation {
@@ -264,7 +264,7 @@ impl<'a> Writer<'a> {
         }
         let mut names = Vec::new();
         for argument in &negation.arguments {
-            let name = format!("__argument_{}__", self.count);
+            let name = format!("{ARGUMENT}{}__", self.count);
             self.count += 1;
             self.output.put(&format!("{name} = "), argument.0);
             self.write(*argument);

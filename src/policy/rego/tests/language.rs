@@ -182,7 +182,7 @@ fn walk_as_a_value() {
         ("x := [v | walk(y, [_, v]); is_number(v)]", json!([5, 6])),
         ("x := [v | v := walk(y)[1]; is_number(v)]", json!([5, 6])),
         (
-            "x contains p if { [p, 6] := walk(y) }",
+            "x contains p if { [p, 6] = walk(y) }",
             json!([["a", 1, "b"]]),
         ),
     ];

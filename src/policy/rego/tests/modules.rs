@@ -85,11 +85,11 @@ fn functions_that_do_not_exist() {
         ),
         (
             "package a\nx if count([1]) with nope.f as count",
-            "dir/p.rego:2:32: rego_compile_error: use of undefined variable `count` is unsafe",
+            "dir/p.rego:2:6: rego_type_error: with keyword target must reference existing input, data, or a function",
         ),
         (
             "package a\nx if f(1) with f as nope.f\nf(y) := y",
-            "dir/p.rego:2:21: rego_compile_error: use of undefined variable `nope` is unsafe",
+            "dir/p.rego:2:6: rego_unsafe_var_error: var nope is unsafe",
         ),
     ];
     for (text, expected) in rows {
@@ -118,7 +118,7 @@ fn text_that_is_no_module() {
         ("package a\n\n  x := 1 +", "dir/p.rego:…"),
         (
             "package a\nx if y > 1",
-            "dir/p.rego:2:6: rego_compile_error: …",
+            "dir/p.rego:2:6: rego_unsafe_var_error: var y is unsafe",
         ),
         ("package a\nallow { true }", "dir/p.rego:2:…"),
     ];

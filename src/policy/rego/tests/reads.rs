@@ -81,7 +81,7 @@ fn reads_are_the_constant_beginnings_of_references() {
             &["….method", "….path"],
         ),
         (
-            "allow if { every x in [1] { HTTP.scheme == \"http\" } }",
+            "allow if { every _ in [1] { HTTP.scheme == \"http\" } }",
             &["….scheme"],
         ),
         (

@@ -64,8 +64,8 @@ fn a_test_passes_if_it_is_true() {
 #[test]
 fn documents_and_functions_are_replaced() {
     let body = "\
-allow if { input.role == data.users[input.name]; now() > 5 }
-now() := time.now_ns()
+allow if { input.role == data.users[input.name]; now > 5 }
+now := time.now_ns()
 test_input if allow with input as {\"name\": \"ann\", \"role\": \"admin\"}
 test_data if {
 \tallow with input as {\"name\": \"bob\", \"role\": \"x\"} with data.users.bob as \"x\"

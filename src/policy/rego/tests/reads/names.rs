@@ -73,10 +73,6 @@ fn other_names_for_a_path_are_followed() {
         ("h := HTTP\nallow if count(h) > 1", &["…"]),
         ("h := HTTP\nallow if { some k; h[k] }", &["…"]),
         (
-            "h := HTTP\nallow if { some k; data.envoy.authz[k] }\nelse := false",
-            &["…"],
-        ),
-        (
             "h := HTTP if HTTP.path\nallow if h.method == \"GET\"",
             &["…"],
         ),
