@@ -199,11 +199,11 @@ impl<'o> Options<'o> {
                 "DNSName" => options.dns_name = dns_name(value)?,
                 "CurrentTime" => options.now = i128::from(integer(value)?),
                 "KeyUsages" => options.usages = usages(value)?,
-                // Rule: 0 is the default; more than that is ours to refuse.
+                // Rule: 0 is the default, below it there are none; more than it is ours to refuse.
                 "MaxConstraintComparisons" => {
                     options.comparisons = match integer(value)? {
                         0 => MAX_COMPARISONS,
-                        most => most.min(MAX_COMPARISONS),
+                        most => most.clamp(-1, MAX_COMPARISONS),
                     }
                 }
                 _ => return Err(Failure::Failed("invalid key option")),

@@ -333,8 +333,10 @@ fn constraints_on_names() {
         let answer = verified(&[&root, &between, &leaf]);
         assert_eq!(answer.is_some(), expected, "row {index}");
         // No comparison more than is allowed.
-        let options = r#"{"MaxConstraintComparisons": -1}"#;
-        assert_eq!(verified_with(&[&root, &between, &leaf], options), None);
+        for most in [-1, i64::MIN] {
+            let options = format!("{{\"MaxConstraintComparisons\": {most}}}");
+            assert_eq!(verified_with(&[&root, &between, &leaf], &options), None);
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-use super::x509::CERTIFICATE;
+use super::x509::{CERTIFICATE, call_with_broken, der};
 use super::*;
 use ::base64::Engine as _;
 use ::base64::engine::general_purpose::STANDARD;
@@ -54,8 +54,7 @@ fn jwk(text: &str) -> String {
 
 /// A DER with one byte changed, as PEM.
 fn broken(pem: &str, label: &str, at: usize) -> String {
-    let lines = pem.lines().filter(|line| !line.starts_with('-'));
-    let mut der = STANDARD.decode(lines.collect::<String>()).unwrap();
+    let mut der = der(pem);
     der[at] ^= 1;
     let body = STANDARD.encode(der);
     format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
@@ -190,15 +189,30 @@ fn broken_keys() {
 }
 
 #[test]
+fn broken_bytes() {
+    let certificate = quoted(CERTIFICATE);
+    let pair = format!("crypto.x509.parse_keypair({certificate}, {{}})");
+    for key in [EC_KEY, EC_PKCS8_KEY] {
+        call_with_broken(&pair, &der(key));
+    }
+    let key = "concat(\"\", [\"-----BEGIN LABEL-----\\n\", {}, \"\\n-----END LABEL-----\"])";
+    for (key_text, label) in [
+        (ED25519_KEY, "PRIVATE KEY"),
+        (X25519_KEY, "PRIVATE KEY"),
+        (RSA_KEY, "RSA PRIVATE KEY"),
+    ] {
+        let key = key.replace("LABEL", label);
+        call_with_broken(&format!("crypto.parse_private_keys({key})"), &der(key_text));
+    }
+}
+
+#[test]
 fn pairs() {
     let pair = |certificate: &str, key: &str| {
         let (certificate, key) = (quoted(certificate), quoted(key));
         result(&format!("crypto.x509.parse_keypair({certificate}, {key})"))
     };
-    let der = |pem: &str| {
-        let lines = pem.lines().filter(|line| !line.starts_with('-'));
-        lines.collect::<String>()
-    };
+    let der = |pem: &str| STANDARD.encode(der(pem));
     let base64 = |text: &str| STANDARD.encode(text);
     let good = [
         (CERTIFICATE.to_owned(), EC_KEY.to_owned()),

@@ -56,7 +56,7 @@ fn base64(text: &str) -> String {
     STANDARD.encode(text)
 }
 
-fn der(pem: &str) -> Vec<u8> {
+pub(super) fn der(pem: &str) -> Vec<u8> {
     let lines = pem.lines().filter(|line| !line.starts_with('-'));
     STANDARD.decode(lines.collect::<String>()).unwrap()
 }
@@ -297,6 +297,37 @@ fn texts_that_would_take_too_long() {
             assert!(reply.contains(reason), "{name}: {reply}");
         }
     }
+}
+
+/// Calls a built-in with a DER that is right, and in every byte of which something is wrong: nothing
+/// may panic.
+pub(super) fn call_with_broken(call: &str, der: &[u8]) {
+    let text = format!("{{\"allowed\": count({call}) > 0}}");
+    let policies = answering(&text.replace("{}", "input.attributes.request.http.path"));
+    let ask = |der: &[u8]| {
+        let path = STANDARD.encode(der);
+        let attributes = http(HttpRequest {
+            path,
+            ..HttpRequest::default()
+        });
+        ask(&policies, &attributes)
+    };
+    assert!(ask(der).unwrap().allowed, "{call}");
+    for at in 0..der.len() {
+        for change in [0x01, 0x80] {
+            let mut der = der.to_vec();
+            der[at] ^= change;
+            let _either = ask(&der);
+        }
+    }
+}
+
+#[test]
+fn broken_bytes() {
+    call_with_broken("crypto.x509.parse_certificates({})", &der(CERTIFICATE));
+    call_with_broken("crypto.x509.parse_certificate_request({})", &der(REQUEST));
+    let double = [der(CERTIFICATE), der(CERTIFICATE)].concat();
+    call_with_broken("crypto.x509.parse_and_verify_certificates({})", &double);
 }
 
 #[test]
