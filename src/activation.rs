@@ -407,6 +407,8 @@ pub struct Checked {
     /// Rego files that belong to no bundle.
     pub modules: usize,
     pub bundles: usize,
+    /// Whether any Rego calls what reaches outside.
+    pub asks_others: bool,
     pub warnings: Vec<PolicyError>,
 }
 
@@ -423,6 +425,7 @@ pub fn check_files(
         resources: policies.native.len(),
         modules: files.modules(),
         bundles: files.bundles(),
+        asks_others: policies.rego.is_some_and(|rego| rego.asks_others()),
         warnings: warnings.map(|warning| warning.problem).collect(),
     })
 }

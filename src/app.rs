@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
@@ -13,11 +12,11 @@ use crate::activation::{Activation, ActivationSettings, FileSources};
 use crate::config::{Config, ShutdownConfig};
 use crate::decision_log::{DecisionLog, LogSettings};
 use crate::ext_authz;
+use crate::external::Outside;
 use crate::jwks::KeyFetcher;
 use crate::listen::{Address, Listener};
 use crate::management::{self, Api, Readiness};
 use crate::pdp::Pdp;
-use crate::policy::config::settings;
 use crate::store::EmbeddedStore;
 use crate::telemetry::Metrics;
 
@@ -59,6 +58,11 @@ impl App {
             Arc::clone(&metrics),
         ));
         let revision = pdp.snapshot().revision;
+        let outside = Arc::new(Outside::new(
+            &config.external,
+            config.outside_deadline(),
+            Arc::clone(&metrics),
+        ));
 
         let check_listener = bind(&config.ext_authz.listen, "ext_authz").await?;
         let management_listener = bind(&config.management.listen, "management").await?;
@@ -67,8 +71,13 @@ impl App {
 
         let (stop, stopped) = watch::channel(false);
         let grace = config.shutdown.grace.0;
-        let (server, health) =
-            ext_authz::Server::new(&config.ext_authz, Arc::clone(&pdp), Arc::clone(&metrics)).await;
+        let (server, health) = ext_authz::Server::new(
+            &config.ext_authz,
+            Arc::clone(&pdp),
+            Arc::clone(&outside),
+            Arc::clone(&metrics),
+        )
+        .await;
         let check_server = tokio::spawn(server.run(check_listener, wait(stopped.clone()), grace));
 
         let ready = Readiness::default();
@@ -79,6 +88,7 @@ impl App {
         }
         let router = management::router(Api {
             pdp,
+            outside,
             activation: Arc::clone(&activation),
             log: log.reader(),
             metrics,
@@ -136,10 +146,9 @@ impl App {
 async fn activate(config: &Config, v0: bool, metrics: Arc<Metrics>) -> anyhow::Result<Activation> {
     let path = config.data_dir.join(POLICY_FILE);
     let store = EmbeddedStore::open(&path).context("the policy store cannot be opened")?;
-    let deadline: Duration = config.ext_authz.deadline.0;
     let activation = Activation::start(
         ActivationSettings {
-            policy: settings(&config.mesh, &config.rego, &config.workloads, deadline),
+            policy: config.policy_settings(),
             cache: config.cache.into(),
         },
         file_sources(config, v0),

@@ -8,14 +8,16 @@ mod opa;
 mod tests;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::policy::config::{BundleSources, MeshConfig, RegoConfig};
+use crate::policy::PolicySettings;
+use crate::policy::config::{BundleSources, Deadlines, MeshConfig, RegoConfig, settings};
 use crate::policy::native::KnownWorkload;
 use crate::units::Span;
-use crate::{cache, decision_log, ext_authz, jwks, management, telemetry};
+use crate::{cache, decision_log, ext_authz, external, jwks, management, telemetry};
 
 /// File that is read when none is named, if it is there.
 pub const DEFAULT_FILE: &str = "doorward.yaml";
@@ -33,6 +35,7 @@ pub struct Config {
     pub bundles: BundleSources,
     pub mesh: MeshConfig,
     pub rego: RegoConfig,
+    pub external: external::Config,
     pub cache: cache::Config,
     pub jwks: jwks::Config,
     pub decision_log: decision_log::Config,
@@ -76,6 +79,7 @@ impl Default for Config {
             bundles: BundleSources::new(),
             mesh: MeshConfig::default(),
             rego: RegoConfig::default(),
+            external: external::Config::default(),
             cache: cache::Config::default(),
             jwks: jwks::Config::default(),
             decision_log: decision_log::Config::default(),
@@ -117,11 +121,27 @@ impl Config {
         opa::take(self, file, &environment.into_iter().collect(), flags)
     }
 
+    /// What policies are compiled with and decided by.
+    pub fn policy_settings(&self) -> PolicySettings {
+        let deadlines = Deadlines {
+            check: self.ext_authz.deadline.0,
+            outside: self.outside_deadline(),
+        };
+        settings(&self.mesh, &self.rego, &self.workloads, deadlines)
+    }
+
+    /// Longest a check may take that waits for what policies ask of others.
+    pub fn outside_deadline(&self) -> Duration {
+        let deadline = self.external.deadline;
+        deadline.unwrap_or(self.ext_authz.deadline).0
+    }
+
     /// Values that parse but contradict each other or cannot be used.
     fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = self.management.problems();
         problems.extend(self.mesh.problems());
         problems.extend(self.jwks.problems());
+        problems.extend(self.external.problems());
         for name in self.bundles.keys() {
             if !crate::bundle::Bundle::is_name(name) {
                 problems.push(("bundles", format!("`{name}` is not a name for a bundle")));

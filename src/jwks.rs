@@ -1,8 +1,7 @@
 //! Key sets that policy names by URL: fetched in the background, one task a source, kept over
 //! failures, and handed out as they are. No request ever waits for one. What a fetch may do is in
-//! `fetch` and `address`, when it is done in `schedule`, using the keys is left to `identity`.
+//! `fetch`, when it is done in `schedule`, using the keys is left to `identity`.
 
-mod address;
 mod fetch;
 mod refresh;
 mod schedule;

@@ -23,6 +23,9 @@ pub mod store;
 pub mod jwks;
 pub mod activation;
 
+// What policy asks of others.
+pub mod external;
+
 // Policy tried out.
 pub mod cases;
 
@@ -36,5 +39,6 @@ pub mod config;
 pub mod app;
 pub mod cli;
 pub mod listen;
+pub mod address;
 pub mod units;
 pub mod yaml;

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::activation::Activation;
 use crate::decision_log::LogStore;
+use crate::external::Outside;
 use crate::listen::Address;
 use crate::pdp::Pdp;
 use crate::telemetry::Metrics;
@@ -82,6 +83,7 @@ impl Config {
 #[derive(Debug, Clone)]
 pub struct Api {
     pub pdp: Arc<Pdp>,
+    pub outside: Arc<Outside>,
     pub activation: Arc<Activation>,
     pub log: Arc<LogStore>,
     pub metrics: Arc<Metrics>,

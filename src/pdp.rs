@@ -87,6 +87,16 @@ impl Pdp {
         self.check_under(&self.snapshot.load(), attributes, now_ns)
     }
 
+    /// Decides a request as `check` does, but hands it back if the answer may have to wait for what
+    /// policies ask of others. Then `check` belongs on a thread that may wait.
+    pub fn check_at_once(
+        &self,
+        attributes: Attributes,
+        now_ns: i64,
+    ) -> Result<Answer, Box<Attributes>> {
+        self.decide_under(&self.snapshot.load(), attributes, now_ns, false)
+    }
+
     /// Decides a request as `check` does, and tells what it looked at. For people.
     pub fn check_explained(&self, attributes: Attributes, now_ns: i64) -> (Answer, Explanation) {
         let snapshot = self.snapshot.load_full();
@@ -96,44 +106,67 @@ impl Pdp {
     }
 
     fn check_under(&self, snapshot: &Snapshot, attributes: Attributes, now_ns: i64) -> Answer {
+        let answer = self.decide_under(snapshot, attributes, now_ns, true);
+        answer.unwrap_or_else(|attributes| self.failed(*attributes, now_ns))
+    }
+
+    fn decide_under(
+        &self,
+        snapshot: &Snapshot,
+        attributes: Attributes,
+        now_ns: i64,
+        may_wait: bool,
+    ) -> Result<Answer, Box<Attributes>> {
         // A panic anywhere below denies this request and no other.
         let decided = catch_unwind(AssertUnwindSafe(|| {
             match Workload::of(&attributes, &snapshot.policies.settings.workloads) {
                 Ok(workload) => {
-                    let (decision, cached) = decide(snapshot, &workload, &attributes, now_ns);
-                    (workload, decision, cached)
+                    let decided = decide(snapshot, &workload, &attributes, now_ns, may_wait);
+                    decided.map(|(decision, cached)| (workload, decision, cached))
                 }
                 Err(why) => {
                     let decision = malformed(why).about(&reported(&attributes), None);
-                    (Arc::default(), Arc::new(decision), false)
+                    Some((Arc::default(), Arc::new(decision), false))
                 }
             }
         }));
-        let (workload, decision, cached) = decided.unwrap_or_else(|_| {
-            self.metrics.panics.inc();
-            let reason = Reason::new(ReasonKind::InternalError, "the check failed");
-            (Arc::default(), Arc::new(Decision::fail(500, reason)), false)
-        });
-        self.answer(
-            attributes,
-            workload,
-            decision,
-            snapshot.revision,
-            cached,
-            now_ns,
-        )
+        let revision = snapshot.revision;
+        match decided {
+            Ok(Some((workload, decision, cached))) => {
+                Ok(self.answer(attributes, workload, decision, revision, cached, now_ns))
+            }
+            Ok(None) => Err(Box::new(attributes)),
+            Err(_) => Ok(self.failed(attributes, now_ns)),
+        }
+    }
+
+    /// Denies a request whose check failed by a fault of ours, and records that.
+    pub fn failed(&self, attributes: Attributes, now_ns: i64) -> Answer {
+        self.metrics.panics.inc();
+        let reason = Reason::new(ReasonKind::InternalError, "the check failed");
+        self.undecided(attributes, Decision::fail(500, reason), now_ns)
+    }
+
+    /// Denies a request that there is no place for, and records that.
+    pub fn crowded_out(&self, attributes: Attributes, why: String, now_ns: i64) -> Answer {
+        let decision = Decision::fail(503, Reason::new(ReasonKind::Overloaded, why));
+        self.undecided(attributes, decision, now_ns)
     }
 
     /// Denies a request that could not be read, and records that.
     pub fn refuse(&self, why: impl Into<String>, now_ns: i64) -> Answer {
-        let snapshot = self.snapshot.load();
-        let decision = malformed(why);
-        let workload = Arc::default();
+        self.undecided(Attributes::default(), malformed(why), now_ns)
+    }
+
+    /// Answers without having looked at policies.
+    fn undecided(&self, attributes: Attributes, decision: Decision, now_ns: i64) -> Answer {
+        let revision = self.snapshot.load().revision;
+        let decision = Arc::new(decision);
         self.answer(
-            Attributes::default(),
-            workload,
-            Arc::new(decision),
-            snapshot.revision,
+            attributes,
+            Arc::default(),
+            decision,
+            revision,
             false,
             now_ns,
         )
@@ -184,17 +217,18 @@ fn seconds(now_ns: i64) -> u64 {
     u64::try_from(now_ns / 1_000_000_000).unwrap_or(0)
 }
 
-/// Looks into the cache, or evaluates and remembers.
+/// Looks into the cache, or evaluates and remembers. `None` if it may have to wait and must not.
 fn decide(
     snapshot: &Snapshot,
     workload: &Arc<Workload>,
     attributes: &Attributes,
     now_ns: i64,
-) -> (Arc<Decision>, bool) {
+    may_wait: bool,
+) -> Option<(Arc<Decision>, bool)> {
     let policies = &snapshot.policies;
     let refused = |decision: Decision| {
         let decision = decision.about(&reported(attributes), None);
-        (Arc::new(decision), false)
+        Some((Arc::new(decision), false))
     };
     if let Err(why) = check_form(attributes) {
         return refused(malformed(why));
@@ -213,7 +247,10 @@ fn decide(
         .then(|| cache::key(&attached.label, &reads, attributes))
         .flatten();
     if let Some(decision) = key.and_then(|key| snapshot.cache.get(&key, seconds(now_ns))) {
-        return (decision, true);
+        return Some((decision, true));
+    }
+    if !may_wait && reads.iter().any(|reads| reads.external) {
+        return None;
     }
     let caller = match identify(&reads, &policies.settings.trusted_xfcc_peers, attributes) {
         Ok(caller) => caller,
@@ -229,7 +266,7 @@ fn decide(
     if let Some(key) = key {
         snapshot.cache.insert(key, Arc::clone(&decision));
     }
-    (decision, false)
+    Some((decision, false))
 }
 
 /// The policies for a workload; `None` if it cannot be told which these are.

@@ -47,7 +47,7 @@ async fn bundles() {
         ),
         (
             rego("package a\n\nallow := http.send({}).ok\n"),
-            "undefined function http.send",
+            "http.send reaches outside, which needs `rego.http_send: true`",
             Some(("b/a/policy.rego", 3)),
         ),
         (

@@ -25,6 +25,7 @@ mod durability;
 mod envoy;
 mod examples;
 mod explain;
+mod external;
 mod jwks;
 mod lifecycle;
 mod pushes;

@@ -166,6 +166,7 @@ fn is_failure(kind: ReasonKind) -> bool {
         | ReasonKind::NoPolicy
         | ReasonKind::UnknownWorkload
         | ReasonKind::InvalidRequest
+        | ReasonKind::Overloaded
         | ReasonKind::InternalError => true,
         ReasonKind::AuthorizationPolicy
         | ReasonKind::NoAllowRule

@@ -19,7 +19,9 @@ use crate::attributes::Attributes;
 use crate::cache;
 use crate::ext_authz::from_json;
 use crate::pdp::Pdp;
-use crate::policy::config::{BundleSources, EvaluationLimit, MeshConfig, RegoConfig, settings};
+use crate::policy::config::{
+    BundleSources, Deadlines, EvaluationLimit, MeshConfig, RegoConfig, settings,
+};
 use crate::policy::native::{KnownWorkload, Workload, WorkloadConfig, WorkloadSources};
 use crate::policy::{OnError, PolicySettings};
 use crate::units::Span;
@@ -221,10 +223,16 @@ impl Loader {
             providers: form.rego.providers.clone(),
             evaluation_limit: EvaluationLimit(Span(EVALUATION_LIMIT)),
             on_error: form.rego.on_error,
+            // It loads, and what is asked of others at last has no answer.
+            http_send: true,
             ..RegoConfig::default()
         };
         // No door, and so no deadline.
-        settings(&mesh, &rego, &form.workloads, Duration::MAX)
+        let deadlines = Deadlines {
+            check: Duration::MAX,
+            outside: Duration::ZERO,
+        };
+        settings(&mesh, &rego, &form.workloads, deadlines)
     }
 
     fn policies(&mut self, sources: &FileSources) -> Option<FilePolicies> {

@@ -6,10 +6,12 @@ mod request;
 mod server;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args as ClapArgs;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
 use explanation::Shown;
 use request::RequestArgs;
@@ -21,8 +23,9 @@ use crate::activation::{ActivationError, ActivationSettings, FilePolicies};
 use crate::app::file_sources;
 use crate::config::{Config, Flag};
 use crate::ext_authz::from_json;
+use crate::external::Outside;
 use crate::pdp::Pdp;
-use crate::policy::config::settings;
+use crate::policy::rego::external::Reach;
 use crate::telemetry::unix_nanos;
 
 #[derive(Debug, ClapArgs)]
@@ -85,9 +88,8 @@ impl Args {
         let mut config = config.map_err(|error| Unanswered(error.0))?;
         let added = self.paths.add_to(&mut config);
         added.map_err(|error| Unanswered::one(format!("{error:#}")))?;
-        let deadline = config.ext_authz.deadline.0;
         let settings = ActivationSettings {
-            policy: settings(&config.mesh, &config.rego, &config.workloads, deadline),
+            policy: config.policy_settings(),
             cache: config.cache.into(),
         };
         let policies = FilePolicies::load(&file_sources(&config, self.paths.v0_compatible))
@@ -98,7 +100,19 @@ impl Args {
                 .map_err(|_| Unanswered::one(format!("{time} is too far away")))?,
             None => unix_nanos(),
         };
-        let (decision, explanation) = Pdp::over(policies).check_explained(attributes, now_ns);
+        let pdp = Pdp::over(policies);
+        let (decision, explanation) = match config.rego.http_send {
+            false => pdp.check_explained(attributes, now_ns),
+            true => {
+                // What policies ask others is asked, as `serve` would.
+                let runtime = Runtime::new().map_err(|error| Unanswered::one(error.to_string()))?;
+                let _runtime = runtime.enter();
+                let deadline = config.outside_deadline();
+                let outside = Outside::new(&config.external, deadline, Arc::default());
+                let _reach = Reach::through(outside.for_one_check());
+                pdp.check_explained(attributes, now_ns)
+            }
+        };
         let explanation = self.explain.then_some(explanation);
         let mut answer = json!({ "decision": decision });
         if let (Some(explanation), Some(members)) = (explanation, answer.as_object_mut()) {

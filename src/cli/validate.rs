@@ -9,7 +9,6 @@ use super::{Outcome, complain, count, say};
 use crate::activation::{ActivationError, ActivationSettings, Checked, check_files};
 use crate::app::file_sources;
 use crate::config::Config;
-use crate::policy::config::settings;
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
@@ -51,17 +50,22 @@ fn load(args: &Args) -> Result<Checked, (Outcome, Vec<String>)> {
         .map_err(|error| could_not_run(error.0))?;
     let added = args.paths.add_to(&mut config);
     added.map_err(|error| could_not_run(vec![format!("{error:#}")]))?;
-    let deadline = config.ext_authz.deadline.0;
+    // Whether policies may ask others is a matter of the server, which may be OPA's configuration's.
+    let may_ask = std::mem::replace(&mut config.rego.http_send, true);
     let settings = ActivationSettings {
-        policy: settings(&config.mesh, &config.rego, &config.workloads, deadline),
+        policy: config.policy_settings(),
         cache: config.cache.into(),
     };
     let files = file_sources(&config, args.paths.v0_compatible);
-    check_files(&files, &settings).map_err(|error| match error {
+    let checked = check_files(&files, &settings).map_err(|error| match error {
         ActivationError::Invalid(errors) => {
             let lines = errors.iter().map(ToString::to_string);
             (Outcome::No, lines.collect())
         }
         error => (Outcome::No, vec![error.to_string()]),
-    })
+    })?;
+    if checked.asks_others && !may_ask {
+        complain("Rego here asks others: `serve` loads it with `rego.http_send: true` only");
+    }
+    Ok(checked)
 }

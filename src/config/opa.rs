@@ -14,13 +14,15 @@ use super::{Config, ConfigError, Flag};
 use crate::ext_authz::Replies;
 use crate::policy::OnError;
 use crate::policy::rego::DEFAULT_ENTRYPOINT;
-use crate::units::Size;
+use crate::units::{Size, Span};
 use crate::yaml::{Document, Problem};
 
 /// Names under which the plugin is configured.
 const PLUGIN: [&str; 2] = ["envoy_ext_authz_grpc", "envoy.ext_authz.grpc"];
 /// Where the plugin listens if it is not told.
 const DEFAULT_ADDRESS: &str = ":9191";
+/// Longest that a check may take which asks others, where OPA has no limit.
+const OUTSIDE_DEADLINE: Span = Span::from_secs(30);
 /// Parts that bring policy.
 const POLICY: [&str; 3] = ["bundle", "bundles", "discovery"];
 
@@ -110,6 +112,9 @@ impl PluginOptions {
         config.rego.dry_run = self.dry_run;
         config.rego.skip_request_body_parse = self.skip_body;
         config.rego.on_error = OnError::Error;
+        // Rule: policies may ask others, and only `http.send`'s own limits say for how long.
+        config.rego.http_send = true;
+        config.external.deadline.get_or_insert(OUTSIDE_DEADLINE);
         Ok(())
     }
 }

@@ -42,7 +42,7 @@ fn all_evaluations_of_a_check_end_by_its_deadline() {
     for (yaml, expected) in rows {
         let config = load(yaml, &[]).unwrap();
         let deadline = config.ext_authz.deadline.0;
-        let settings = crate::policy::config::settings(&config.mesh, &config.rego, &[], deadline);
+        let settings = settings(&config.mesh, &config.rego, &[], deadline);
         let limit = settings.rego.evaluation_limit;
         assert_eq!(limit.as_millis(), expected, "{yaml}");
     }

@@ -28,6 +28,8 @@ pub enum ReasonKind {
     UnknownWorkload,
     /// The request is malformed.
     InvalidRequest,
+    /// Too many checks wait for what policies ask of others.
+    Overloaded,
     /// A failure of our own.
     InternalError,
 }
@@ -109,6 +111,7 @@ impl ReasonKind {
             Self::NoPolicy => "no_policy",
             Self::UnknownWorkload => "unknown_workload",
             Self::InvalidRequest => "invalid_request",
+            Self::Overloaded => "overloaded",
             Self::InternalError => "internal_error",
         }
     }

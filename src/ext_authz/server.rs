@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
+use tokio_util::either::Either;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -27,8 +29,10 @@ use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt as _};
 
 use super::{Replies, request, response};
+use crate::attributes::Attributes;
+use crate::external::Outside;
 use crate::listen::{Address, Listener};
-use crate::pdp::Pdp;
+use crate::pdp::{Answer, Pdp};
 use crate::telemetry::{Metrics, unix_nanos};
 use crate::units::{Size, Span};
 
@@ -91,7 +95,12 @@ pub struct Health(HealthReporter);
 
 impl Server {
     /// Puts the services together. Health says NOT_SERVING until told otherwise.
-    pub async fn new(config: &Config, pdp: Arc<Pdp>, metrics: Arc<Metrics>) -> (Self, Health) {
+    pub async fn new(
+        config: &Config,
+        pdp: Arc<Pdp>,
+        outside: Arc<Outside>,
+        metrics: Arc<Metrics>,
+    ) -> (Self, Health) {
         let (reporter, health) = tonic_health::server::health_reporter();
         let health_handle = Health(reporter);
         health_handle.set(false).await;
@@ -99,6 +108,7 @@ impl Server {
         let server = Self {
             check: CheckService {
                 pdp,
+                outside,
                 metrics,
                 max_message_bytes: config.max_message_bytes.as_usize(),
                 replies: config.replies,
@@ -199,10 +209,23 @@ impl Health {
 #[derive(Debug, Clone)]
 struct CheckService {
     pdp: Arc<Pdp>,
+    outside: Arc<Outside>,
     metrics: Arc<Metrics>,
     max_message_bytes: usize,
     replies: Replies,
 }
+
+/// What becomes of a check: a reply, or a gRPC error.
+type Reply = Result<CheckResponse, Status>;
+
+/// A check that may have to wait for what policies ask of others.
+struct Waiting {
+    attributes: Box<Attributes>,
+    now_ns: i64,
+    started: Instant,
+}
+
+type Replied = Result<tonic::Response<CheckResponse>, Status>;
 
 impl CheckService {
     async fn unary(self, request: Request<Incoming>) -> Response<Body> {
@@ -213,14 +236,14 @@ impl CheckService {
 
     /// From a message's bytes to the reply. Whatever is wrong with a request denies it, a panic of
     /// our own included: a connection that breaks off is an error to a proxy.
-    fn check(&self, message: Bytes) -> Result<CheckResponse, Status> {
-        catch_unwind(AssertUnwindSafe(|| self.answer(message))).unwrap_or_else(|_| {
+    fn check(&self, message: Bytes) -> Result<Reply, Waiting> {
+        catch_unwind(AssertUnwindSafe(|| self.begin(message))).unwrap_or_else(|_| {
             self.metrics.panics.inc();
-            Ok(response::failed())
+            Ok(Ok(response::failed()))
         })
     }
 
-    fn answer(&self, message: Bytes) -> Result<CheckResponse, Status> {
+    fn begin(&self, message: Bytes) -> Result<Reply, Waiting> {
         let started = Instant::now();
         let now_ns = unix_nanos();
         let answer = if message.len() > self.max_message_bytes {
@@ -228,7 +251,16 @@ impl CheckService {
             self.pdp.refuse(why, now_ns)
         } else {
             match request::decode(message) {
-                Ok(attributes) => self.pdp.check(attributes, now_ns),
+                Ok(attributes) => match self.pdp.check_at_once(attributes, now_ns) {
+                    Ok(answer) => answer,
+                    Err(attributes) => {
+                        return Err(Waiting {
+                            attributes,
+                            now_ns,
+                            started,
+                        });
+                    }
+                },
                 Err(error) => {
                     self.metrics.undecodable.inc();
                     let why = format!("the check cannot be decoded: {error}");
@@ -236,7 +268,35 @@ impl CheckService {
                 }
             }
         };
-        let reply = response::reply(&answer, self.replies);
+        Ok(self.reply(&answer, started))
+    }
+
+    /// Has a check run where it may wait.
+    async fn wait(self, waiting: Waiting) -> Reply {
+        let Waiting {
+            attributes,
+            now_ns,
+            started,
+        } = waiting;
+        let answer = match self.outside.place() {
+            Ok(place) => {
+                let pdp = Arc::clone(&self.pdp);
+                let answer = place.run(move || pdp.check(*attributes, now_ns)).await;
+                answer.unwrap_or_else(|| self.pdp.failed(Attributes::default(), now_ns))
+            }
+            Err(crowded) => self
+                .pdp
+                .crowded_out(*attributes, crowded.to_string(), now_ns),
+        };
+        let reply = || self.reply(&answer, started);
+        catch_unwind(AssertUnwindSafe(reply)).unwrap_or_else(|_| {
+            self.metrics.panics.inc();
+            Ok(response::failed())
+        })
+    }
+
+    fn reply(&self, answer: &Answer, started: Instant) -> Reply {
+        let reply = response::reply(answer, self.replies);
         self.metrics.check_took(started.elapsed());
         reply
     }
@@ -245,14 +305,20 @@ impl CheckService {
 impl Service<tonic::Request<Bytes>> for CheckService {
     type Response = tonic::Response<CheckResponse>;
     type Error = Status;
-    type Future = Ready<Result<Self::Response, Status>>;
+    type Future = Either<Ready<Replied>, Pin<Box<dyn Future<Output = Replied> + Send>>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
-        ready(self.check(request.into_inner()).map(tonic::Response::new))
+        match self.check(request.into_inner()) {
+            Ok(reply) => Either::Left(ready(reply.map(tonic::Response::new))),
+            Err(waiting) => {
+                let wait = self.clone().wait(waiting);
+                Either::Right(Box::pin(async { wait.await.map(tonic::Response::new) }))
+            }
+        }
     }
 }
 

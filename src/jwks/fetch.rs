@@ -5,6 +5,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
+use reqwest::dns::{Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
@@ -13,7 +14,7 @@ use thiserror::Error;
 use tokio::sync::OnceCell;
 use url::Url;
 
-use super::address::{self, CheckedResolver, RefusedAddress};
+use crate::address::{RefusedAddress, Rules};
 use crate::identity::{
     KeySet, KeySetError, KeySource, KeyUrlError, SourceKind, check_key_url, parse_key_url,
 };
@@ -101,7 +102,7 @@ impl Fetcher {
     async fn get(&self, mut url: Url) -> Result<Response, FetchError> {
         let client = self.client.get_or_try_init(client).await?;
         for _ in 0..=MAX_REDIRECTS {
-            address::check_host(&url)?;
+            Rules::default().check_host(&url)?;
             let request = client.get(url.clone()).header(ACCEPT, "application/json");
             let response = request.send().await.map_err(http)?;
             match response.status() {
@@ -111,6 +112,21 @@ impl Fetcher {
             }
         }
         Err(FetchError::Redirects)
+    }
+}
+
+/// Resolves names as the system does, and leaves out what is refused. What it returns is what is
+/// connected to: the name is not resolved a second time.
+#[derive(Debug, Clone, Copy)]
+struct CheckedResolver;
+
+impl Resolve for CheckedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let allowed = Rules::default().filter(found)?;
+            Ok(Box::new(allowed.into_iter()) as reqwest::dns::Addrs)
+        })
     }
 }
 

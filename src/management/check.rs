@@ -41,7 +41,17 @@ pub(super) async fn check(
     let attributes = from_json(&json)
         .map_err(|error| ApiError::invalid(format!("the body is not a CheckRequest: {error}")))?;
     // Rego may take its time, and this is not the door that others wait at.
-    let checked = tokio::task::spawn_blocking(move || match explain {
+    let place = match api.outside.place() {
+        Ok(place) => place,
+        Err(crowded) => {
+            let why = crowded.to_string();
+            return Ok(Json(Checked {
+                decision: api.pdp.crowded_out(attributes, why, now_ns),
+                explanation: None,
+            }));
+        }
+    };
+    let checked = place.run(move || match explain {
         true => {
             let (decision, explanation) = api.pdp.check_explained(attributes, now_ns);
             Checked {
@@ -57,7 +67,7 @@ pub(super) async fn check(
     let checked = checked.await;
     checked
         .map(Json)
-        .map_err(|error| internal(error.to_string()))
+        .ok_or_else(|| internal("the check failed".to_owned()))
 }
 
 impl CheckOptions {

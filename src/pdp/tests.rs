@@ -70,6 +70,7 @@ impl Default for Setup {
                     ("two".to_owned(), "two/allow".to_owned()),
                 ]),
                 evaluation_limit: Duration::from_secs(5),
+                outside: Some(Duration::from_secs(5)),
             },
             rego_always: false,
             asks_entrypoint: true,

@@ -58,6 +58,26 @@ pub struct RegoConfig {
     pub on_error: OnError,
     /// A bundle that carries Rego tests is only activated if they pass.
     pub run_bundle_tests: bool,
+    /// Whether policies may ask others: `http.send`, `net.lookup_ip_addr`.
+    pub http_send: bool,
+}
+
+/// Longest that checks may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    pub check: Duration,
+    /// If it waits for what policies ask of others.
+    pub outside: Duration,
+}
+
+/// One for all.
+impl From<Duration> for Deadlines {
+    fn from(check: Duration) -> Self {
+        Self {
+            check,
+            outside: check,
+        }
+    }
 }
 
 /// Longest an evaluation may take.
@@ -125,11 +145,12 @@ pub fn settings(
     mesh: &MeshConfig,
     rego: &RegoConfig,
     workloads: &[KnownWorkload],
-    deadline: Duration,
+    deadlines: impl Into<Deadlines>,
 ) -> PolicySettings {
+    let deadlines = deadlines.into();
     let default = mesh.default_workload.clone();
     let asked = u32::try_from(rego.providers.len()).map_or(u32::MAX, |many| many.saturating_add(1));
-    let share = deadline / asked;
+    let share = deadlines.check / asked;
     let asks_entrypoint = rego.query.is_some() || rego.entrypoint.as_deref() != Some(NO_ENTRYPOINT);
     let trust_domains = std::iter::once(&mesh.trust_domain).chain(&mesh.trust_domain_aliases);
     PolicySettings {
@@ -156,6 +177,7 @@ pub fn settings(
             skip_body: rego.skip_request_body_parse,
             providers: rego.providers.clone(),
             evaluation_limit: rego.evaluation_limit.0.0.min(share),
+            outside: rego.http_send.then_some(deadlines.outside),
         },
         rego_always: asks_entrypoint && (rego.entrypoint.is_some() || rego.query.is_some()),
         asks_entrypoint,

@@ -65,6 +65,9 @@ pub struct Reads {
     /// What was read is no part of the request (time, random numbers): not to be cached at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volatile: Option<String>,
+    /// What was read may have to be asked of others, which takes time.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub external: bool,
 }
 
 impl Reads {
@@ -86,6 +89,7 @@ impl Reads {
         self.fields.extend(&other.fields);
         self.headers.extend(other.headers.iter().cloned());
         self.whole_input |= other.whole_input;
+        self.external |= other.external;
         if self.volatile.is_none() {
             self.volatile.clone_from(&other.volatile);
         }

@@ -4,6 +4,7 @@
 mod builtins;
 mod coverage;
 mod engine;
+pub mod external;
 mod graph;
 mod guard;
 mod check;
@@ -37,7 +38,7 @@ pub use testing::{CaseResult, Cases, RegoTest, RegoTests, TestResult, TestVerdic
 
 use super::reads::Reads;
 use crate::attributes::Attributes;
-use engine::{Engine, QUERY_RULE, Target};
+use engine::{Engine, QUERY_RULE, Target, Terms};
 use graph::Reached;
 
 /// Entrypoint of opa-envoy-plugin.
@@ -65,6 +66,8 @@ pub struct RegoSettings {
     /// Path of the rule asked for action CUSTOM, by the provider's name.
     pub providers: BTreeMap<String, String>,
     pub evaluation_limit: Duration,
+    /// How long a check may wait for what is outside; `None` if policies may not reach there.
+    pub outside: Option<Duration>,
 }
 
 /// A JSON document in the engine's form.
@@ -141,7 +144,12 @@ impl RegoPolicies {
         settings: &RegoSettings,
     ) -> Result<Self, Vec<RegoError>> {
         let query = settings.query.as_deref();
-        let (engine, graph) = Engine::compile(modules, data.0, query, settings.evaluation_limit)?;
+        let terms = Terms {
+            query,
+            limit: settings.evaluation_limit,
+            outside: settings.outside,
+        };
+        let (engine, graph) = Engine::compile(modules, data.0, terms)?;
         let skip_body = settings.skip_body;
         let entrypoint = |path: &String| {
             let parts: Vec<_> = parts_of(path).map(str::to_owned).collect();
@@ -208,6 +216,11 @@ impl RegoPolicies {
         let providers = providers.into_iter();
         let providers = providers.filter_map(|name| self.provider(name));
         std::iter::once(&self.entrypoint).chain(providers)
+    }
+
+    /// Whether any module calls a built-in that reaches outside.
+    pub fn asks_others(&self) -> bool {
+        self.engine.asks_others
     }
 }
 

@@ -39,6 +39,7 @@ pub struct Metrics {
     pub revision: Gauge,
     key_fetches: Family<Labels<1>, Counter>,
     key_sets: Family<KeySetLabels, Gauge>,
+    external: Family<Labels<1>, Counter>,
 }
 
 /// What came of fetching a key set.
@@ -104,6 +105,11 @@ impl Default for Metrics {
                 "snapshot_revision",
                 "Revision of the active snapshot",
             ),
+            external: new(
+                known,
+                "external_requests",
+                "Requests that policies made of others, by result",
+            ),
             key_fetches: new(known, "jwks_fetches", "Fetches of key sets, by result"),
             check_duration,
             key_sets,
@@ -147,6 +153,11 @@ impl Metrics {
     /// Counts an attempt to change policy.
     pub fn activated(&self, result: &'static str) {
         self.activations.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// Counts a request that a policy made of others.
+    pub fn external(&self, result: &'static str) {
+        self.external.get_or_create(&[("result", result)]).inc();
     }
 
     /// Counts a fetch of a key set.

@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod check;
 pub mod http;
 pub mod issuer;
+pub mod upstream;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -4,11 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use doorward::external::{Config, Outside};
+use doorward::policy::rego::external::Reach;
 use doorward::policy::rego::{Data, RegoModule, RegoPolicies, RegoSettings};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::runtime::Runtime;
 
 use crate::support::root;
 
@@ -141,6 +145,7 @@ fn ask(case: &Case) -> Result<Vec<Value>, String> {
         (None, Some(input)) => Data::parse(&input.to_string()).unwrap(),
         (None, None) => Data::undefined(),
     };
+    let _reach = Reach::through(outside().for_one_check());
     let solutions = compile(&case.modules, data)?
         .query(&case.query, input, case.strict_error, NOW_NS)
         .map_err(|error| error.to_string())?;
@@ -160,11 +165,25 @@ fn compile(texts: &[String], data: Data) -> Result<RegoPolicies, String> {
         entrypoint: "test/p".to_owned(),
         providers: BTreeMap::new(),
         evaluation_limit: Duration::from_secs(20),
+        outside: Some(Duration::from_secs(20)),
     };
     RegoPolicies::compile(&modules.collect::<Vec<_>>(), data, &settings).map_err(|errors| {
         let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
         texts.join("; ")
     })
+}
+
+/// What is asked with, for cases that ask others.
+fn outside() -> &'static Outside {
+    static OUTSIDE: OnceLock<(Runtime, Outside)> = OnceLock::new();
+    let (_, outside) = OUTSIDE.get_or_init(|| {
+        let runtime = Runtime::new().unwrap();
+        let _entered = runtime.enter();
+        let deadline = Duration::from_secs(20);
+        let outside = Outside::new(&Config::default(), deadline, Arc::default());
+        (runtime, outside)
+    });
+    outside
 }
 
 /// The value of a Rego term.

@@ -14,7 +14,9 @@ mod go_json;
 mod graph;
 mod graphql;
 mod identifiers;
+mod http;
 mod jwt;
+mod lookup;
 mod net;
 mod numbers;
 mod objects;
@@ -46,6 +48,8 @@ pub(super) enum Purity {
     Pure,
     /// Time, random numbers, the surroundings.
     Volatile,
+    /// What others answer: it takes time as well.
+    External,
 }
 
 /// What a built-in comes to.
@@ -83,7 +87,9 @@ const TABLE: &[&[Builtin]] = &[
     graph::BUILTINS,
     graphql::BUILTINS,
     identifiers::BUILTINS,
+    http::BUILTINS,
     jwt::BUILTINS,
+    lookup::BUILTINS,
     net::BUILTINS,
     numbers::BUILTINS,
     objects::BUILTINS,
@@ -159,6 +165,13 @@ impl Builtin {
     const fn volatile(name: &'static str, arity: u8, function: fn(&[Value]) -> Answer) -> Self {
         Self {
             purity: Purity::Volatile,
+            ..Self::pure(name, arity, function)
+        }
+    }
+
+    const fn external(name: &'static str, arity: u8, function: fn(&[Value]) -> Answer) -> Self {
+        Self {
+            purity: Purity::External,
             ..Self::pure(name, arity, function)
         }
     }
@@ -238,5 +251,10 @@ impl Drop for Clock {
 }
 
 fn now_ns(_: &[Value]) -> Answer {
-    Ok(Value::from(NOW_NS.get()))
+    Ok(Value::from(now()))
+}
+
+/// The time this evaluation sees, in nanoseconds since 1970.
+fn now() -> i64 {
+    NOW_NS.get()
 }

@@ -51,9 +51,22 @@ pub(super) struct Engine {
     query_expressions: usize,
     /// Of all modules.
     files: Vec<String>,
+    /// Whether any module calls a built-in that reaches outside.
+    pub(super) asks_others: bool,
     idle: Mutex<Vec<regorus::Engine>>,
     /// Tokens found good under these policies.
     tokens: Memory,
+}
+
+/// What modules are compiled for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms<'a> {
+    /// A query that is asked of them.
+    pub(super) query: Option<&'a str>,
+    /// Longest an evaluation may take.
+    pub(super) limit: Duration,
+    /// How long it may wait besides for what is outside; `None` if nothing may reach there.
+    pub(super) outside: Option<Duration>,
 }
 
 /// What is evaluated.
@@ -147,8 +160,7 @@ impl Engine {
     pub(super) fn compile(
         modules: &[RegoModule],
         data: Value,
-        query: Option<&str>,
-        limit: Duration,
+        terms: Terms<'_>,
     ) -> Result<(Self, Graph), Vec<RegoError>> {
         let mut engine = regorus::Engine::new();
         engine.set_policy_length_config(LENGTHS);
@@ -161,7 +173,7 @@ impl Engine {
         registered.map_err(|error| vec![internal(&error)])?;
 
         let lowered = Parsed::add(&mut engine, modules)?;
-        let (analysis, query_expressions) = match query {
+        let (analysis, query_expressions) = match terms.query {
             Some(query) => {
                 let mut seen = with_query(&engine, modules, query)?;
                 let modules = seen.get_modules();
@@ -174,6 +186,11 @@ impl Engine {
             None => (analyse(engine.get_modules()), 0),
         };
         let analysis = analysis.map_err(|errors| lowered.locate(errors))?;
+        if terms.outside.is_none() {
+            analysis
+                .check_inside()
+                .map_err(|errors| lowered.locate(errors))?;
+        }
         analysis
             .check_data(&data_paths(&data))
             .map_err(|errors| lowered.locate(errors))?;
@@ -190,13 +207,16 @@ impl Engine {
                     &error,
                 )])
             })?;
+        // Its clock does not stop while an evaluation waits: what may be waited comes on top.
+        let waits = terms.outside.filter(|_| analysis.external.is_some());
         engine.set_execution_timer_config(ExecutionTimerConfig {
-            limit,
+            limit: terms.limit + waits.unwrap_or_default(),
             check_interval: CHECK_INTERVAL,
         });
         let prepared = Self {
             // What it has prepared goes to the first that evaluates; a copy begins anew.
             prepared: engine.clone(),
+            asks_others: analysis.external.is_some(),
             // The interpreter takes no such name for a rule; a query of it works.
             rules: &analysis.rules - &analysis.scattered,
             query_expressions,

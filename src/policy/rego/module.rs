@@ -22,18 +22,20 @@ pub(super) struct Analysis {
     places: BTreeMap<String, Place>,
     /// What each rule refers to and reads.
     pub(super) graph: Graph,
+    /// The first built-in found that reaches outside.
+    pub(super) external: Option<RegoError>,
 }
 
 /// Where something stands.
 #[derive(Debug, Clone)]
-struct Place {
+pub(super) struct Place {
     file: String,
     row: u64,
     col: u64,
 }
 
 impl Place {
-    fn of(span: &Span) -> Self {
+    pub(super) fn of(span: &Span) -> Self {
         Self {
             file: span.source.file().clone(),
             row: u64::from(span.line),
@@ -41,7 +43,7 @@ impl Place {
         }
     }
 
-    fn error(&self, code: &'static str, message: String) -> RegoError {
+    pub(super) fn error(&self, code: &'static str, message: String) -> RegoError {
         RegoError {
             code,
             message,
@@ -141,6 +143,14 @@ impl Analysis {
             Ok(())
         } else {
             Err(errors)
+        }
+    }
+
+    /// Refuses what reaches outside, for those who may not.
+    pub(super) fn check_inside(&self) -> Result<(), Vec<RegoError>> {
+        match &self.external {
+            Some(error) => Err(vec![error.clone()]),
+            None => Ok(()),
         }
     }
 }

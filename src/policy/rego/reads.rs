@@ -1,6 +1,7 @@
 //! Which attributes a policy reads, told from the paths of the input document that it can read. Every
 //! member of the document that `input` makes stands here; one that does not is taken for everything.
 
+use super::builtins::Purity;
 use super::graph::Reached;
 use super::paths::Paths;
 use crate::policy::reads::{Field, Reads};
@@ -9,6 +10,7 @@ use crate::policy::reads::{Field, Reads};
 pub(super) fn reads(reached: &Reached, skip_body: bool) -> Reads {
     let mut reads = Reads {
         volatile: reached.effect.built_in.clone(),
+        external: reached.effect.purity == Purity::External,
         ..Reads::default()
     };
     // Whatever a policy reads, the document itself can only be made of a path, a query and a body

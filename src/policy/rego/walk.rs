@@ -8,10 +8,10 @@ use regorus::unstable::{
     AssignOp, Expr, Literal, LiteralStmt, Module, Query, Ref, Rule, RuleAssign, RuleHead, Span,
 };
 
-use super::builtins::purity;
+use super::builtins::{Purity, purity};
 use super::graph::{Facts, OBJECT_GET, RuleId};
 use super::imports::{Aliases, Imports, imports_of};
-use super::module::{Analysis, begin_of, path_of, reference, rule_reference, whole_path_of};
+use super::module::{Analysis, Place, begin_of, path_of, reference, rule_reference, whole_path_of};
 use super::paths::{Paths, Use};
 use super::{RegoError, lower};
 
@@ -175,7 +175,7 @@ impl<'a> Walk<'a> {
             }
             // What replaces a function may be the name of another.
             if let Some(path) = path_of(&modifier.r#as) {
-                self.facts.built_in(&path.join("."));
+                self.note_built_in(&path.join("."), begin_of(&modifier.r#as));
             }
             self.expression(&modifier.r#as);
         }
@@ -382,7 +382,7 @@ impl<'a> Walk<'a> {
         };
         let name = path.join(".");
         // Also where a rule of that name stands: which of the two is called is not for us to say.
-        self.facts.built_in(&name);
+        self.note_built_in(&name, begin_of(function));
         match path.split_first() {
             Some((root, rest)) if root == "data" => self.note_data(rest, Use::Whole),
             _ => self.note_name(&path, Use::Whole, false),
@@ -415,6 +415,14 @@ impl<'a> Walk<'a> {
             _ => reference(self.package.iter().chain(path)),
         };
         self.analysis.rules.contains(&full).then_some(full)
+    }
+
+    fn note_built_in(&mut self, name: &str, span: &Span) {
+        self.facts.built_in(name);
+        if purity(name) == Some(Purity::External) && self.analysis.external.is_none() {
+            let message = format!("{name} reaches outside, which needs `rego.http_send: true`");
+            self.analysis.external = Some(Place::of(span).error("rego_type_error", message));
+        }
     }
 
     fn unknown(&mut self, span: &Span, name: &str) {

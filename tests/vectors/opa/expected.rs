@@ -21,11 +21,6 @@ pub(super) const GAPS: &[Gap] = &[
         reason: "built-ins that are missing or answer otherwise",
     },
     Gap {
-        suite: "evaluation-errors",
-        cases: 2,
-        reason: "`http.send` is missing",
-    },
-    Gap {
         suite: "input-as-metadata",
         cases: 2,
         reason: "JSON bodies with lone surrogates; numbers beyond doubles in metadata",

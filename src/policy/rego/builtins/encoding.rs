@@ -77,7 +77,7 @@ fn hex_decoded(arguments: &[Value]) -> Answer {
 }
 
 /// Rule: each byte that is no UTF-8 becomes U+FFFD.
-fn text_of_bytes(bytes: &[u8]) -> String {
+pub(super) fn text_of_bytes(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());

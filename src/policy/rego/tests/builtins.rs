@@ -13,6 +13,7 @@ mod globs;
 mod graph;
 mod graphql;
 mod identifiers;
+mod http;
 mod jwt;
 mod net;
 mod objects;

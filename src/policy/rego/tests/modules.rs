@@ -35,7 +35,7 @@ fn functions_that_do_not_exist() {
         ),
         (
             "package a\nx if http.send({})",
-            "dir/p.rego:2:6: rego_type_error: undefined function http.send",
+            "dir/p.rego:2:6: rego_type_error: http.send reaches outside, which needs `rego.http_send: true`",
         ),
         (
             "package a\nx := data.b.f(1)",
@@ -81,7 +81,7 @@ fn functions_that_do_not_exist() {
         // Built-ins cannot be put in place of each other: refused, never ignored.
         (
             "package a\nx if count([1]) with count as http.send",
-            "dir/p.rego:2:31: rego_compile_error: use of undefined variable `http` is unsafe",
+            "dir/p.rego:2:31: rego_type_error: http.send reaches outside, which needs `rego.http_send: true`",
         ),
         (
             "package a\nx if count([1]) with nope.f as count",

@@ -1,0 +1,96 @@
+//! An answer as policies see it: the status, headers by lower-case name, and the body as text and, if
+//! it is JSON or YAML, as a value.
+
+use std::collections::BTreeMap;
+
+use regorus::Value;
+use serde::de::IgnoredAny;
+
+use super::super::encoding::text_of_bytes;
+use super::super::of_interpreter;
+use crate::policy::rego::external::HttpResponse;
+use crate::policy::rego::guard;
+
+/// How a body is read whatever its type.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Decoding {
+    pub(super) json: bool,
+    pub(super) yaml: bool,
+}
+
+pub(super) fn value(response: &HttpResponse, decoding: Decoding) -> Value {
+    let text = text_of_bytes(&response.body);
+    let content_type = header(response, "content-type");
+    // Rule: a body that cannot be read is null, and no error.
+    let body = if decoding.json || is_json(content_type) {
+        json(&text)
+    } else if decoding.yaml || is_yaml(content_type) {
+        yaml(&text)
+    } else {
+        Value::Null
+    };
+    let fields = [
+        ("status", Value::from(response.status_line.as_str())),
+        ("status_code", Value::from(u64::from(response.status))),
+        ("body", body),
+        ("raw_body", Value::from(text.as_str())),
+        ("headers", headers(response)),
+    ];
+    let fields = fields.into_iter();
+    let fields = fields.map(|(name, value)| (Value::from(name), value));
+    Value::from(fields.collect::<BTreeMap<_, _>>())
+}
+
+/// The first value of a header, `""` if there is none.
+fn header<'a>(response: &'a HttpResponse, name: &str) -> &'a str {
+    let mut headers = response.headers.iter();
+    let found = headers.find(|header| header.0 == name);
+    found.map_or("", |header| header.1.as_str())
+}
+
+fn headers(response: &HttpResponse) -> Value {
+    let mut by_name: BTreeMap<Value, Vec<Value>> = BTreeMap::new();
+    for (name, value) in &response.headers {
+        let values = by_name.entry(Value::from(name.as_str())).or_default();
+        values.push(Value::from(value.as_str()));
+    }
+    let by_name = by_name.into_iter();
+    let by_name = by_name.map(|(name, values)| (name, Value::from(values)));
+    Value::from(by_name.collect::<BTreeMap<_, _>>())
+}
+
+/// Rule: `application/json`, or a type of it that ends in `+json`.
+fn is_json(content_type: &str) -> bool {
+    let media_type = content_type.split(';').next().unwrap_or_default();
+    let media_type = media_type.trim().to_ascii_lowercase();
+    match media_type.split_once('/') {
+        Some(("application", subtype)) => subtype == "json" || subtype.ends_with("+json"),
+        _ => false,
+    }
+}
+
+fn is_yaml(content_type: &str) -> bool {
+    ["application/yaml", "application/x-yaml"]
+        .iter()
+        .any(|yaml| content_type.contains(yaml))
+}
+
+/// Rule: the first value counts, whatever follows it.
+fn json(text: &str) -> Value {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    let first = match values.next() {
+        Some(Ok(_)) => text.get(..values.byte_offset()),
+        Some(Err(_)) | None => None,
+    };
+    first
+        .and_then(|first| Value::from_json_str(first).ok())
+        .unwrap_or(Value::Null)
+}
+
+fn yaml(text: &str) -> Value {
+    let document = [Value::from(text)];
+    if guard::check_yaml(text).is_err() {
+        return Value::Null;
+    }
+    of_interpreter("yaml.unmarshal", &document).unwrap_or(Value::Null)
+}
