@@ -143,6 +143,9 @@ impl RegoPolicies {
         data: Data,
         settings: &RegoSettings,
     ) -> Result<Self, Vec<RegoError>> {
+        for module in modules {
+            lower::check_names(&module.path, &module.text).map_err(|error| vec![error])?;
+        }
         let query = settings.query.as_deref();
         let terms = Terms {
             query,

@@ -60,6 +60,7 @@ pub(super) fn module(
     v0: bool,
     names: &Names,
 ) -> Result<Lowered, RegoError> {
+    let text = without_mark(text);
     // Rule: version 0 has no keywords that a dot makes names.
     let of_keywords = if v0 { None } else { Some(names) };
     let refuse = |(offset, message)| {
@@ -95,6 +96,31 @@ pub(super) fn module(
         }
     }
     Ok(Lowered { texts, steps })
+}
+
+/// Refuses names that the names put in could be: one of a policy's own would be taken for the other.
+pub(super) fn check_names(path: &str, text: &str) -> Result<(), RegoError> {
+    if !PUT_IN.iter().any(|begin| text.contains(begin)) {
+        return Ok(());
+    }
+    let taken = tokens::tokens(text).into_iter().find(|token| {
+        let word = text.get(token.begin..token.end).unwrap_or_default();
+        token.kind == tokens::Kind::Word && PUT_IN.iter().any(|begin| word.starts_with(begin))
+    });
+    let Some(token) = taken else { return Ok(()) };
+    let (row, col) = row_and_column(text, token.begin);
+    Err(RegoError {
+        code: "rego_parse_error",
+        message: format!("names that begin with {} are taken", PUT_IN.join(", ")),
+        file: path.to_owned(),
+        row,
+        col,
+    })
+}
+
+/// Rule: a byte order mark in front of a module is none of it.
+pub(super) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// Lowers a query; a reference that begins with a keyword has no package to be in.

@@ -332,6 +332,26 @@ fn what_with_can_replace() {
 }
 
 #[test]
+fn text_that_is_no_part_of_a_module() {
+    assert_eq!(
+        errors(
+            &["\u{feff}package a\r\n\r\nq := 1\r\np if not q\r\n"],
+            false
+        ),
+        [""; 0]
+    );
+    // The names that lowering puts in are no policy's own.
+    for name in ["__argument_0__", "__with_17__", "__template_x"] {
+        let text = format!("package a\n# {name}\np if {{ {name} := \"{name}\"; {name} }}");
+        let found = errors(&[&text], false);
+        assert!(
+            found.len() == 1 && found[0].starts_with("3: rego_parse_error: names"),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
 fn version_0() {
     let loads = [
         "package a\np[x] { x := 1 }\np[2] { true }",

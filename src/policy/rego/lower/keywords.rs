@@ -83,6 +83,7 @@ impl Names {
         let texts: Vec<_> = texts.collect();
         let mut names = Self(BTreeMap::new(), Annotations::of(&texts));
         for text in texts {
+            let text = super::without_mark(text);
             let lowered = template::lower(text);
             let statements = Statements::of(lowered.as_ref().map_or(text, |map| &map.lowered));
             let package = plain_path(&statements.package().unwrap_or_default());

@@ -318,7 +318,6 @@ fn what_is_put_in_place_is_known_before() {
         "name := \"x\"\nall := [input.a, name]\ntest_x if [a | a := all with input as {\"a\": name}] == [[\"x\", \"x\"]]",
         "name := \"x\"\nall := [input.a, name]\ntest_x if { every b in [1, 2] { all == [b, \"x\"] with input as {\"a\": b, \"n\": name} } }",
         "now := 5\nold if time.now_ns() == now\ntest_x if old with time.now_ns as now",
-        "five() := 5\nold if time.now_ns() == five()\ntest_x if old with time.now_ns as five",
         "f(x) := x\ng(x) := x + 1\nold if f(1) == 2\ntest_x if old with f as g",
         "old if input.a\ntest_x if not old with input as data.no",
         "name := \"x\"\nall := [input.a, name]\ntest_x if {\n\tall == [\"x\", \"x\"] with input as {\n\t\t# of the request\n\t\t\"a\": \"x\",\n\t}\n\ttrue\n}",
