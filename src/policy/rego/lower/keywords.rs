@@ -21,6 +21,9 @@ const OPEN_WORDS: &[&str] = &[
 /// These words continue a statement.
 const CONTINUING: &[&str] = &["as", "contains", "else", "if", "in", "with"];
 
+/// The pairs of a `walk`, one after the other.
+const WALKED: &str = "__walked__";
+
 /// A text and what was moved out of it.
 pub(super) struct Split {
     pub(super) texts: Vec<String>,
@@ -256,7 +259,8 @@ impl<'a> Statements<'a> {
     }
 
     /// Calls of `walk` for a value. Rule: such a call has each pair of a path and a value as its
-    /// value, one after the other; the interpreter takes its argument for a pattern of them.
+    /// value, one after the other; the interpreter takes its argument for a pattern of them. In a
+    /// comprehension what is undefined is no pair, and not an error.
     fn walks(&self) -> impl Iterator<Item = (usize, String)> {
         let defined = self.rule_names().any(|name| name == "walk") || self.imports("walk");
         let words = self.tokens.iter().enumerate().filter(move |(index, _)| {
@@ -266,8 +270,8 @@ impl<'a> Statements<'a> {
             .filter_map(|(index, token)| {
                 let end = self.end_of_call(index + 1)?;
                 Some([
-                    (token.begin, "internal.".to_owned()),
-                    (end, "[_]".to_owned()),
+                    (token.begin, format!("[{WALKED} | {WALKED} := internal.")),
+                    (end, "[_]][_]".to_owned()),
                 ])
             })
             .flatten()

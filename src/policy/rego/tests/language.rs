@@ -201,3 +201,16 @@ fn scattered_entrypoints() {
     let answer = ask(&policies, &Attributes::default());
     assert!(answer.is_ok_and(|outcome| outcome.allowed));
 }
+
+#[test]
+fn nothing_is_walked_through() {
+    let rows = [
+        ("[x | x := walk(input.nope)]", json!([])),
+        ("[x | walk(input.nope, x)]", json!([])),
+        ("[x[1] | x := walk([1])]", json!([[1], 1])),
+        ("[x | x := walk(walk(1))][0][0]", json!([])),
+    ];
+    for (expression, expected) in rows {
+        assert_eq!(value(expression), expected, "{expression}");
+    }
+}
