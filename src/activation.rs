@@ -288,7 +288,8 @@ impl Activation {
         let snapshot = self.snapshot.load();
         let warnings = snapshot.policies.warnings.iter();
         let put: HashSet<_> = results.iter().map(|(id, _)| id).collect();
-        let asked = warnings.filter(|warning| put.contains(&warning.about));
+        let is_asked = |about: &ResourceId| put.contains(about);
+        let asked = warnings.filter(|warning| warning.about.as_ref().is_some_and(is_asked));
         asked.map(|warning| warning.problem.clone()).collect()
     }
 
@@ -347,6 +348,13 @@ impl Activation {
 
     fn swap(&self, revision: u64, policies: PolicySet) {
         let is_loaded = !policies.is_empty();
+        for warning in policies
+            .warnings
+            .iter()
+            .filter(|warning| warning.about.is_none())
+        {
+            tracing::warn!("{}", warning.problem);
+        }
         let policies = Arc::new(policies);
         self.publish(|_| (revision, policies));
         self.loaded.send_replace(is_loaded);

@@ -100,7 +100,8 @@ pub struct PolicySet {
 /// Something in a valid object that is most likely not meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    pub about: ResourceId,
+    /// `None`: it is about Rego.
+    pub about: Option<ResourceId>,
     pub problem: PolicyError,
 }
 
@@ -162,13 +163,14 @@ impl PolicySet {
         match (native, rego) {
             (Some(native), Some(rego)) => Ok(Self {
                 native,
-                rego,
                 settings: settings.clone(),
                 warnings: warnings
                     .into_iter()
                     .map(|(resource, problem)| Warning::new(resource, problem))
+                    .chain(rego.iter().flat_map(|rego| missing(rego, settings)))
                     .collect(),
                 settings_read: settings.reads(),
+                rego,
             }),
             _ => Err(errors),
         }
@@ -196,12 +198,28 @@ impl PolicySet {
     }
 }
 
+/// Rules that are asked and are not there. Policy that arrives later may bring them.
+fn missing(rego: &RegoPolicies, settings: &PolicySettings) -> Vec<Warning> {
+    let asked = rego
+        .all()
+        .filter(|asked| settings.asks_entrypoint || asked.path() != settings.rego.entrypoint);
+    let missing = asked.filter_map(|asked| Some((asked.path(), asked.missing()?)));
+    let warnings = missing.map(|(path, why)| Warning {
+        about: None,
+        problem: PolicyError::new(
+            "warning",
+            format!("{why}: whatever `{path}` is asked for is denied"),
+        ),
+    });
+    warnings.collect()
+}
+
 // === impl Warning ===
 
 impl Warning {
     fn new(resource: &Resource, problem: crate::yaml::Problem) -> Self {
         Self {
-            about: resource.id.clone(),
+            about: Some(resource.id.clone()),
             problem: PolicyError {
                 code: "warning",
                 ..PolicyError::in_document(&resource.origin(), problem)

@@ -77,6 +77,14 @@ async fn rego_without_an_answer_is_denied() {
             "{rego}: {reason}"
         );
     }
+    // What is missing is told to operators; proxies are told what OPA tells them.
+    push(&server, "other := true").await;
+    let reply = checks.get("/").await;
+    let reason = recorded(&server, &reply).await;
+    assert_eq!(reason["message"], "undefined decision");
+    let missing = "no rule or data is loaded at data.envoy.authz.allow";
+    assert_eq!(reason["detail"], missing);
+    assert!(server.said().contains(missing));
     push(&server, "allow := true").await;
     assert!(checks.get("/").await.allows());
 }

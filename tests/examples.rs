@@ -91,6 +91,34 @@ fn warnings_are_told_and_do_not_make_a_policy_invalid() {
     );
 }
 
+/// An entrypoint that nothing has is doubtful: policy that brings it may come later.
+#[test]
+fn an_entrypoint_that_is_not_there_is_told() {
+    let entrypoint = |path: &str| format!("rego: {{ entrypoint: {path} }}");
+    let folder = tempfile::tempdir().unwrap();
+    for (path, warned) in [
+        ("rbac/authz/allow", false),
+        ("rbac/authz", false),
+        ("rbac/people", false),
+        ("none", false),
+        ("rbac/authz/allowed", true),
+        ("envoy/authz/allow", true),
+    ] {
+        let config = folder.path().join("config");
+        std::fs::write(&config, entrypoint(path)).unwrap();
+        let mut command = doorward();
+        let command = command.args(["validate", "--bundle", "bundles/rbac", "--config"]);
+        let output = command.arg(&config).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{path}: {told}");
+        assert_eq!(
+            told.contains("no rule or data is loaded at data."),
+            warned,
+            "{path}: {told}"
+        );
+    }
+}
+
 /// Cases files of the example policies.
 fn cases_files() -> Vec<std::path::PathBuf> {
     doorward::cases::find(&[root().join("policies")]).unwrap()

@@ -48,6 +48,9 @@ pub struct Reason {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entrypoint: Option<String>,
     pub message: String,
+    /// What an operator can do about it, where the message is the one that proxies are told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 // === impl Reason ===
@@ -60,6 +63,7 @@ impl Reason {
             rule: None,
             entrypoint: None,
             message: message.into(),
+            detail: None,
         }
     }
 
@@ -93,7 +97,10 @@ impl Reason {
 
     pub(super) fn weight(&self) -> usize {
         let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        self.message.len() + optional(&self.policy) + optional(&self.entrypoint)
+        self.message.len()
+            + optional(&self.policy)
+            + optional(&self.entrypoint)
+            + optional(&self.detail)
     }
 }
 

@@ -185,7 +185,9 @@ impl<'a> Asked<'a> {
             Ok(outcome) => Ok((outcome, path)),
             Err(failure) => {
                 let as_error = self.policies.settings.on_error == OnError::Error;
-                Err(Decision::rego_failed(&failure, path, as_error))
+                let mut decision = Decision::rego_failed(&failure, path, as_error);
+                decision.reason.detail = entrypoint.missing();
+                Err(decision)
             }
         }
     }

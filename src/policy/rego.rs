@@ -22,7 +22,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use regorus::Value;
@@ -93,6 +93,8 @@ pub struct Entrypoint {
     /// What it names of data that is no rule's.
     data: Paths,
     reads: Reads,
+    /// Nothing loaded is at its path.
+    is_missing: bool,
 }
 
 /// What is wrong with a module or data, in the words and codes of OPA.
@@ -147,6 +149,9 @@ impl RegoPolicies {
             lower::check_names(&module.path, &module.text).map_err(|error| vec![error])?;
         }
         let query = settings.query.as_deref();
+        let configured = settings.providers.values().chain([&settings.entrypoint]);
+        let is_data = |path: &&String| data.leads_to(parts_of(path));
+        let in_data: BTreeSet<String> = configured.filter(is_data).cloned().collect();
         let terms = Terms {
             query,
             limit: settings.evaluation_limit,
@@ -156,7 +161,11 @@ impl RegoPolicies {
         let skip_body = settings.skip_body;
         let entrypoint = |path: &String| {
             let parts: Vec<_> = parts_of(path).map(str::to_owned).collect();
-            Entrypoint::new(path, engine.target(path), graph.reached(&parts), skip_body)
+            let is_missing = graph.leads_nowhere(&parts) && !in_data.contains(path);
+            Entrypoint {
+                is_missing,
+                ..Entrypoint::new(path, engine.target(path), graph.reached(&parts), skip_body)
+            }
         };
         let providers = settings.providers.iter();
         Ok(Self {
@@ -206,6 +215,11 @@ impl RegoPolicies {
         &self.entrypoint
     }
 
+    /// Every rule that can be asked.
+    pub fn all(&self) -> impl Iterator<Item = &Entrypoint> {
+        std::iter::once(&self.entrypoint).chain(self.providers.values())
+    }
+
     /// What a provider of action CUSTOM asks.
     pub fn provider(&self, name: &str) -> Option<&Entrypoint> {
         self.providers.get(name)
@@ -237,7 +251,16 @@ impl Entrypoint {
             reads: reads::reads(&reached, skip_body),
             input: reached.input,
             data: reached.data,
+            is_missing: false,
         }
+    }
+
+    /// What is missing, if nothing loaded is at its path: every answer is undefined.
+    pub fn missing(&self) -> Option<String> {
+        self.is_missing.then(|| {
+            let rule = module::reference(parts_of(&self.path));
+            format!("no rule or data is loaded at {rule}")
+        })
     }
 
     /// As configured, slash-separated.
@@ -304,6 +327,13 @@ impl Data {
     /// As JSON text; sets become sorted arrays.
     pub fn to_json(&self) -> Result<String, String> {
         self.0.to_json_str().map_err(|error| error.to_string())
+    }
+
+    /// Whether there is anything at a path.
+    fn leads_to<'a>(&self, mut path: impl Iterator<Item = &'a str>) -> bool {
+        let step = |at: &Value, part: &str| at.as_object().ok()?.get(&Value::from(part)).cloned();
+        path.try_fold(self.0.clone(), |at, part| step(&at, part))
+            .is_some()
     }
 
     pub fn is_object(&self) -> bool {

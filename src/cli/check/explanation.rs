@@ -32,6 +32,7 @@ fn write_decision(out: &mut fmt::Formatter<'_>, decision: &Value) -> fmt::Result
         ("policy", member(reason, "policy")),
         ("rule", member(reason, "rule")),
         ("entrypoint", member(reason, "entrypoint")),
+        ("detail", member(reason, "detail")),
         ("peer", member(decision, "peer_principal")),
         ("request principal", member(decision, "request_principal")),
         ("revision", member(decision, "revision")),

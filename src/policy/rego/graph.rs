@@ -227,6 +227,12 @@ impl Graph {
         }
     }
 
+    /// Whether no rule or package stands at a path after `data`, and no rule above it.
+    pub(super) fn leads_nowhere(&self, path: &[String]) -> bool {
+        let (_, rest) = self.find(path);
+        !rest.is_empty() && self.leads_to_data(path)
+    }
+
     /// Notes that a built-in stands for something else in a part of an evaluation.
     pub(super) fn replace(&mut self, built_in: String) {
         self.replaced.insert(built_in);
