@@ -8,6 +8,7 @@ mod coverage;
 mod keywords;
 mod metadata;
 mod negation;
+mod otherwise;
 mod syntax;
 mod template;
 pub(super) mod testing;
@@ -87,12 +88,13 @@ pub(super) fn module(
         // The parser, which these steps use, must not be given what would exhaust it.
         guard::check_module(path, &text)?;
         let imports = imports::lower(&text, v0, names);
-        let values = with::lower(&imports.lowered, v0, names);
+        let elses = otherwise::lower(&imports.lowered, v0);
+        let values = with::lower(&elses.lowered, v0, names);
         let negations = negation::lower(&values.lowered, v0, names);
         texts.push(negations.lowered.clone());
         // Of a text that was split off, places are those before this step: rows are right.
         if texts.len() == 1 {
-            steps.extend([imports, values, negations]);
+            steps.extend([imports, elses, values, negations]);
         }
     }
     Ok(Lowered { texts, steps })

@@ -333,3 +333,19 @@ fn what_is_put_in_place_is_known_before() {
         check(body, &[&format!("data.p_test.test_x {expected}")]);
     }
 }
+
+#[test]
+fn what_has_no_value_is_true() {
+    let rows = [
+        "f(x) := 5 if { x > 1 } else if { x == 0 }",
+        "f(x) := 5 if {\n\tx > 1\n} else := 6 if {\n\tx > 2\n} else if {\n\tx == 0\n}",
+        "f(x) if { x > 1 } else if { x == 0 }",
+        "r := 5 if { input.no } else if { true }\nf(_) := r",
+    ];
+    for row in rows {
+        let expected = "data.p_test.test_x Passed";
+        check(&format!("{row}\ntest_x if f(0) == true"), &[expected]);
+    }
+    let v0 = "package p\nf(x) = 5 { x > 1 } else { x == 0 }\ntest_x { f(0) == true }";
+    assert_eq!(ran(&[v0], true), ["data.p.test_x Passed"]);
+}
