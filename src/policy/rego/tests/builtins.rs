@@ -15,6 +15,7 @@ mod graphql;
 mod identifiers;
 mod http;
 mod jwt;
+mod lookup;
 mod net;
 mod objects;
 mod output;

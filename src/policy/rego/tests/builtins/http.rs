@@ -1,4 +1,4 @@
-//! `http.send` and `net.lookup_ip_addr`, up to what is asked of others: which requests there are, what
+//! `http.send`, up to what is asked of others: which requests there are, what
 //! is asked once, and what answers and failures become.
 
 use std::net::IpAddr;
@@ -12,20 +12,20 @@ use crate::policy::rego::external::{
 
 /// Answers as it is told, and notes what it was asked.
 #[derive(Debug)]
-struct Others {
+pub(super) struct Others {
     answer: Result<HttpResponse, ExternalError>,
     sent: Mutex<Vec<Sent>>,
 }
 
 impl Others {
-    fn new(answer: Result<HttpResponse, ExternalError>) -> Arc<Self> {
+    pub(super) fn new(answer: Result<HttpResponse, ExternalError>) -> Arc<Self> {
         Arc::new(Self {
             answer,
             sent: Mutex::default(),
         })
     }
 
-    fn answering(status: u16, headers: &[(&str, &str)], body: &str) -> Arc<Self> {
+    pub(super) fn answering(status: u16, headers: &[(&str, &str)], body: &str) -> Arc<Self> {
         let headers = headers.iter();
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         Self::new(Ok(HttpResponse {
@@ -70,7 +70,7 @@ fn asking(body: &str) -> RegoPolicies {
 }
 
 /// What `x` is in a policy that asks these others.
-fn evaluate(others: &Arc<Others>, body: &str) -> Result<Json, String> {
+pub(super) fn evaluate(others: &Arc<Others>, body: &str) -> Result<Json, String> {
     let _reach = Reach::through(Arc::clone(others) as Arc<dyn External>);
     let outcome = ask(&asking(body), &Attributes::default())?;
     Ok(serde_json::from_str(&outcome.body.unwrap()).unwrap())
@@ -88,7 +88,7 @@ fn sent(request: &str) -> Sent {
     sent
 }
 
-const UNDEFINED: &str = "undefined decision";
+pub(super) const UNDEFINED: &str = "undefined decision";
 
 #[test]
 fn requests_that_are_made() {
@@ -485,43 +485,6 @@ fn a_check_asks_so_often_and_so_much_only() {
 }
 
 #[test]
-fn names_are_looked_up() {
-    let others = Others::answering(200, &[], "");
-    let rows = [
-        ("two.example", Some(json!(["10.0.0.1", "10.0.0.2", "::1"]))),
-        // An address is its own.
-        ("::", Some(json!(["::"]))),
-        ("127.0.0.1", Some(json!(["127.0.0.1"]))),
-        ("::ffff:10.0.0.1", Some(json!(["10.0.0.1"]))),
-        ("", None),
-        (".", None),
-        ("a..b", None),
-        ("a b", None),
-        ("-a", None),
-        // Old spellings of addresses are no names.
-        ("127.1", None),
-        ("2130706433", None),
-        ("0x7f000001", None),
-        ("0x7f.1", None),
-    ];
-    for (name, expected) in rows {
-        let found = evaluate(&others, &format!("x := net.lookup_ip_addr(\"{name}\")"));
-        assert_eq!(found, expected.ok_or(UNDEFINED.to_owned()), "{name}");
-    }
-    let long = format!("x := net.lookup_ip_addr(\"{}\")", "a.".repeat(200));
-    assert_eq!(evaluate(&others, &long), Err(UNDEFINED.to_owned()));
-    let rows = [
-        (ExternalError::Network("no such host".to_owned()), UNDEFINED),
-        (ExternalError::TimeUp, "the check's time is up"),
-    ];
-    for (error, expected) in rows {
-        let others = Others::new(Err(error));
-        let error = evaluate(&others, "x := net.lookup_ip_addr(\"two.example\")").unwrap_err();
-        assert!(error.contains(expected), "{error}");
-    }
-}
-
-#[test]
 fn without_others_nothing_is_answered() {
     for members in ["", r#", "raise_error": false"#] {
         let request = format!(r#"x := http.send({{"method": "GET", "url": "u"{members}}})"#);
@@ -534,6 +497,4 @@ fn without_others_nothing_is_answered() {
     assert_eq!(outside.volatile.as_deref(), Some("http.send"));
     assert!(reads("x := net.lookup_ip_addr(\"a\")").external);
     assert!(!reads("x := time.now_ns()").external);
-    // A stand-in makes it no less so: which rule is asked is not told apart.
-    assert!(reads("x := http.send({}) with http.send as 1").external);
 }
