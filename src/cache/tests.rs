@@ -287,6 +287,86 @@ fn what_native_policies_read_is_told_apart() {
 }
 
 #[test]
+fn what_rego_reads_is_told_apart() {
+    let destination = |change: fn(&mut Peer)| {
+        with(|attributes| change(attributes.destination.get_or_insert_default()))
+    };
+    let time = |seconds, nanos| {
+        with(|attributes| {
+            let request = attributes.request.get_or_insert_default();
+            request.time = Some(Timestamp { seconds, nanos });
+        })
+    };
+    let rows: Vec<(Field, Vec<Attributes>)> = vec![
+        (
+            Field::Shape,
+            vec![
+                Attributes::default(),
+                with(|attributes| attributes.request = Some(Request::default())),
+                http(|_| {}),
+                merged(&[("a", "b")]),
+                raw(&[]),
+                source(|_| {}),
+                destination(|_| {}),
+                with(|attributes| attributes.context_extensions = pairs(&[("a", "b")])),
+                with(|attributes| attributes.metadata = Some(Metadata::default())),
+                with(|attributes| attributes.route_metadata = Some(Metadata::default())),
+                with(|attributes| attributes.sni = Some(String::new())),
+            ],
+        ),
+        (
+            Field::SourceService,
+            vec![
+                source(|_| {}),
+                source(|peer| peer.service = "a".to_owned()),
+                source(|peer| peer.labels = pairs(&[("a", "")])),
+                source(|peer| peer.labels = pairs(&[("", "a")])),
+            ],
+        ),
+        (
+            Field::DestinationService,
+            vec![
+                Attributes::default(),
+                destination(|_| {}),
+                destination(|peer| peer.service = "a".to_owned()),
+                destination(|peer| peer.labels = pairs(&[("a", "")])),
+                destination(|peer| peer.principal = "a".to_owned()),
+                destination(|peer| peer.certificate = "a".to_owned()),
+            ],
+        ),
+        (
+            Field::Time,
+            vec![http(|_| {}), time(0, 0), time(1, 0), time(0, 1)],
+        ),
+        (
+            Field::Id,
+            vec![http(|_| {}), http(|http| http.id = "a".to_owned())],
+        ),
+        (
+            Field::QueryAndFragment,
+            vec![
+                http(|http| http.query = "a".to_owned()),
+                http(|http| http.fragment = "a".to_owned()),
+            ],
+        ),
+        (
+            Field::RouteMetadata,
+            vec![
+                Attributes::default(),
+                with(|attributes| attributes.route_metadata = Some(Metadata::default())),
+            ],
+        ),
+    ];
+    for (field, different) in rows {
+        let mut reads = Reads::default();
+        reads.field(field);
+        check_all_differ(&[&reads], different.clone());
+        // What two policies read is in the key, in whatever order they come.
+        check_all_differ(&[&Reads::default(), &reads, &reads], different);
+    }
+}
+
+#[test]
 fn what_nobody_reads_makes_no_difference() {
     let mut reads = Reads::default();
     reads.field(Field::Path);

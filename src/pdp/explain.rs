@@ -11,6 +11,7 @@ use super::verdict::authenticate;
 use crate::attributes::Attributes;
 use crate::policy::native::{ExplainedRule, Workload};
 use crate::policy::reads::Reads;
+use crate::policy::rego::Entrypoint;
 use crate::snapshot::Snapshot;
 
 /// What a check looked at. What is not known, or was not looked at, is left out.
@@ -38,9 +39,37 @@ pub struct Explanation {
     /// What tells requests apart in the decision cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_key: Option<Reads>,
+    /// The Rego entrypoints that can be asked for the workload.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rego: Vec<ExplainedEntrypoint>,
     /// Of all policies of the workload, in the order in which they are asked. All are shown, also
     /// those behind the one that decided.
     pub rules: Vec<ExplainedRule>,
+}
+
+/// What an entrypoint can read, as references.
+#[derive(Debug, Serialize)]
+pub struct ExplainedEntrypoint {
+    pub entrypoint: String,
+    pub input: Vec<String>,
+    /// Of base data.
+    pub data: Vec<String>,
+    /// The built-in that makes each of its answers a new one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volatile: Option<String>,
+}
+
+// === impl ExplainedEntrypoint ===
+
+impl ExplainedEntrypoint {
+    fn of(entrypoint: &Entrypoint) -> Self {
+        Self {
+            entrypoint: entrypoint.path().to_owned(),
+            input: entrypoint.input().references("input"),
+            data: entrypoint.data().references("data"),
+            volatile: entrypoint.reads().volatile.clone(),
+        }
+    }
 }
 
 // === impl Explanation ===
@@ -71,6 +100,8 @@ impl Explanation {
         let mut key = Reads::default();
         reads.iter().for_each(|reads| key.merge(reads));
         self.cache_key = Some(key);
+        let entrypoints = policies.entrypoints(&attached);
+        self.rego = entrypoints.map(ExplainedEntrypoint::of).collect();
         let question = Question {
             attributes,
             target,

@@ -1,6 +1,8 @@
 //! What an entrypoint reads by way of rules and functions.
 
 use super::*;
+use crate::policy::rego::engine::LENGTHS;
+use crate::policy::rego::module::Analysis;
 
 #[test]
 fn reads_are_those_of_what_is_reached() {
@@ -225,5 +227,45 @@ fn each_entrypoint_has_its_own_reads() {
                 "time.now_ns"
             ),
         ]
+    );
+}
+
+/// Every rule refers to many, and many rules to all: each is looked at once.
+#[test]
+fn references_between_many_rules_are_followed_once() {
+    use std::fmt::Write as _;
+
+    let mut text = "package envoy.authz\nallow if r0\n".to_owned();
+    for at in 0..10_000 {
+        let next = at + 1;
+        writeln!(
+            text,
+            "r{at} if {{ r{next}; data.lib.s{at}; deny[_]; data.lib[input.k] }}"
+        )
+        .unwrap();
+        writeln!(text, "deny contains {at} if data.lib").unwrap();
+    }
+    text.push_str("r10000 if HTTP.method\n");
+    let mut library = "package lib\n".to_owned();
+    for at in 0..10_000 {
+        writeln!(library, "s{at} if input.a").unwrap();
+    }
+    let engine = |text: &str, library: &str| {
+        let mut engine = regorus::Engine::new();
+        engine.set_policy_length_config(LENGTHS);
+        for text in [text, library] {
+            engine
+                .add_policy("p.rego".to_owned(), text.to_owned())
+                .unwrap();
+        }
+        engine
+    };
+    let mut engine = engine(&text.replace("HTTP", HTTP), &library);
+    let analysis = Analysis::of(engine.get_modules()).unwrap();
+    let path = ["envoy", "authz", "allow"].map(str::to_owned);
+    let reached = analysis.graph.reached(&path);
+    assert_eq!(
+        reached.input.references("input"),
+        ["input.a", "input.attributes.request.http.method", "input.k"]
     );
 }
