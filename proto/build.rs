@@ -8,7 +8,11 @@ use prost::Message as _;
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=envoy");
     println!("cargo:rerun-if-changed=google");
-    let descriptors = protox::compile(["envoy/service/auth/v3/external_auth.proto"], ["."])?;
+    let services = [
+        "envoy/service/auth/v2/external_auth.proto",
+        "envoy/service/auth/v3/external_auth.proto",
+    ];
+    let descriptors = protox::compile(services, ["."])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
     prost_build::Config::new()

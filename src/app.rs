@@ -148,7 +148,7 @@ async fn activate(config: &Config, v0: bool, metrics: Arc<Metrics>) -> anyhow::R
     let store = EmbeddedStore::open(&path).context("the policy store cannot be opened")?;
     let activation = Activation::start(
         ActivationSettings {
-            policy: config.policy_settings(),
+            policy: config.policy_settings()?,
             cache: config.cache.into(),
         },
         file_sources(config, v0),

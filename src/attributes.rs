@@ -15,7 +15,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
-pub use body::{Body, BodyError, BodyKind, content_type};
+pub use body::{Body, BodyError, BodyKind, HeaderLookup};
 pub use headers::Headers;
 pub use multipart::{MultipartError, Part, parts};
 pub use normalization::{NormalTarget, PathNormalization, RefusedPath};
@@ -31,6 +31,9 @@ pub type JsonObject = serde_json::Map<String, serde_json::Value>;
 /// One question of a proxy. An absent message stays absent (`None`), since a policy can see that.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Attributes {
+    pub version: ProtocolVersion,
+    /// Whether there was a message for what follows, if with nothing in it.
+    pub given: bool,
     pub source: Option<Peer>,
     pub destination: Option<Peer>,
     pub request: Option<Request>,
@@ -39,6 +42,14 @@ pub struct Attributes {
     pub route_metadata: Option<Metadata>,
     /// Server name of the TLS handshake as the client wrote it; `Some("")` for a session without.
     pub sni: Option<String>,
+}
+
+/// Version of the protocol in which a question came. A Rego policy can see it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ProtocolVersion {
+    #[default]
+    V3,
+    V2,
 }
 
 /// One end of the connection.

@@ -158,7 +158,7 @@ fn check_data_roots(
     file: &BundleFile,
     data: &Data,
 ) -> Result<(), BundleError> {
-    match data.paths().iter().find(|path| !manifest.owns(path)) {
+    match data.find_path(|path| !manifest.owns(path)) {
         None => Ok(()),
         Some(path) => Err(entry(
             file,
@@ -172,10 +172,10 @@ fn check_data_roots(
 
 /// The document of a data file, at the place its folder gives it.
 fn read_data(file: &BundleFile, folder: &str, base: &str) -> Result<Data, BundleError> {
-    let text = text(file)?;
     let data = if base.ends_with(".json") {
-        parse_json(file, &text)?
+        parse_json(file)?
     } else {
+        let text = text(file)?;
         let documents = Document::parse_stream(&text).map_err(|problem| in_file(file, problem))?;
         let value = documents.into_iter().next().map(|document| document.value);
         Data::from_json(value.unwrap_or_else(|| serde_json::json!({})))
@@ -190,12 +190,21 @@ fn read_data(file: &BundleFile, folder: &str, base: &str) -> Result<Data, Bundle
     Ok(data.nested_under(&path))
 }
 
-fn parse_json(file: &BundleFile, text: &str) -> Result<Data, BundleError> {
-    // The engine's parser keeps every digit; this one tells where a mistake is.
-    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        return Err(in_file(file, Problem::from_json(&error)));
-    }
-    Data::parse(text).map_err(|why| entry(file, why))
+fn parse_json(file: &BundleFile) -> Result<Data, BundleError> {
+    Data::parse(&file.bytes).map_err(|error| {
+        let mark = Mark {
+            row: error.row,
+            col: error.col,
+        };
+        in_file(
+            file,
+            Problem {
+                mark: Some(mark),
+                path: String::new(),
+                message: error.message,
+            },
+        )
+    })
 }
 
 fn text(file: &BundleFile) -> Result<String, BundleError> {

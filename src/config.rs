@@ -7,15 +7,18 @@ mod opa;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::attributes::HeaderLookup;
+use crate::ext_authz::Replies;
 use crate::policy::PolicySettings;
 use crate::policy::config::{BundleSources, Deadlines, MeshConfig, RegoConfig, settings};
 use crate::policy::native::KnownWorkload;
+use crate::policy::rego::Descriptors;
 use crate::units::Span;
 use crate::{cache, decision_log, ext_authz, external, jwks, management, telemetry};
 
@@ -103,7 +106,7 @@ impl Config {
     /// Reads a file, or the default one if it is there, the environment's
     /// `DOORWARD__SECTION__KEY` over it, and flags over both.
     pub fn load(
-        file: Option<&std::path::Path>,
+        file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
         flags: &[Flag],
     ) -> Result<Self, ConfigError> {
@@ -114,20 +117,33 @@ impl Config {
     /// line each.
     pub fn take_opa(
         &mut self,
-        file: &std::path::Path,
+        file: &Path,
         environment: impl IntoIterator<Item = (String, String)>,
         flags: &[Flag],
     ) -> Result<Vec<String>, ConfigError> {
         opa::take(self, file, &environment.into_iter().collect(), flags)
     }
 
-    /// What policies are compiled with and decided by.
-    pub fn policy_settings(&self) -> PolicySettings {
+    /// What policies are compiled with and decided by. Files that are named are read.
+    pub fn policy_settings(&self) -> Result<PolicySettings, ConfigError> {
         let deadlines = Deadlines {
             check: self.ext_authz.deadline.0,
             outside: self.outside_deadline(),
         };
-        settings(&self.mesh, &self.rego, &self.workloads, deadlines)
+        let mut settings = settings(&self.mesh, &self.rego, &self.workloads, deadlines);
+        let input = &mut settings.rego.input;
+        input.descriptors = self
+            .rego
+            .proto_descriptor
+            .as_deref()
+            .map(read_descriptors)
+            .transpose()?;
+        // opa-envoy-plugin reads no body whose headers are raw.
+        input.lookup = match self.ext_authz.replies {
+            Replies::Plugin => HeaderLookup::Joined,
+            Replies::Doorward => HeaderLookup::Raw,
+        };
+        Ok(settings)
     }
 
     /// Longest a check may take that waits for what policies ask of others.
@@ -149,4 +165,11 @@ impl Config {
         }
         problems
     }
+}
+
+fn read_descriptors(file: &Path) -> Result<Descriptors, ConfigError> {
+    let wrong =
+        |why: String| ConfigError(vec![format!("proto descriptor {}: {why}", file.display())]);
+    let bytes = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+    Descriptors::decode(&bytes).map_err(wrong)
 }

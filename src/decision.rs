@@ -86,6 +86,9 @@ pub struct Mutations {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub remove_parameters: Vec<String>,
+    /// How many of `remove_headers`, from the first on, native policies want removed.
+    #[serde(skip)]
+    pub removed_by_native: usize,
     /// Whether even an empty set of changes is to be said.
     #[serde(skip)]
     pub explicit: bool,

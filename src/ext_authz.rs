@@ -2,6 +2,7 @@
 //! place where Envoy's messages appear.
 
 mod json;
+mod legacy;
 mod request;
 mod response;
 mod server;

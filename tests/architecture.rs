@@ -98,6 +98,7 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "attributes",
             "bundle",
             "cache",
             "decision_log",

@@ -21,6 +21,9 @@ pub mod envoy {
     }
     pub mod service {
         pub mod auth {
+            pub mod v2 {
+                include!(concat!(env!("OUT_DIR"), "/envoy.service.auth.v2.rs"));
+            }
             pub mod v3 {
                 include!(concat!(env!("OUT_DIR"), "/envoy.service.auth.v3.rs"));
             }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{ActivationError, ObjectChange};
-use crate::bundle::{Bundle, Manifest};
+use crate::bundle::Bundle;
 use crate::policy::rego::{Data, RegoModule};
 use crate::policy::resource::{Resource, ResourceId};
 use crate::policy::{PolicyError, PolicySources};
@@ -241,16 +241,15 @@ impl State {
     fn check_file_roots(&self) -> Result<(), ActivationError> {
         let packages = self.modules.iter().filter_map(RegoModule::package);
         let packages = packages.map(|(package, _)| package.join("/"));
-        let roots = Manifest {
-            roots: packages.chain(self.data.paths()).collect(),
-            ..Manifest::default()
-        };
+        let packages: Vec<_> = packages.collect();
         let pushed = self
             .bundles
             .values()
             .filter(|(_, owner)| *owner == Owner::Api);
         for (bundle, _) in pushed {
-            if let Some((path, _)) = roots.overlap(&bundle.manifest) {
+            let touched = packages.iter().find(|path| bundle.manifest.touches(path));
+            let in_data = || self.data.find_path(|path| bundle.manifest.touches(path));
+            if let Some(path) = touched.cloned().or_else(in_data) {
                 return Err(ActivationError::Owned {
                     what: format!("data.{}", path.replace('/', ".")),
                     owner: Owner::File,

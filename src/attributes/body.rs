@@ -1,6 +1,8 @@
 //! Which kind of body a request carries and whether it is whole, by the rules of
 //! opa-envoy-plugin. Turning it into a document is left to the policy engine that wants one.
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 
 use super::HttpRequest;
@@ -19,8 +21,20 @@ pub enum Body<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyKind {
     Json,
+    /// Messages of gRPC, each behind its length.
+    Grpc,
     Form,
     Multipart,
+}
+
+/// Where a body's type and length are looked up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HeaderLookup {
+    /// In the headers that the proxy joined, as opa-envoy-plugin does.
+    #[default]
+    Joined,
+    /// In the raw headers too, for a proxy that sends no others.
+    Raw,
 }
 
 /// Why a body cannot be judged.
@@ -32,15 +46,23 @@ pub enum BodyError {
 
 impl<'a> Body<'a> {
     /// Classifies the body of a request.
-    pub fn of(http: &'a HttpRequest) -> Result<Self, BodyError> {
+    pub fn of(http: &'a HttpRequest, lookup: HeaderLookup) -> Result<Self, BodyError> {
         // Rule: the proxy's own word that the body is partial comes before anything else.
-        if header(http, "x-envoy-auth-partial-body") == Some("true") {
+        if lookup.find(http, "x-envoy-auth-partial-body").as_deref() == Some("true") {
             return Ok(Self::Truncated);
         }
         // Rule: no content type, no parsing; the type is found as a substring, in this order.
-        let Some(kind) = header(http, "content-type").and_then(BodyKind::of) else {
+        let content_type = lookup.find(http, "content-type");
+        let Some(kind) = content_type.as_deref().and_then(BodyKind::of) else {
             return Ok(Self::Absent);
         };
+        // Rule: messages are bytes, and their own lengths tell whether they are whole.
+        if kind == BodyKind::Grpc {
+            return Ok(match http.raw_body.is_empty() {
+                true => Self::Absent,
+                false => Self::Present(kind, &http.raw_body),
+            });
+        }
         let bytes = if http.body.is_empty() {
             &http.raw_body[..]
         } else {
@@ -50,10 +72,10 @@ impl<'a> Body<'a> {
             return Ok(Self::Absent);
         }
         // Rule: a content length beyond what arrived means the rest is missing.
-        if let Some(length) = header(http, "content-length") {
+        if let Some(length) = lookup.find(http, "content-length") {
             let length: i64 = length
                 .parse()
-                .map_err(|_| BodyError::ContentLength(length.to_owned()))?;
+                .map_err(|_| BodyError::ContentLength(length.into_owned()))?;
             if usize::try_from(length).is_ok_and(|length| length > bytes.len()) {
                 return Ok(Self::Truncated);
             }
@@ -67,8 +89,7 @@ impl BodyKind {
         if content_type.contains("application/json") {
             Some(Self::Json)
         } else if content_type.contains("application/grpc") {
-            // Needs a descriptor of the service, which nothing gives yet.
-            None
+            Some(Self::Grpc)
         } else if content_type.contains("application/x-www-form-urlencoded") {
             Some(Self::Form)
         } else if content_type.contains("multipart/form-data") {
@@ -79,12 +100,13 @@ impl BodyKind {
     }
 }
 
-/// The content type that says how to read the body.
-pub fn content_type(http: &HttpRequest) -> &str {
-    header(http, "content-type").unwrap_or_default()
-}
-
-/// The plugin looks names up in lower case, exactly, in the joined headers.
-fn header<'a>(http: &'a HttpRequest, name: &str) -> Option<&'a str> {
-    super::lookup(http.headers.merged(), name)
+impl HeaderLookup {
+    /// Rule: names are looked up in lower case, exactly.
+    pub fn find<'a>(self, http: &'a HttpRequest, name: &'a str) -> Option<Cow<'a, str>> {
+        let joined = super::lookup(http.headers.merged(), name);
+        joined.map(Cow::Borrowed).or_else(|| match self {
+            Self::Joined => None,
+            Self::Raw => http.headers.joined(name),
+        })
+    }
 }

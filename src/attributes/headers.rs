@@ -14,6 +14,8 @@ pub struct Headers {
     merged: Pairs,
     /// Every line in order, if the proxy sends them so; then `merged` is usually empty.
     raw: Option<Vec<(String, Bytes)>>,
+    /// Whether those lines came as text and not as bytes, which a Rego policy can see.
+    raw_is_text: bool,
 }
 
 impl Headers {
@@ -27,7 +29,23 @@ impl Headers {
     ];
 
     pub fn new(merged: Pairs, raw: Option<Vec<(String, Bytes)>>) -> Self {
-        Self { merged, raw }
+        Self {
+            merged,
+            raw,
+            raw_is_text: false,
+        }
+    }
+
+    /// The same, of lines that came as text.
+    pub fn with_lines_as_text(self) -> Self {
+        Self {
+            raw_is_text: true,
+            ..self
+        }
+    }
+
+    pub fn raw_is_text(&self) -> bool {
+        self.raw_is_text
     }
 
     /// The joined form as the proxy sent it.

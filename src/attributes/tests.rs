@@ -111,15 +111,48 @@ fn bodies_are_classified_as_the_plugin_does() {
     ];
     for (headers, body, expected) in rows {
         let http = request(headers, body);
-        let actual = Body::of(&http).map_err(|_| ()).map(|body| match body {
+        let found = Body::of(&http, HeaderLookup::Joined);
+        let actual = found.map_err(|_| ()).map(|found| match found {
             Body::Absent => "absent",
             Body::Truncated => "truncated",
             Body::Present(BodyKind::Json, _) => "json",
+            Body::Present(BodyKind::Grpc, _) => "grpc",
             Body::Present(BodyKind::Form, _) => "form",
             Body::Present(BodyKind::Multipart, _) => "multipart",
         });
         assert_eq!(actual, *expected, "{headers:?} {body}");
     }
+}
+
+#[test]
+fn raw_headers_say_how_to_read_a_body_where_they_may() {
+    let line = |name: &str, value: &'static [u8]| (name.to_owned(), Bytes::from_static(value));
+    let raw = vec![
+        line("Content-Type", b"application/json"),
+        line("content-length", b"9"),
+    ];
+    let http = HttpRequest {
+        headers: Headers::new(Vec::new(), Some(raw)),
+        body: "{}".to_owned(),
+        ..HttpRequest::default()
+    };
+    assert_eq!(Body::of(&http, HeaderLookup::Joined), Ok(Body::Absent));
+    assert_eq!(Body::of(&http, HeaderLookup::Raw), Ok(Body::Truncated));
+}
+
+#[test]
+fn messages_of_grpc_are_bytes_and_tell_their_own_length() {
+    let mut http = request(
+        &[
+            ("content-type", "application/grpc+proto"),
+            ("content-length", "999"),
+        ],
+        "text",
+    );
+    let of = |http: &HttpRequest| format!("{:?}", Body::of(http, HeaderLookup::Joined));
+    assert_eq!(of(&http), "Ok(Absent)");
+    http.raw_body = Bytes::from_static(&[0]);
+    assert_eq!(of(&http), "Ok(Present(Grpc, [0]))");
 }
 
 #[test]

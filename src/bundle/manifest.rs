@@ -76,6 +76,11 @@ impl Manifest {
         self.roots.iter().any(|root| covers(root, path))
     }
 
+    /// Whether a document path lies under one of the roots, or one of them under it.
+    pub fn touches(&self, path: &str) -> bool {
+        self.roots.iter().any(|root| overlap(root, path))
+    }
+
     /// The first pair of roots by which two bundles would own the same documents.
     pub fn overlap<'a>(&'a self, other: &'a Self) -> Option<(&'a str, &'a str)> {
         let pairs = self

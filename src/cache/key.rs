@@ -30,6 +30,8 @@ pub fn key(workload: &str, reads: &[&Reads], attributes: &Attributes) -> Option<
     }
     let mut encoder = Encoder(Vec::with_capacity(512));
     encoder.text(workload);
+    // Rego sees it, and it decides what else there is to see.
+    encoder.0.push(attributes.version as u8);
     // Whether or not a policy looks at the peer, the decision names it.
     encoder.text(attributes.source_principal());
     if reads.iter().any(|reads| reads.whole_input) {
@@ -165,6 +167,7 @@ impl Encoder {
         let request = attributes.request.as_ref();
         let http = attributes.http();
         let parts = [
+            attributes.given,
             attributes.source.is_some(),
             attributes.destination.is_some(),
             request.is_some(),
@@ -204,7 +207,8 @@ impl Encoder {
             self.text(value);
         }
         let raw = http.headers.raw();
-        self.0.push(if raw.is_some() { 3 } else { 2 });
+        let is_text = u8::from(http.headers.raw_is_text());
+        self.0.push(if raw.is_some() { 3 + is_text } else { 2 });
         for (key, value) in raw.into_iter().flatten().filter(|(key, _)| is_named(key)) {
             self.0.push(1);
             self.text(key);
@@ -215,6 +219,7 @@ impl Encoder {
 
     fn headers(&mut self, headers: &Headers) {
         self.pairs(headers.merged());
+        self.0.push(u8::from(headers.raw_is_text()));
         self.optional(headers.raw(), |encoder, lines| {
             encoder.number(lines.len() as u64);
             for (name, value) in lines {
@@ -226,6 +231,8 @@ impl Encoder {
 
     fn everything(&mut self, attributes: &Attributes) {
         let Attributes {
+            version,
+            given,
             source,
             destination,
             request,
@@ -234,6 +241,7 @@ impl Encoder {
             route_metadata,
             sni,
         } = attributes;
+        self.0.extend([*version as u8, u8::from(*given)]);
         self.optional(source.as_ref(), Self::peer);
         self.optional(destination.as_ref(), Self::peer);
         self.optional(request.as_ref(), |encoder, request| {

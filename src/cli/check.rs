@@ -89,7 +89,9 @@ impl Args {
         let added = self.paths.add_to(&mut config);
         added.map_err(|error| Unanswered::one(format!("{error:#}")))?;
         let settings = ActivationSettings {
-            policy: config.policy_settings(),
+            policy: config
+                .policy_settings()
+                .map_err(|error| Unanswered(error.0))?,
             cache: config.cache.into(),
         };
         let policies = FilePolicies::load(&file_sources(&config, self.paths.v0_compatible))

@@ -92,6 +92,7 @@ struct PluginOptions {
     dry_run: bool,
     reflection: bool,
     skip_body: bool,
+    descriptor: Option<String>,
     max_message_bytes: Option<u64>,
 }
 
@@ -111,6 +112,7 @@ impl PluginOptions {
         config.rego.query = self.query;
         config.rego.dry_run = self.dry_run;
         config.rego.skip_request_body_parse = self.skip_body;
+        config.rego.proto_descriptor = self.descriptor.map(Into::into);
         config.rego.on_error = OnError::Error;
         // Rule: policies may ask others, and only `http.send`'s own limits say for how long.
         config.rego.http_send = true;
@@ -195,12 +197,7 @@ impl Reader<'_> {
                 Some(0) | None => self.wrong(path, "is no size in bytes"),
                 size => options.max_message_bytes = size,
             },
-            "proto-descriptor" => match self.text(path, value) {
-                Some(name) if !name.is_empty() => {
-                    self.wrong(path, "bodies of gRPC cannot be parsed yet");
-                }
-                _ => {}
-            },
+            "proto-descriptor" => options.descriptor = self.text(path, value),
             _ => self.no_effect(path),
         }
     }

@@ -77,6 +77,7 @@ impl Mutations {
     fn of(authenticated: Authenticated) -> Self {
         Self {
             set_headers: authenticated.set_headers,
+            removed_by_native: authenticated.remove_headers.len(),
             remove_headers: authenticated.remove_headers.into_iter().collect(),
             remove_parameters: authenticated.remove_parameters.into_iter().collect(),
             ..Self::default()

@@ -107,6 +107,7 @@ fn rego_does_not_touch_what_authentication_governs() {
         set_parameters: pairs(&[("p", "2")]),
         remove_parameters: names(&["access_token", "q"]),
         explicit: true,
+        removed_by_native: 2,
     };
     assert_eq!(decision.reply(), Ok(&expected));
 }

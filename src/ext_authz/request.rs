@@ -8,8 +8,8 @@ use prost::Message as _;
 use prost_types::value::Kind;
 
 use crate::attributes::{
-    Address, Attributes, Headers, HttpRequest, JsonObject, Metadata, Peer, Port, Request,
-    SocketAddress, Timestamp, TypedValue,
+    Address, Attributes, Headers, HttpRequest, JsonObject, Metadata, Peer, Port, ProtocolVersion,
+    Request, SocketAddress, Timestamp, TypedValue,
 };
 
 /// Whole numbers up to here are exact in a double.
@@ -32,19 +32,25 @@ fn attribute_context(context: auth::AttributeContext) -> Attributes {
         tls_session,
     } = context;
     Attributes {
+        version: ProtocolVersion::V3,
+        given: true,
         source: source.map(peer),
         destination: destination.map(peer),
         request: request.map(|auth::attribute_context::Request { time, http }| Request {
-            time: time.map(|time| Timestamp {
-                seconds: time.seconds,
-                nanos: time.nanos,
-            }),
+            time: time.as_ref().map(timestamp),
             http: http.map(http_request),
         }),
         context_extensions: context_extensions.into_iter().collect(),
         metadata: metadata_context.map(metadata),
         route_metadata: route_metadata_context.map(metadata),
         sni: tls_session.map(|auth::attribute_context::TlsSession { sni }| sni),
+    }
+}
+
+pub(super) fn timestamp(time: &prost_types::Timestamp) -> Timestamp {
+    Timestamp {
+        seconds: time.seconds,
+        nanos: time.nanos,
     }
 }
 
@@ -66,7 +72,7 @@ fn peer(peer: auth::attribute_context::Peer) -> Peer {
     }
 }
 
-fn address(address: core::address::Address) -> Address {
+pub(super) fn address(address: core::address::Address) -> Address {
     match address {
         core::address::Address::SocketAddress(socket) => {
             let core::SocketAddress {
@@ -125,6 +131,9 @@ fn http_request(http: auth::attribute_context::HttpRequest) -> HttpRequest {
         body,
         raw_body,
     } = http;
+    let is_text = |line: &core::HeaderValue| line.raw_value.is_empty() && !line.value.is_empty();
+    let lines = header_map.as_ref().map(|map| map.headers.as_slice());
+    let raw_is_text = lines.is_some_and(|lines| lines.iter().any(is_text));
     let raw = header_map.map(|core::HeaderMap { headers }| {
         let lines = headers.into_iter().map(
             |core::HeaderValue {
@@ -142,10 +151,14 @@ fn http_request(http: auth::attribute_context::HttpRequest) -> HttpRequest {
         );
         lines.collect()
     });
+    let headers = Headers::new(headers.into_iter().collect(), raw);
     HttpRequest {
         id,
         method,
-        headers: Headers::new(headers.into_iter().collect(), raw),
+        headers: match raw_is_text {
+            true => headers.with_lines_as_text(),
+            false => headers,
+        },
         path,
         host,
         scheme,
@@ -158,7 +171,7 @@ fn http_request(http: auth::attribute_context::HttpRequest) -> HttpRequest {
     }
 }
 
-fn metadata(metadata: core::Metadata) -> Metadata {
+pub(super) fn metadata(metadata: core::Metadata) -> Metadata {
     let core::Metadata {
         filter_metadata,
         typed_filter_metadata,

@@ -107,6 +107,7 @@ fn ok_response(mutations: &Mutations, lookalikes: &[String]) -> Option<HttpRespo
         response_headers,
         set_parameters,
         remove_parameters,
+        removed_by_native: _,
         explicit,
     } = mutations;
     let response = OkHttpResponse {
@@ -160,7 +161,7 @@ fn overwriting(pairs: &Pairs) -> Vec<HeaderValueOption> {
 }
 
 /// `append` is left to Envoy's default for the list when `None`.
-fn header((name, value): &(String, String), append: Option<bool>) -> HeaderValueOption {
+pub(super) fn header((name, value): &(String, String), append: Option<bool>) -> HeaderValueOption {
     let action = match append {
         Some(false) => HeaderAppendAction::OverwriteIfExistsOrAdd,
         Some(true) | None => HeaderAppendAction::AppendIfExistsOrAdd,

@@ -28,8 +28,8 @@ use tonic_health::server::HealthReporter;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt as _};
 
-use super::{Replies, request, response};
-use crate::attributes::Attributes;
+use super::{Replies, legacy, request, response};
+use crate::attributes::{Attributes, ProtocolVersion};
 use crate::external::Outside;
 use crate::listen::{Address, Listener};
 use crate::pdp::{Answer, Pdp};
@@ -39,6 +39,8 @@ use crate::units::{Size, Span};
 /// Name of the service in Envoy's API.
 const SERVICE: &str = "envoy.service.auth.v3.Authorization";
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
+/// The same in version 2 of the API.
+const LEGACY_CHECK: &str = "/envoy.service.auth.v2.Authorization/Check";
 const HEALTH: &str = "/grpc.health.v1.Health/";
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/";
 /// A message of up to so many times the limit is read, to be denied; a larger one is an error.
@@ -112,6 +114,7 @@ impl Server {
                 metrics,
                 max_message_bytes: config.max_message_bytes.as_usize(),
                 replies: config.replies,
+                version: ProtocolVersion::V3,
             },
             health: BoxCloneSyncService::new(health),
             reflection,
@@ -163,6 +166,13 @@ impl Server {
         if path == CHECK {
             return Ok(self.check.clone().unary(request).await);
         }
+        if path == LEGACY_CHECK {
+            let check = CheckService {
+                version: ProtocolVersion::V2,
+                ..self.check.clone()
+            };
+            return Ok(check.unary(request).await);
+        }
         if path.starts_with(HEALTH) {
             return self.health.clone().oneshot(request).await;
         }
@@ -213,6 +223,7 @@ struct CheckService {
     metrics: Arc<Metrics>,
     max_message_bytes: usize,
     replies: Replies,
+    version: ProtocolVersion,
 }
 
 /// What becomes of a check: a reply, or a gRPC error.
@@ -250,7 +261,11 @@ impl CheckService {
             let why = format!("the check is larger than {} bytes", self.max_message_bytes);
             self.pdp.refuse(why, now_ns)
         } else {
-            match request::decode(message) {
+            let decoded = match self.version {
+                ProtocolVersion::V3 => request::decode(message),
+                ProtocolVersion::V2 => legacy::decode(message),
+            };
+            match decoded {
                 Ok(attributes) => match self.pdp.check_at_once(attributes, now_ns) {
                     Ok(answer) => answer,
                     Err(attributes) => {
@@ -296,7 +311,10 @@ impl CheckService {
     }
 
     fn reply(&self, answer: &Answer, started: Instant) -> Reply {
-        let reply = response::reply(answer, self.replies);
+        let reply = match self.version {
+            ProtocolVersion::V3 => response::reply(answer, self.replies),
+            ProtocolVersion::V2 => legacy::reply(answer, self.replies),
+        };
         self.metrics.check_took(started.elapsed());
         reply
     }

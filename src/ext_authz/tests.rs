@@ -1,3 +1,4 @@
 mod json;
+mod legacy;
 mod replies;
 mod requests;

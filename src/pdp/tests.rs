@@ -12,7 +12,7 @@ use crate::decision::Effect;
 use crate::identity::tests::certificates::CertificateMaker;
 use crate::identity::tests::signer::Signer;
 use crate::policy::native::{MeshSettings, WorkloadSources};
-use crate::policy::rego::{DEFAULT_ENTRYPOINT, RegoModule, RegoSettings};
+use crate::policy::rego::{DEFAULT_ENTRYPOINT, InputSettings, RegoModule, RegoSettings};
 use crate::policy::resource::Resource;
 use crate::policy::{DefaultAction, OnError, PolicySet, PolicySettings, PolicySources};
 
@@ -63,7 +63,7 @@ impl Default for Setup {
             rego_dry_run: false,
             rego: RegoSettings {
                 query: None,
-                skip_body: false,
+                input: InputSettings::default(),
                 entrypoint: DEFAULT_ENTRYPOINT.to_owned(),
                 providers: BTreeMap::from([
                     ("one".to_owned(), "one/allow".to_owned()),

@@ -1,6 +1,7 @@
 //! Sections `mesh`, `rego` and `workloads` of the configuration, and the settings they become.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::native::{
     KnownWorkload, MeshSettings, TrustedPeer, Workload, WorkloadConfig, WorkloadSources,
 };
-use super::rego::{DEFAULT_ENTRYPOINT, RegoSettings};
+use super::rego::{DEFAULT_ENTRYPOINT, InputSettings, RegoSettings};
 use super::{DefaultAction, OnError, PolicySettings, UnknownWorkload};
 use crate::attributes::PathNormalization;
 use crate::units::Span;
@@ -52,6 +53,8 @@ pub struct RegoConfig {
     pub dry_run: bool,
     /// The input document says nothing of bodies.
     pub skip_request_body_parse: bool,
+    /// File with an encoded `FileDescriptorSet`, by which bodies of gRPC are read.
+    pub proto_descriptor: Option<PathBuf>,
     /// Path of the rule asked for action CUSTOM, by the name of the policy's provider.
     pub providers: BTreeMap<String, String>,
     pub evaluation_limit: EvaluationLimit,
@@ -174,7 +177,10 @@ pub fn settings(
                 .clone()
                 .unwrap_or_else(|| DEFAULT_ENTRYPOINT.to_owned()),
             query: rego.query.clone(),
-            skip_body: rego.skip_request_body_parse,
+            input: InputSettings {
+                skip_body: rego.skip_request_body_parse,
+                ..InputSettings::default()
+            },
             providers: rego.providers.clone(),
             evaluation_limit: rego.evaluation_limit.0.0.min(share),
             outside: rego.http_send.then_some(deadlines.outside),
@@ -194,5 +200,5 @@ pub type BundleSources = BTreeMap<String, BundleSource>;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BundleSource {
-    pub path: std::path::PathBuf,
+    pub path: PathBuf,
 }

@@ -10,11 +10,13 @@ mod guard;
 mod check;
 mod imports;
 mod input;
+mod json;
 mod lower;
 mod module;
 mod outcome;
 mod output;
 mod paths;
+mod protobuf;
 mod reads;
 mod testing;
 mod walk;
@@ -31,9 +33,11 @@ use thiserror::Error;
 
 pub use coverage::{Coverage, FileCoverage, Range};
 pub use engine::EvaluationError;
-pub use input::InputError;
+pub use input::{InputError, InputSettings};
+pub use json::JsonError;
 pub use outcome::{Outcome, OutcomeError};
 pub use paths::Paths;
+pub use protobuf::Descriptors;
 pub use testing::{CaseResult, Cases, RegoTest, RegoTests, TestResult, TestVerdict};
 
 use super::reads::Reads;
@@ -61,8 +65,7 @@ pub struct RegoSettings {
     pub entrypoint: String,
     /// A query asked instead of that rule.
     pub query: Option<String>,
-    /// Whether the input document leaves bodies out.
-    pub skip_body: bool,
+    pub input: InputSettings,
     /// Path of the rule asked for action CUSTOM, by the provider's name.
     pub providers: BTreeMap<String, String>,
     pub evaluation_limit: Duration,
@@ -79,7 +82,7 @@ pub struct Data(Value);
 pub struct RegoPolicies {
     engine: Engine,
     entrypoint: Entrypoint,
-    skip_body: bool,
+    input: InputSettings,
     providers: BTreeMap<String, Entrypoint>,
 }
 
@@ -158,7 +161,7 @@ impl RegoPolicies {
             outside: settings.outside,
         };
         let (engine, graph) = Engine::compile(modules, data.0, terms)?;
-        let skip_body = settings.skip_body;
+        let skip_body = settings.input.skip_body;
         let entrypoint = |path: &String| {
             let parts: Vec<_> = parts_of(path).map(str::to_owned).collect();
             let is_missing = graph.leads_nowhere(&parts) && !in_data.contains(path);
@@ -176,7 +179,7 @@ impl RegoPolicies {
                 }
                 None => entrypoint(&settings.entrypoint),
             },
-            skip_body,
+            input: settings.input.clone(),
             providers: providers
                 .map(|(name, path)| (name.clone(), entrypoint(path)))
                 .collect(),
@@ -192,7 +195,7 @@ impl RegoPolicies {
         attributes: &Attributes,
         now_ns: i64,
     ) -> Result<Outcome, RegoFailure> {
-        let input = input::build(attributes, self.skip_body)?;
+        let input = input::build(attributes, &self.input)?;
         let value = self.engine.evaluate(&entrypoint.target, input, now_ns)?;
         Ok(Outcome::parse(&value)?)
     }
@@ -298,11 +301,9 @@ impl Default for Data {
 }
 
 impl Data {
-    /// Parses a JSON document, numbers with all their digits.
-    pub fn parse(json: &str) -> Result<Self, String> {
-        Value::from_json_str(json)
-            .map(Self)
-            .map_err(|error| error.to_string())
+    /// Parses a JSON document, whole numbers with all their digits.
+    pub fn parse(json: impl AsRef<[u8]>) -> Result<Self, JsonError> {
+        json::parse(json.as_ref()).map(Self)
     }
 
     pub fn from_json(value: serde_json::Value) -> Self {
@@ -352,9 +353,10 @@ impl Data {
         merge(&mut self.0, other.0, "data")
     }
 
-    /// Paths of all leaves and empty objects, `/`-separated: what roots must cover.
-    pub fn paths(&self) -> Vec<String> {
-        data_paths(&self.0)
+    /// The first path of a leaf or empty object, `/`-separated, that is as asked. They are what roots
+    /// must cover; none is kept, as there can be millions.
+    pub fn find_path(&self, mut is_it: impl FnMut(&str) -> bool) -> Option<String> {
+        find_path(&self.0, &mut String::new(), &mut is_it)
     }
 }
 
@@ -375,22 +377,22 @@ fn merge(into: &mut Value, from: Value, path: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn data_paths(data: &Value) -> Vec<String> {
-    let mut paths = Vec::new();
-    collect_paths(data, "", &mut paths);
-    paths
-}
-
-fn collect_paths(value: &Value, path: &str, paths: &mut Vec<String>) {
+fn find_path(
+    value: &Value,
+    path: &mut String,
+    is_it: &mut impl FnMut(&str) -> bool,
+) -> Option<String> {
     match value {
-        Value::Object(fields) if !fields.is_empty() => {
-            for (name, inner) in fields.iter() {
-                let name = name.as_string().map_or("?", |name| name);
-                let separator = if path.is_empty() { "" } else { "/" };
-                collect_paths(inner, &format!("{path}{separator}{name}"), paths);
+        Value::Object(fields) if !fields.is_empty() => fields.iter().find_map(|(name, inner)| {
+            let length = path.len();
+            if length > 0 {
+                path.push('/');
             }
-        }
-        _ if path.is_empty() => {}
-        _ => paths.push(path.to_owned()),
+            path.push_str(name.as_string().map_or("?", |name| name));
+            let found = find_path(inner, path, is_it);
+            path.truncate(length);
+            found
+        }),
+        _ => (!path.is_empty() && is_it(path)).then(|| path.clone()),
     }
 }

@@ -6,7 +6,8 @@ use std::fmt;
 
 use bytes::Bytes;
 use doorward::attributes::{
-    Address, Attributes, Headers, HttpRequest, Metadata, Peer, Port, Request, SocketAddress,
+    Address, Attributes, Headers, HttpRequest, Metadata, Peer, Port, ProtocolVersion, Request,
+    SocketAddress,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option::weighted;
@@ -225,6 +226,8 @@ impl From<Parts> for Sent {
         let service = parts.sni.filter(|_| is_tcp).unwrap_or_default();
         let service = service.to_ascii_lowercase();
         let attributes = Attributes {
+            version: ProtocolVersion::V3,
+            given: true,
             source: Some(Peer {
                 principal: parts.identity,
                 ..peer(parts.source, Some(40_000))

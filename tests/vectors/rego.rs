@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use doorward::external::{Config, Outside};
 use doorward::policy::rego::external::Reach;
-use doorward::policy::rego::{Data, RegoModule, RegoPolicies, RegoSettings};
+use doorward::policy::rego::{Data, InputSettings, RegoModule, RegoPolicies, RegoSettings};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -138,11 +138,11 @@ fn answer(case: &Case) -> Result<Vec<Value>, String> {
 fn ask(case: &Case) -> Result<Vec<Value>, String> {
     let data = match &case.data {
         None | Some(Value::Null) => Data::default(),
-        Some(data) => Data::parse(&data.to_string()).unwrap(),
+        Some(data) => Data::parse(data.to_string()).unwrap(),
     };
     let input = match (&case.input_term, &case.input) {
         (Some(term), _) => term_value(term)?,
-        (None, Some(input)) => Data::parse(&input.to_string()).unwrap(),
+        (None, Some(input)) => Data::parse(input.to_string()).unwrap(),
         (None, None) => Data::undefined(),
     };
     let _reach = Reach::through(outside().for_one_check());
@@ -161,7 +161,7 @@ fn compile(texts: &[String], data: Data) -> Result<RegoPolicies, String> {
     });
     let settings = RegoSettings {
         query: None,
-        skip_body: false,
+        input: InputSettings::default(),
         entrypoint: "test/p".to_owned(),
         providers: BTreeMap::new(),
         evaluation_limit: Duration::from_secs(20),

@@ -111,8 +111,8 @@ fn what_cannot_be_meant_or_served_is_refused() {
             "is no size",
         ),
         (
-            "plugins: { envoy_ext_authz_grpc: { proto-descriptor: a.pb } }",
-            "cannot be parsed yet",
+            "plugins: { envoy_ext_authz_grpc: { proto-descriptor: 1 } }",
+            "is no text",
         ),
         (
             "plugins: { envoy_ext_authz_grpc: { path: a, query: b } }",

@@ -17,7 +17,7 @@ use super::builtins::{self, Clock, Memory};
 use super::graph::Graph;
 use super::lower::{Lowered, Names};
 use super::module::{self, Analysis};
-use super::{RegoError, RegoModule, check, data_paths, guard, lower, output, parts_of};
+use super::{RegoError, RegoModule, check, guard, lower, output, parts_of};
 
 // Each `unwrap` below is evaluated by the compiler: a zero would not build, and none is left to run.
 
@@ -192,7 +192,7 @@ impl Engine {
                 .map_err(|errors| lowered.locate(errors))?;
         }
         analysis
-            .check_data(&data_paths(&data))
+            .check_data(&data)
             .map_err(|errors| lowered.locate(errors))?;
         engine
             .add_data(data)

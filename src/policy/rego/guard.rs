@@ -23,6 +23,8 @@ const MAX_SHIFT: u64 = 100_000;
 /// Longest glob pattern, and its deepest nesting.
 const MAX_GLOB: usize = 4_096;
 const MAX_GLOB_DEPTH: usize = 8;
+/// Most steps on the ways to all parts of a value together.
+const MAX_STEPS: usize = 10_000_000;
 /// Longest YAML text, and its deepest nesting.
 const MAX_YAML: usize = 1 << 20;
 const MAX_YAML_DEPTH: usize = 64;
@@ -147,6 +149,14 @@ const GUARDED: &[Guarded] = &[
         check: glob,
     },
     Guarded {
+        name: "walk",
+        check: nested,
+    },
+    Guarded {
+        name: "yaml.marshal",
+        check: nested,
+    },
+    Guarded {
         name: "yaml.unmarshal",
         check: yaml,
     },
@@ -162,7 +172,11 @@ pub(super) fn register(engine: &mut regorus::Engine) -> Result<()> {
 
 /// Puts a built-in of the interpreter under another name.
 pub(super) fn register_as(engine: &mut regorus::Engine, alias: &str, name: &str) -> Result<()> {
-    register_checked(engine, alias, name, |_| Ok(()))
+    let guarded = GUARDED.iter().find(|guarded| guarded.name == name);
+    let check = guarded.map_or((|_| Ok(())) as fn(&[Value]) -> Result<()>, |found| {
+        found.check
+    });
+    register_checked(engine, alias, name, check)
 }
 
 fn register_checked(
@@ -276,6 +290,31 @@ fn glob(values: &[Value]) -> Result<()> {
         bail!("a glob pattern of this size is refused");
     }
     Ok(())
+}
+
+/// Refuses a value whose parts lie so deep that telling the way to each of them, or indenting each by
+/// it, takes more than any policy needs.
+fn nested(values: &[Value]) -> Result<()> {
+    let mut left = MAX_STEPS;
+    match values.first() {
+        Some(value) if !fits(value, 1, &mut left) => {
+            bail!("a value with so many parts so deep is refused");
+        }
+        _ => Ok(()),
+    }
+}
+
+fn fits(value: &Value, depth: usize, left: &mut usize) -> bool {
+    let Some(rest) = left.checked_sub(depth) else {
+        return false;
+    };
+    *left = rest;
+    match value {
+        Value::Array(items) => items.iter().all(|item| fits(item, depth + 1, left)),
+        Value::Set(items) => items.iter().all(|item| fits(item, depth + 1, left)),
+        Value::Object(members) => members.values().all(|item| fits(item, depth + 1, left)),
+        _ => true,
+    }
 }
 
 fn yaml(values: &[Value]) -> Result<()> {

@@ -4,12 +4,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use regorus::Value;
 use regorus::unstable::{Expr, Module, Ref, Rule, RuleHead, Span};
 
-use super::RegoError;
 use super::graph::{Graph, OBJECT_GET, RuleId};
 use super::imports::{Imports, input_path};
 use super::walk::Walk;
+use super::{RegoError, find_path};
 
 /// What was found in all modules together.
 #[derive(Debug, Default)]
@@ -121,24 +122,13 @@ impl Analysis {
 
     /// Rule: a rule and base data cannot stand in the same place, nor one inside the other. Data
     /// would silently win over the rule.
-    pub(super) fn check_data(&self, data: &[String]) -> Result<(), Vec<RegoError>> {
-        let leaves: HashSet<&str> = data.iter().map(String::as_str).collect();
-        let data_in_rule = data.iter().filter_map(|path| {
-            let rule = beginnings(path).find(|beginning| self.places.contains_key(*beginning))?;
-            Some((rule, path.as_str()))
+    pub(super) fn check_data(&self, data: &Value) -> Result<(), Vec<RegoError>> {
+        let errors = self.places.iter().filter_map(|(rule, place)| {
+            let path = data_beside(rule, data)?;
+            let message = format!("conflicting rule for data path {path} found");
+            Some(place.error("rego_compile_error", message))
         });
-        let rule_in_data = self.places.keys().filter_map(|rule| {
-            let path = beginnings(rule).find(|beginning| leaves.contains(beginning))?;
-            Some((rule.as_str(), path))
-        });
-        let conflicts: BTreeMap<&str, &str> = data_in_rule.chain(rule_in_data).collect();
-        let errors: Vec<_> = conflicts
-            .into_iter()
-            .filter_map(|(rule, path)| {
-                let message = format!("conflicting rule for data path {path} found");
-                Some(self.places.get(rule)?.error("rego_compile_error", message))
-            })
-            .collect();
+        let errors: Vec<_> = errors.collect();
         if errors.is_empty() {
             Ok(())
         } else {
@@ -155,10 +145,21 @@ impl Analysis {
     }
 }
 
-/// A path and all it lies in: `a`, `a/b`, `a/b/c`.
-fn beginnings(path: &str) -> impl Iterator<Item = &str> {
-    let ends = path.match_indices('/').map(|(at, _)| at);
-    ends.chain([path.len()]).filter_map(|end| path.get(..end))
+/// The data that stands in a rule's place, above it or below it.
+fn data_beside(rule: &str, data: &Value) -> Option<String> {
+    let mut path = String::new();
+    let mut value = data;
+    for name in rule.split('/') {
+        match value {
+            Value::Object(members) if !members.is_empty() => {
+                value = members.get(&Value::from(name))?;
+            }
+            _ => break,
+        }
+        path.push_str(if path.is_empty() { "" } else { "/" });
+        path.push_str(name);
+    }
+    find_path(value, &mut path, &mut |_| true)
 }
 
 /// Package path of a module, and its line.

@@ -4,6 +4,7 @@
 use regorus::Value;
 use thiserror::Error;
 
+use super::json;
 use crate::attributes::{JsonObject, Pairs};
 
 /// Deepest dynamic metadata: a proxy's decoder gives up at 100 messages, two of them a level.
@@ -239,11 +240,44 @@ fn dynamic_metadata(value: &Value) -> Result<JsonObject, OutcomeError> {
             format!("it nests deeper than {MAX_METADATA_DEPTH} levels"),
         ));
     }
-    match serde_json::to_value(value) {
+    match to_json(value) {
         Ok(serde_json::Value::Object(members)) => Ok(members),
         Ok(_) => Err(expected_object(what, "dynamic_metadata", value)),
-        Err(error) => Err(member(what, error.to_string())),
+        Err(why) => Err(member(what, why)),
     }
+}
+
+/// A value of bounded depth as JSON. Rule: sets are arrays, and numbers that are no double are
+/// errors.
+fn to_json(value: &Value) -> Result<serde_json::Value, String> {
+    Ok(match value {
+        Value::Null | Value::Undefined => serde_json::Value::Null,
+        Value::Bool(value) => (*value).into(),
+        Value::String(text) => text.as_ref().into(),
+        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(number), _) => number.into(),
+            (None, Some(number)) => number.into(),
+            (None, None) => {
+                let text = number.format_decimal();
+                let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+                number.ok_or("value out of range")?.into()
+            }
+        },
+        Value::Array(_) | Value::Set(_) => {
+            let items = elements(value).into_iter().map(to_json);
+            items.collect::<Result<_, _>>()?
+        }
+        Value::Object(members) => {
+            let members = members.iter_sorted().map(|(name, value)| {
+                let name = match name {
+                    Value::String(name) => name.to_string(),
+                    other => json::scalar_text(other),
+                };
+                Ok((name, to_json(value)?))
+            });
+            members.collect::<Result<JsonObject, String>>()?.into()
+        }
+    })
 }
 
 fn depth(value: &Value) -> usize {

@@ -19,7 +19,7 @@ const NOW_NS: i64 = 1_700_000_000_123_456_789;
 pub(super) fn settings() -> RegoSettings {
     RegoSettings {
         query: None,
-        skip_body: false,
+        input: InputSettings::default(),
         entrypoint: DEFAULT_ENTRYPOINT.to_owned(),
         providers: BTreeMap::new(),
         evaluation_limit: Duration::from_secs(20),
@@ -55,7 +55,8 @@ fn ask(policies: &RegoPolicies, attributes: &Attributes) -> Result<Outcome, Stri
 /// The value of an expression for a request, carried out in a denial's body.
 fn value_for(expression: &str, attributes: &Attributes) -> Json {
     let text = format!("{{\"allowed\": false, \"body\": json.marshal({expression})}}");
-    let outcome = ask(&answering(&text), attributes).unwrap();
+    let outcome = ask(&answering(&text), attributes);
+    let outcome = outcome.unwrap_or_else(|why| panic!("{expression}: {why}"));
     serde_json::from_str(&outcome.body.unwrap()).unwrap()
 }
 

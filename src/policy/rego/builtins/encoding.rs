@@ -7,12 +7,12 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use regorus::Value;
 
 use super::{Answer, Builtin, Failure, aggregates, any, of_interpreter, text};
-use crate::policy::rego::guard;
+use crate::policy::rego::{guard, json};
 
 /// Longest text made, in bytes.
 const MAX_TEXT: usize = 16 << 20;
 /// Deepest nesting of a value that is written.
-const MAX_DEPTH: usize = 128;
+const MAX_DEPTH: usize = 2 * json::MAX_DEPTH;
 
 pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::pure("base64.decode", 1, |arguments| {
@@ -25,8 +25,11 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::pure("base64url.decode", 1, url_decoded),
     Builtin::pure("hex.decode", 1, hex_decoded),
     Builtin::pure("json.is_valid", 1, |arguments| {
-        let is_json = |text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+        let is_json = |text: &str| json::parse(text.as_bytes()).is_ok();
         Ok(Value::from(text(arguments, 0).is_ok_and(is_json)))
+    }),
+    Builtin::pure("json.unmarshal", 1, |arguments| {
+        json::parse(text(arguments, 0)?.as_bytes()).map_err(|_| Failure::Failed("invalid JSON"))
     }),
     Builtin::pure("json.marshal", 1, |arguments| {
         Writer::new(None).text_of(any(arguments, 0)?)
@@ -162,12 +165,7 @@ impl Writer {
             Value::Array(items) => self.list(items.iter(), items.is_empty())?,
             Value::Set(items) => self.list(aggregates::ordered(items.iter()), items.is_empty())?,
             object @ Value::Object(_) => self.object(object)?,
-            // A number can have no text; to ask for it as for one of any other value would panic.
-            scalar => {
-                let text = scalar.to_json_str();
-                let text = text.map_err(|_| Failure::Failed("a number cannot be written"))?;
-                self.out.push_str(&text);
-            }
+            scalar => self.out.push_str(&json::scalar_text(scalar)),
         }
         Ok(())
     }

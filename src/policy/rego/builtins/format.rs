@@ -3,6 +3,7 @@
 use regorus::Value;
 
 use super::{Answer, Builtin, Failure, any, text};
+use crate::policy::rego::json;
 
 /// Largest width or precision.
 const MAX_WIDTH: usize = 1_000;
@@ -117,7 +118,7 @@ impl Argument {
                     }
                 }
                 None => {
-                    let text = value.to_string();
+                    let text = json::scalar_text(value);
                     text.parse().map_or_else(|_| string(text), Self::Float)
                 }
             },
@@ -160,23 +161,48 @@ impl Argument {
 
 /// A value in Rego's own notation, keys and elements in order.
 fn as_rego(value: &Value) -> String {
-    let list = |items: &mut dyn Iterator<Item = String>| items.collect::<Vec<_>>().join(", ");
+    let mut text = String::new();
+    write_as_rego(value, &mut text);
+    text
+}
+
+/// Into one text: what is nested deep would be copied as often.
+fn write_as_rego(value: &Value, text: &mut String) {
     match value {
-        Value::Array(items) => format!("[{}]", list(&mut items.iter().map(as_rego))),
-        Value::Set(items) if items.is_empty() => "set()".to_owned(),
+        Value::Array(items) => write_list(items.iter(), ('[', ']'), text),
+        Value::Set(items) if items.is_empty() => text.push_str("set()"),
         Value::Set(items) => {
             let mut items: Vec<_> = items.iter().collect();
             items.sort();
-            format!("{{{}}}", list(&mut items.into_iter().map(as_rego)))
+            write_list(items.into_iter(), ('{', '}'), text);
         }
         Value::Object(members) => {
             let mut members: Vec<_> = members.iter().collect();
             members.sort();
-            let member = |(key, value)| format!("{}: {}", as_rego(key), as_rego(value));
-            format!("{{{}}}", list(&mut members.into_iter().map(member)))
+            text.push('{');
+            for (at, (key, value)) in members.into_iter().enumerate() {
+                text.push_str(if at == 0 { "" } else { ", " });
+                write_as_rego(key, text);
+                text.push_str(": ");
+                write_as_rego(value, text);
+            }
+            text.push('}');
         }
-        scalar => scalar.to_string(),
+        scalar => text.push_str(&json::scalar_text(scalar)),
     }
+}
+
+fn write_list<'v>(
+    items: impl Iterator<Item = &'v Value>,
+    (open, close): (char, char),
+    text: &mut String,
+) {
+    text.push(open);
+    for (at, item) in items.enumerate() {
+        text.push_str(if at == 0 { "" } else { ", " });
+        write_as_rego(item, text);
+    }
+    text.push(close);
 }
 
 // === impl Printer ===

@@ -11,6 +11,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use regorus::Value;
 
+use super::super::json;
 use super::{Answer, Builtin, Failure, NOW_NS, any, hexadecimal, text};
 use crate::identity::JwsAlgorithm;
 use keys::{Key, KeySet, mac};
@@ -338,7 +339,7 @@ impl<'a> Constraints<'a> {
 fn time(value: &Value) -> Result<f64, Failure> {
     match value {
         // Through its text: a double is only had for an integer that fits it.
-        Value::Number(_) => value.to_string().parse().ok(),
+        Value::Number(_) => json::scalar_text(value).parse().ok(),
         _ => None,
     }
     .filter(|time| *time >= 0.0)
@@ -364,7 +365,7 @@ fn utf8(encoded: &str) -> Result<String, Failure> {
 }
 
 fn json_object(text: &str) -> Result<Value, Failure> {
-    match Value::from_json_str(text) {
+    match json::parse(text.as_bytes()) {
         Ok(object @ Value::Object(_)) => Ok(object),
         _ => Err(Failure::Failed("a part of the JWT is not a JSON object")),
     }

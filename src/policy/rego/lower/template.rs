@@ -1,13 +1,12 @@
 //! Template strings: `$"a {x}"` becomes a call over its literal parts and a set for each expression,
 //! empty where that is undefined; and what that call gives.
 
-use std::fmt::Write;
-
 use anyhow::{Result, bail};
 use regorus::Value;
 
 use super::tokens::{end_of_raw_string, end_of_string};
 use super::{Fault, Output, SourceMap};
+use crate::policy::rego::json;
 
 /// What a template string is lowered to, by the name OPA has for it.
 pub(in crate::policy::rego) const FUNCTION: &str = "internal.template_string";
@@ -214,8 +213,7 @@ fn write_value(text: &mut String, value: &Value, depth: usize) -> Result<()> {
             Ok(())
         }
         scalar => {
-            let json = scalar.to_json_str()?;
-            write!(text, "{json}")?;
+            text.push_str(&json::scalar_text(scalar));
             Ok(())
         }
     }

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::attributes::{Address, Metadata, Peer, Port, SocketAddress, Timestamp, TypedValue};
+use crate::attributes::{
+    Address, Metadata, Peer, Port, ProtocolVersion, SocketAddress, Timestamp, TypedValue,
+};
 
 fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -17,6 +19,8 @@ fn a_full_request() {
     let filter =
         json!({"sub": "al", "n": 1, "f": 1.5, "b": true, "z": null, "l": [1, "x", {}], "o": {}});
     let attributes = Attributes {
+        version: ProtocolVersion::V3,
+        given: true,
         source: Some(Peer {
             address: Some(Address::Socket(SocketAddress {
                 protocol: 1,
@@ -353,10 +357,80 @@ fn data_merges_or_conflicts() {
     let nested = Data::parse("{\"x\": {\"y\": 1}, \"z\": {}}")
         .unwrap()
         .nested_under(&["a", "b"]);
-    let mut paths = nested.paths();
-    paths.sort();
+    let mut paths = Vec::new();
+    let found = nested.find_path(|path| {
+        paths.push(path.to_owned());
+        path.ends_with('z')
+    });
     assert_eq!(paths, ["a/b/x/y", "a/b/z"]);
+    assert_eq!(found.as_deref(), Some("a/b/z"));
     assert!(nested.is_object());
     assert!(!Data::parse("[]").unwrap().is_object());
     assert!(Data::parse("{} x").is_err());
+}
+
+/// As Go writes its structs, not as protobuf does.
+#[test]
+fn a_request_of_version_2() {
+    let attributes = Attributes {
+        version: ProtocolVersion::V2,
+        given: true,
+        source: Some(Peer {
+            address: Some(Address::Socket(SocketAddress {
+                protocol: 1,
+                address: "10.0.0.1".to_owned(),
+                port: Some(Port::Value(0)),
+                resolver_name: "r".to_owned(),
+                ipv4_compat: true,
+                ..SocketAddress::default()
+            })),
+            principal: "spiffe://td/a".to_owned(),
+            ..Peer::default()
+        }),
+        destination: Some(Peer {
+            address: Some(Address::Empty),
+            ..Peer::default()
+        }),
+        request: Some(Request {
+            time: Some(Timestamp {
+                seconds: 1,
+                nanos: 2,
+            }),
+            http: Some(HttpRequest {
+                path: "/a?b=1".to_owned(),
+                size: 7,
+                ..HttpRequest::default()
+            }),
+        }),
+        context_extensions: owned(&[("k", "v")]),
+        metadata: Some(Metadata::default()),
+        ..Attributes::default()
+    };
+    assert_eq!(
+        value_for("input", &attributes),
+        json!({
+            "attributes": {
+                "source": {
+                    "address": {"Address": {"SocketAddress": {
+                        "protocol": 1, "address": "10.0.0.1", "PortSpecifier": {"PortValue": 0},
+                        "resolver_name": "r", "ipv4_compat": true,
+                    }}},
+                    "principal": "spiffe://td/a",
+                },
+                "destination": {"address": {"Address": null}},
+                "request": {
+                    "time": {"seconds": 1, "nanos": 2},
+                    "http": {"path": "/a?b=1", "size": 7},
+                },
+                "context_extensions": {"k": "v"},
+                "metadata_context": {},
+            },
+            "version": {"ext_authz": "v2", "encoding": "encoding/json"},
+            "parsed_path": ["a"],
+            "parsed_query": {"b": ["1"]},
+            "parsed_body": null,
+            "truncated_body": false,
+            "source_principal": "spiffe://td/a",
+        })
+    );
 }

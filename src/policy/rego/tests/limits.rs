@@ -161,3 +161,91 @@ fn a_rule_named_like_the_clock_does_not_hide_it() {
     let message = "undefined function data.envoy.authz.time.now_ns";
     assert_eq!(compiled.unwrap_err()[0].message, message);
 }
+
+/// A number of 400 digits can be used like any other.
+#[test]
+fn long_numbers_of_a_body() {
+    let digits = "7".repeat(400);
+    let asked = http(HttpRequest {
+        headers: Headers::new(
+            vec![("content-type".to_owned(), "application/json".to_owned())],
+            None,
+        ),
+        body: format!("{{\"n\": {digits}, \"e\": 1e400, \"d\": 1.7976931348623157e308}}"),
+        ..HttpRequest::default()
+    });
+    let rows = [
+        ("input.parsed_body.n > input.parsed_body.d", json!(true)),
+        ("input.parsed_body.e > input.parsed_body.n", json!(true)),
+        (
+            "input.parsed_body.n == input.parsed_body.n + 0",
+            json!(true),
+        ),
+        ("input.parsed_body.n + 1 - input.parsed_body.n", json!(1)),
+        ("json.marshal(input.parsed_body.n)", json!(digits)),
+        ("sprintf(\"%d\", [input.parsed_body.n])", json!(digits)),
+        ("sprintf(\"%v\", [input.parsed_body.n])", json!(digits)),
+        (
+            "sprintf(\"%v\", [[input.parsed_body.n]])",
+            json!(format!("[{digits}]")),
+        ),
+        ("format_int(input.parsed_body.n, 10)", json!(digits)),
+        ("$\"{input.parsed_body.n}\"", json!(digits)),
+        ("count(json.marshal(input.parsed_body.d)) > 10", json!(true)),
+        (
+            "count({input.parsed_body.n, input.parsed_body.n})",
+            json!(1),
+        ),
+    ];
+    for (expression, expected) in rows {
+        assert_eq!(value_for(expression, &asked), expected, "{expression}");
+    }
+    let metadata = "{\"allowed\": true, \"dynamic_metadata\": {\"n\": input.parsed_body.n}}";
+    let why = ask(&answering(metadata), &asked).unwrap_err();
+    assert!(why.contains("failed to get dynamic metadata"), "{why}");
+}
+
+#[test]
+fn what_nests_deep_is_bounded() {
+    let depth = 900;
+    let row = |inner: &str| {
+        http(HttpRequest {
+            headers: Headers::new(
+                vec![("content-type".to_owned(), "application/json".to_owned())],
+                None,
+            ),
+            body: format!("{}{inner}{}", "[".repeat(depth), "]".repeat(depth)),
+            ..HttpRequest::default()
+        })
+    };
+    let deep = row("1");
+    for (expression, expected) in [
+        (
+            "count(json.marshal(input.parsed_body))",
+            json!(2 * depth + 1),
+        ),
+        (
+            "count(sprintf(\"%v\", [input.parsed_body]))",
+            json!(2 * depth + 1),
+        ),
+        (
+            "count([p | walk(input.parsed_body, [p, _])])",
+            json!(depth + 1),
+        ),
+        (
+            "input.parsed_body == json.unmarshal(json.marshal(input.parsed_body))",
+            json!(true),
+        ),
+        ("count({input.parsed_body, input.parsed_body})", json!(1)),
+    ] {
+        assert_eq!(value_for(expression, &deep), expected, "{expression}");
+    }
+    let wide = row(&vec!["1"; 20_000].join(","));
+    for expression in [
+        "count([p | walk(input.parsed_body, [p, _])])",
+        "count(yaml.marshal(input.parsed_body))",
+    ] {
+        let why = ask(&answering(expression), &wide).unwrap_err();
+        assert!(why.contains("refused"), "{expression}: {why}");
+    }
+}
