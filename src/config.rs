@@ -138,11 +138,12 @@ impl Config {
             .as_deref()
             .map(read_descriptors)
             .transpose()?;
-        // opa-envoy-plugin reads no body whose headers are raw.
-        input.lookup = match self.ext_authz.replies {
-            Replies::Plugin => HeaderLookup::Joined,
-            Replies::Doorward => HeaderLookup::Raw,
-        };
+        // Where replies are OPA's plugin's, so is what they are made of: no body is read whose headers
+        // are raw, and there is nothing that OPA does not know.
+        if self.ext_authz.replies == Replies::Plugin {
+            input.lookup = HeaderLookup::Joined;
+            input.identity = false;
+        }
         Ok(settings)
     }
 

@@ -262,7 +262,7 @@ fn decide(
         caller,
         now_ns,
     };
-    let decision = Arc::new(evaluate(snapshot, &attached, &question));
+    let decision = Arc::new(evaluate(snapshot, workload, &attached, &question));
     if let Some(key) = key {
         snapshot.cache.insert(key, Arc::clone(&decision));
     }

@@ -20,6 +20,7 @@ mod caching;
 mod custom;
 mod form;
 mod generated;
+mod known;
 mod paths;
 mod peers;
 

@@ -6,8 +6,10 @@ use super::seconds;
 use crate::attributes::HttpRequest;
 use crate::decision::{Decision, Grounds, ReasonKind, conclude};
 use crate::identity::VerifiedToken;
-use crate::policy::native::{Attached, Authenticated, CompiledRule, Facts, Passed, Refused};
-use crate::policy::rego::{Entrypoint, Outcome, RegoPolicies};
+use crate::policy::native::{
+    Attached, Authenticated, CompiledRule, Facts, Passed, Refused, Workload,
+};
+use crate::policy::rego::{Entrypoint, Known, Outcome, RegoPolicies};
 use crate::policy::{OnError, PolicySet};
 use crate::snapshot::Snapshot;
 
@@ -17,6 +19,7 @@ type Answer<'a> = (Outcome, &'a str);
 /// Decides a request anew.
 pub(super) fn evaluate(
     snapshot: &Snapshot,
+    workload: &Workload,
     attached: &Attached,
     question: &Question<'_>,
 ) -> Decision {
@@ -42,6 +45,7 @@ pub(super) fn evaluate(
     let principal = token.and_then(VerifiedToken::principal);
     let asked = Asked {
         policies,
+        workload,
         attached,
         facts: question.facts(settings, token),
         now_ns: question.now_ns,
@@ -80,6 +84,7 @@ fn passed(denial: Option<&Decision>) -> Passed {
 /// A request of whom it is known who asks.
 struct Asked<'a> {
     policies: &'a PolicySet,
+    workload: &'a Workload,
     attached: &'a Attached,
     facts: Facts<'a>,
     now_ns: i64,
@@ -181,7 +186,12 @@ impl<'a> Asked<'a> {
         entrypoint: &'a Entrypoint,
     ) -> Result<Answer<'a>, Decision> {
         let path = entrypoint.path();
-        match rego.evaluate(entrypoint, self.facts.attributes, self.now_ns) {
+        let known = Known {
+            peer: self.facts.peer,
+            token: self.facts.token,
+            workload: self.workload,
+        };
+        match rego.evaluate_with(entrypoint, self.facts.attributes, Some(&known), self.now_ns) {
             Ok(outcome) => Ok((outcome, path)),
             Err(failure) => {
                 let as_error = self.policies.settings.on_error == OnError::Error;

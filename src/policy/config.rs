@@ -12,7 +12,7 @@ use super::native::{
 };
 use super::rego::{DEFAULT_ENTRYPOINT, InputSettings, RegoSettings};
 use super::{DefaultAction, OnError, PolicySettings, UnknownWorkload};
-use crate::attributes::PathNormalization;
+use crate::attributes::{HeaderLookup, PathNormalization};
 use crate::units::Span;
 
 /// In place of an entrypoint: nothing is asked but the providers.
@@ -179,7 +179,9 @@ pub fn settings(
             query: rego.query.clone(),
             input: InputSettings {
                 skip_body: rego.skip_request_body_parse,
-                ..InputSettings::default()
+                descriptors: None,
+                lookup: HeaderLookup::Raw,
+                identity: true,
             },
             providers: rego.providers.clone(),
             evaluation_limit: rego.evaluation_limit.0.0.min(share),

@@ -33,7 +33,7 @@ use thiserror::Error;
 
 pub use coverage::{Coverage, FileCoverage, Range};
 pub use engine::EvaluationError;
-pub use input::{InputError, InputSettings};
+pub use input::{InputError, InputSettings, Known};
 pub use json::JsonError;
 pub use outcome::{Outcome, OutcomeError};
 pub use paths::Paths;
@@ -195,7 +195,20 @@ impl RegoPolicies {
         attributes: &Attributes,
         now_ns: i64,
     ) -> Result<Outcome, RegoFailure> {
-        let input = input::build(attributes, &self.input)?;
+        self.evaluate_with(entrypoint, attributes, None, now_ns)
+    }
+
+    /// The same with what was found out about the request before.
+    pub fn evaluate_with(
+        &self,
+        entrypoint: &Entrypoint,
+        attributes: &Attributes,
+        known: Option<&Known<'_>>,
+        now_ns: i64,
+    ) -> Result<Outcome, RegoFailure> {
+        // Not made for those that cannot see it.
+        let known = known.filter(|_| entrypoint.input.member("doorward").is_some());
+        let input = input::build(attributes, known, &self.input)?;
         let value = self.engine.evaluate(&entrypoint.target, input, now_ns)?;
         Ok(Outcome::parse(&value)?)
     }

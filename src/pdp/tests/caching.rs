@@ -3,7 +3,7 @@
 use super::*;
 
 /// Asks everything twice, with and without a cache; returns how many answers came from memory.
-fn check_equal(setup: impl Fn() -> Setup, requests: &[Attributes]) -> usize {
+pub(super) fn check_equal(setup: impl Fn() -> Setup, requests: &[Attributes]) -> usize {
     let (cached, fresh) = (setup().cached().pdp(), setup().pdp());
     let mut hits = 0;
     let mut ids = std::collections::HashSet::new();

@@ -3,6 +3,7 @@
 
 mod body;
 mod context;
+mod identity;
 mod legacy;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ use crate::attributes::{
     ProtocolVersion, split_path_and_query,
 };
 
+pub use identity::Known;
+
 /// How the document is made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InputSettings {
@@ -27,6 +30,8 @@ pub struct InputSettings {
     /// What bodies of gRPC are read by; without, they are not.
     pub descriptors: Option<Descriptors>,
     pub lookup: HeaderLookup,
+    /// Whether there is a member `doorward` beside those of OPA's plugin.
+    pub identity: bool,
 }
 
 /// Why a request has no input document.
@@ -106,6 +111,7 @@ impl From<Object> for Value {
 /// Builds the document.
 pub(super) fn build(
     attributes: &Attributes,
+    known: Option<&Known<'_>>,
     settings: &InputSettings,
 ) -> Result<Value, InputError> {
     let mut input = Object::default();
@@ -132,6 +138,9 @@ pub(super) fn build(
     );
     input.set(key!("parsed_query"), multimap(query));
     input.text(key!("source_principal"), attributes.source_principal());
+    if let Some(known) = known.filter(|_| settings.identity) {
+        input.set(key!("doorward"), identity::members(known));
+    }
     Ok(input.into())
 }
 

@@ -34,9 +34,28 @@ fn document(reads: &mut Reads, input: &Paths) {
             "version" | "parsed_path" | "parsed_query" | "parsed_body" | "truncated_body" => {}
             "source_principal" => reads.field(Field::Principal),
             "attributes" => attributes(reads, paths),
+            "doorward" => identity(reads, paths),
             _ => reads.whole_input = true,
         }
     }
+}
+
+/// Rule: a token is among what native policies read, and the workload is told by the proxy's route, its
+/// own side of the connection and the settings.
+fn identity(reads: &mut Reads, paths: &Paths) {
+    each(
+        paths,
+        &["peer", "request", "workload"],
+        |name, _| match name {
+            "peer" => reads.field(Field::Principal),
+            "request" => {}
+            "workload" => {
+                reads.field(Field::ContextExtensions);
+                reads.field(Field::DestinationService);
+            }
+            _ => reads.whole_input = true,
+        },
+    );
 }
 
 fn attributes(reads: &mut Reads, paths: &Paths) {

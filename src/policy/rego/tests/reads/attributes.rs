@@ -48,6 +48,31 @@ fn every_path_has_its_attributes() {
         ),
         ("input.source_principal", &[Field::Principal], &[], false),
         (
+            "input.doorward.peer.namespace",
+            &[Field::Principal],
+            &[],
+            false,
+        ),
+        // A token is read for native policies.
+        ("input.doorward.request.claims.role", &[], &[], false),
+        (
+            "input.doorward.workload.labels",
+            &[Field::ContextExtensions, Field::DestinationService],
+            &[],
+            false,
+        ),
+        (
+            "input.doorward",
+            &[
+                Field::Principal,
+                Field::ContextExtensions,
+                Field::DestinationService,
+            ],
+            &[],
+            false,
+        ),
+        ("input.doorward.other", &[], &[], true),
+        (
             "input.attributes.source.principal",
             &[Field::Principal],
             &[],
