@@ -302,6 +302,7 @@ fn what_rego_reads_is_told_apart() {
             Field::Shape,
             vec![
                 Attributes::default(),
+                with(|attributes| attributes.given = true),
                 with(|attributes| attributes.request = Some(Request::default())),
                 http(|_| {}),
                 merged(&[("a", "b")]),

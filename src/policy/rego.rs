@@ -206,9 +206,7 @@ impl RegoPolicies {
         known: Option<&Known<'_>>,
         now_ns: i64,
     ) -> Result<Outcome, RegoFailure> {
-        // Not made for those that cannot see it.
-        let known = known.filter(|_| entrypoint.input.member("doorward").is_some());
-        let input = input::build(attributes, known, &self.input)?;
+        let input = input::build(attributes, known, &self.input, &entrypoint.input)?;
         let value = self.engine.evaluate(&entrypoint.target, input, now_ns)?;
         Ok(Outcome::parse(&value)?)
     }

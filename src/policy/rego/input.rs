@@ -14,6 +14,7 @@ use regorus::Value;
 use thiserror::Error;
 
 use super::json::JsonError;
+use super::paths::Paths;
 use super::protobuf::{Descriptors, ProtobufError};
 use crate::attributes::{
     Attributes, BodyError, HeaderLookup, HttpRequest, Metadata, MultipartError, Pairs, PathError,
@@ -59,18 +60,40 @@ macro_rules! key {
 }
 use key;
 
-/// An object under construction. Members at their default value are left out, as in proto3.
-#[derive(Default)]
-struct Object(BTreeMap<Value, Value>);
+/// An object under construction. Members at their default value are left out, as in proto3, and so
+/// is what nobody can read.
+struct Object<'a> {
+    members: BTreeMap<Value, Value>,
+    wanted: &'a Paths,
+    /// The whole document has a member here, be it wanted or not.
+    is_populated: bool,
+}
 
-impl Object {
+impl<'a> Object<'a> {
+    fn of(wanted: &'a Paths) -> Self {
+        Self {
+            members: BTreeMap::new(),
+            wanted,
+            is_populated: false,
+        }
+    }
+
+    /// Adds a member that the whole document has, if anything is wanted of it.
+    fn build(&mut self, name: Value, build: impl FnOnce(&'a Paths) -> Value) {
+        self.is_populated = true;
+        let wanted = name.as_string().ok();
+        if let Some(wanted) = wanted.and_then(|name| self.wanted.member(name)) {
+            self.members.insert(name, build(wanted));
+        }
+    }
+
     fn set(&mut self, name: Value, value: impl Into<Value>) {
-        self.0.insert(name, value.into());
+        self.build(name, |_| value.into());
     }
 
     fn text(&mut self, name: Value, text: &str) {
         if !text.is_empty() {
-            self.set(name, text);
+            self.build(name, |_| text.into());
         }
     }
 
@@ -82,47 +105,56 @@ impl Object {
 
     fn bytes(&mut self, name: Value, bytes: &[u8]) {
         if !bytes.is_empty() {
-            self.set(name, STANDARD.encode(bytes));
+            self.build(name, |_| STANDARD.encode(bytes).into());
         }
     }
 
     fn pairs(&mut self, name: Value, pairs: &Pairs) {
         if !pairs.is_empty() {
-            let members = pairs
-                .iter()
-                .map(|(name, value)| (Value::from(name.as_str()), Value::from(value.as_str())));
-            self.set(name, Value::from(members.collect::<BTreeMap<_, _>>()));
+            self.build(name, |wanted| {
+                let members = pairs.iter();
+                let members = members.filter(|(name, _)| wanted.member(name).is_some());
+                let members = members.map(|(name, value)| (name.as_str(), value.as_str()));
+                let members = members.map(|(name, value)| (name.into(), value.into()));
+                Value::from(members.collect::<BTreeMap<_, _>>())
+            });
         }
     }
 
-    fn optional<T>(&mut self, name: Value, part: Option<&T>, build: fn(&T) -> Value) {
+    fn optional<T>(&mut self, name: Value, part: Option<&T>, build: fn(&T, &Paths) -> Value) {
         if let Some(part) = part {
-            self.set(name, build(part));
+            self.build(name, |wanted| build(part, wanted));
         }
     }
 }
 
-impl From<Object> for Value {
-    fn from(object: Object) -> Self {
-        Self::from(object.0)
+impl From<Object<'_>> for Value {
+    fn from(object: Object<'_>) -> Self {
+        Self::from(object.members)
     }
 }
 
-/// Builds the document.
+/// Builds as much of the document as is wanted. Whether there is one at all depends on all of it.
 pub(super) fn build(
     attributes: &Attributes,
     known: Option<&Known<'_>>,
     settings: &InputSettings,
+    wanted: &Paths,
 ) -> Result<Value, InputError> {
-    let mut input = Object::default();
-    let (members, version) = match attributes.version {
-        ProtocolVersion::V3 => (context::members(attributes), version("v3", "protojson")),
-        ProtocolVersion::V2 => (legacy::members(attributes), version("v2", "encoding/json")),
-    };
-    if attributes.given || !members.0.is_empty() {
-        input.set(key!("attributes"), members);
+    let mut input = Object::of(wanted);
+    if let Some(wanted) = wanted.member("attributes") {
+        let members = match attributes.version {
+            ProtocolVersion::V3 => context::members(attributes, wanted),
+            ProtocolVersion::V2 => legacy::members(attributes, wanted),
+        };
+        if attributes.given || members.is_populated {
+            input.set(key!("attributes"), members);
+        }
     }
-    input.set(key!("version"), version);
+    input.build(key!("version"), |_| match attributes.version {
+        ProtocolVersion::V3 => version("v3", "protojson"),
+        ProtocolVersion::V2 => version("v2", "encoding/json"),
+    });
     let empty = HttpRequest::default();
     let http = attributes.http().unwrap_or(&empty);
     let (path, query) = split_path_and_query(&http.path)?;
@@ -132,28 +164,29 @@ pub(super) fn build(
         input.set(key!("parsed_body"), body);
         input.set(key!("truncated_body"), truncated);
     }
-    input.set(
-        key!("parsed_path"),
-        path.into_iter().map(Value::from).collect::<Vec<_>>(),
-    );
-    input.set(key!("parsed_query"), multimap(query));
+    input.build(key!("parsed_path"), |_| {
+        Value::from(path.into_iter().map(Value::from).collect::<Vec<_>>())
+    });
+    input.build(key!("parsed_query"), |_| multimap(query));
     input.text(key!("source_principal"), attributes.source_principal());
     if let Some(known) = known.filter(|_| settings.identity) {
-        input.set(key!("doorward"), identity::members(known));
+        input.build(key!("doorward"), |wanted| identity::members(known, wanted));
     }
     Ok(input.into())
 }
 
 fn version(protocol: &str, encoding: &str) -> Value {
-    let mut version = Object::default();
+    let mut version = Object::of(Paths::everything());
     version.set(key!("ext_authz"), protocol);
     version.set(key!("encoding"), encoding);
     version.into()
 }
 
 /// Metadata that is JSON, by the name of the filter that left it.
-fn filter_metadata(metadata: &Metadata) -> Value {
-    let filters = metadata.filter.iter().map(|(name, fields)| {
+fn filter_metadata(metadata: &Metadata, wanted: &Paths) -> Value {
+    let filters = metadata.filter.iter();
+    let filters = filters.filter(|(name, _)| wanted.member(name).is_some());
+    let filters = filters.map(|(name, fields)| {
         let fields = serde_json::Value::Object(fields.clone());
         (Value::from(name.as_str()), Value::from(fields))
     });

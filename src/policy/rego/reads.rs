@@ -67,8 +67,9 @@ fn attributes(reads: &mut Reads, paths: &Paths) {
             "source" => source(reads, paths),
             "destination" => destination(reads, paths),
             "request" => request(reads, paths),
-            "contextExtensions" => reads.field(Field::ContextExtensions),
-            "metadataContext" => reads.field(Field::Metadata),
+            // With the names of version 2 of the protocol.
+            "contextExtensions" | "context_extensions" => reads.field(Field::ContextExtensions),
+            "metadataContext" | "metadata_context" => reads.field(Field::Metadata),
             "routeMetadataContext" => reads.field(Field::RouteMetadata),
             "tlsSession" => reads.field(Field::TlsSession),
             _ => reads.whole_input = true,

@@ -3,26 +3,21 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use regorus::Value;
 
 use super::{Object, filter_metadata, key};
-use crate::attributes::{Address, Attributes, HttpRequest, Metadata, Peer, Port, SocketAddress};
+use crate::attributes::{
+    Address, Attributes, HttpRequest, Metadata, Peer, Port, Request, SocketAddress, Timestamp,
+    TypedValue,
+};
+use crate::policy::rego::paths::Paths;
 
-pub(super) fn members(attributes: &Attributes) -> Object {
-    let mut context = Object::default();
+pub(super) fn members<'a>(attributes: &Attributes, wanted: &'a Paths) -> Object<'a> {
+    let mut context = Object::of(wanted);
     context.optional(key!("source"), attributes.source.as_ref(), peer);
     context.optional(key!("destination"), attributes.destination.as_ref(), peer);
-    if let Some(request) = &attributes.request {
-        let mut object = Object::default();
-        if let Some(time) = request.time {
-            let mut timestamp = Object::default();
-            timestamp.number(key!("seconds"), time.seconds);
-            timestamp.number(key!("nanos"), i64::from(time.nanos));
-            object.set(key!("time"), timestamp);
-        }
-        object.optional(key!("http"), request.http.as_ref(), http_request);
-        context.set(key!("request"), object);
-    }
+    context.optional(key!("request"), attributes.request.as_ref(), request);
     context.pairs(key!("contextExtensions"), &attributes.context_extensions);
     context.optional(
         key!("metadataContext"),
@@ -34,16 +29,27 @@ pub(super) fn members(attributes: &Attributes) -> Object {
         attributes.route_metadata.as_ref(),
         metadata,
     );
-    if let Some(sni) = &attributes.sni {
-        let mut session = Object::default();
-        session.text(key!("sni"), sni);
-        context.set(key!("tlsSession"), session);
-    }
+    context.optional(
+        key!("tlsSession"),
+        attributes.sni.as_ref(),
+        |sni, wanted| {
+            let mut session = Object::of(wanted);
+            session.text(key!("sni"), sni);
+            session.into()
+        },
+    );
     context
 }
 
-fn peer(peer: &Peer) -> Value {
-    let mut object = Object::default();
+fn request(request: &Request, wanted: &Paths) -> Value {
+    let mut object = Object::of(wanted);
+    object.optional(key!("time"), request.time.as_ref(), time);
+    object.optional(key!("http"), request.http.as_ref(), http_request);
+    object.into()
+}
+
+fn peer(peer: &Peer, wanted: &Paths) -> Value {
+    let mut object = Object::of(wanted);
     object.optional(key!("address"), peer.address.as_ref(), address);
     object.text(key!("service"), &peer.service);
     object.pairs(key!("labels"), &peer.labels);
@@ -52,13 +58,13 @@ fn peer(peer: &Peer) -> Value {
     object.into()
 }
 
-fn address(address: &Address) -> Value {
-    let mut object = Object::default();
+fn address(address: &Address, wanted: &Paths) -> Value {
+    let mut object = Object::of(wanted);
     match address {
         Address::Empty => {}
         Address::Socket(socket) => object.set(key!("socketAddress"), socket_address(socket)),
         Address::Pipe { path, mode } => {
-            let mut pipe = Object::default();
+            let mut pipe = Object::of(Paths::everything());
             pipe.text(key!("path"), path);
             pipe.number(key!("mode"), i64::from(*mode));
             object.set(key!("pipe"), pipe);
@@ -67,7 +73,7 @@ fn address(address: &Address) -> Value {
             server_listener_name,
             endpoint_id,
         } => {
-            let mut internal = Object::default();
+            let mut internal = Object::of(Paths::everything());
             // A member of a oneof is there even when it is empty.
             if let Some(name) = server_listener_name {
                 internal.set(key!("serverListenerName"), name.as_str());
@@ -80,7 +86,7 @@ fn address(address: &Address) -> Value {
 }
 
 fn socket_address(socket: &SocketAddress) -> Value {
-    let mut object = Object::default();
+    let mut object = Object::of(Paths::everything());
     object.number(key!("protocol"), i64::from(socket.protocol));
     object.text(key!("address"), &socket.address);
     match &socket.port {
@@ -99,28 +105,21 @@ fn socket_address(socket: &SocketAddress) -> Value {
     object.into()
 }
 
-fn http_request(http: &HttpRequest) -> Value {
-    let mut object = Object::default();
+fn time(time: &Timestamp, _: &Paths) -> Value {
+    let mut timestamp = Object::of(Paths::everything());
+    timestamp.number(key!("seconds"), time.seconds);
+    timestamp.number(key!("nanos"), i64::from(time.nanos));
+    timestamp.into()
+}
+
+fn http_request(http: &HttpRequest, wanted: &Paths) -> Value {
+    let mut object = Object::of(wanted);
     object.text(key!("id"), &http.id);
     object.text(key!("method"), &http.method);
     object.pairs(key!("headers"), http.headers.merged());
     if let Some(raw) = http.headers.raw() {
-        let lines = raw.iter().map(|(name, value)| {
-            let mut line = Object::default();
-            line.text(key!("key"), name);
-            if http.headers.raw_is_text() {
-                line.text(key!("value"), &String::from_utf8_lossy(value));
-            } else {
-                line.bytes(key!("rawValue"), value);
-            }
-            Value::from(line)
-        });
-        let lines: Vec<_> = lines.collect();
-        let mut map = Object::default();
-        if !lines.is_empty() {
-            map.set(key!("headers"), lines);
-        }
-        object.set(key!("headerMap"), map);
+        let is_text = http.headers.raw_is_text();
+        object.build(key!("headerMap"), |_| header_map(raw, is_text));
     }
     object.text(key!("path"), &http.path);
     object.text(key!("host"), &http.host);
@@ -134,22 +133,44 @@ fn http_request(http: &HttpRequest) -> Value {
     object.into()
 }
 
-fn metadata(metadata: &Metadata) -> Value {
-    let mut object = Object::default();
+fn header_map(raw: &[(String, Bytes)], is_text: bool) -> Value {
+    let lines = raw.iter().map(|(name, value)| {
+        let mut line = Object::of(Paths::everything());
+        line.text(key!("key"), name);
+        if is_text {
+            line.text(key!("value"), &String::from_utf8_lossy(value));
+        } else {
+            line.bytes(key!("rawValue"), value);
+        }
+        Value::from(line)
+    });
+    let lines: Vec<_> = lines.collect();
+    let mut map = Object::of(Paths::everything());
+    if !lines.is_empty() {
+        map.set(key!("headers"), lines);
+    }
+    map.into()
+}
+
+fn metadata(metadata: &Metadata, wanted: &Paths) -> Value {
+    let mut object = Object::of(wanted);
     if !metadata.filter.is_empty() {
-        object.set(key!("filterMetadata"), filter_metadata(metadata));
+        object.build(key!("filterMetadata"), |wanted| {
+            filter_metadata(metadata, wanted)
+        });
     }
     if !metadata.typed.is_empty() {
-        let typed = metadata.typed.iter().map(|(name, value)| {
-            let mut any = Object::default();
-            any.text(key!("typeUrl"), &value.type_url);
-            any.bytes(key!("value"), &value.value);
-            (Value::from(name.as_str()), Value::from(any))
-        });
-        object.set(
-            key!("typedFilterMetadata"),
-            typed.collect::<BTreeMap<_, _>>(),
-        );
+        object.build(key!("typedFilterMetadata"), |_| typed(&metadata.typed));
     }
     object.into()
+}
+
+fn typed(metadata: &[(String, TypedValue)]) -> Value {
+    let typed = metadata.iter().map(|(name, value)| {
+        let mut any = Object::of(Paths::everything());
+        any.text(key!("typeUrl"), &value.type_url);
+        any.bytes(key!("value"), &value.value);
+        (Value::from(name.as_str()), Value::from(any))
+    });
+    Value::from(typed.collect::<BTreeMap<_, _>>())
 }

@@ -6,6 +6,7 @@ use regorus::Value;
 use super::{Object, key};
 use crate::identity::{PeerIdentity, SpiffeId, VerifiedToken};
 use crate::policy::native::Workload;
+use crate::policy::rego::paths::Paths;
 
 /// What was found out about a request before Rego is asked.
 #[derive(Debug, Clone, Copy)]
@@ -16,47 +17,47 @@ pub struct Known<'a> {
 }
 
 /// Rule: a part of which nothing is known is not there.
-pub(super) fn members(known: &Known<'_>) -> Object {
-    let mut object = Object::default();
-    if let Some(peer) = peer(known.peer) {
-        object.set(key!("peer"), peer);
+pub(super) fn members(known: &Known<'_>, wanted: &Paths) -> Value {
+    let mut object = Object::of(wanted);
+    if let Some(name) = known.peer.display() {
+        object.build(key!("peer"), |wanted| peer(known.peer, name, wanted));
     }
     object.optional(key!("request"), known.token, token);
-    if !known.workload.is_unknown() {
-        object.set(key!("workload"), workload(known.workload));
-    }
-    object
+    let workload_known = Some(known.workload).filter(|workload| !workload.is_unknown());
+    object.optional(key!("workload"), workload_known, workload);
+    object.into()
 }
 
-fn peer(identity: &PeerIdentity<'_>) -> Option<Object> {
-    let mut object = Object::default();
-    object.text(key!("principal"), identity.display()?);
+fn peer(identity: &PeerIdentity<'_>, name: &str, wanted: &Paths) -> Value {
+    let mut object = Object::of(wanted);
+    object.text(key!("principal"), name);
     if let Some(id) = identity.spiffe_id() {
         object.text(key!("trust_domain"), id.trust_domain());
         names(&mut object, &id);
     }
-    Some(object)
+    object.into()
 }
 
 /// What Istio says in the path of an id.
-fn names(object: &mut Object, id: &SpiffeId<'_>) {
+fn names(object: &mut Object<'_>, id: &SpiffeId<'_>) {
     if let Some((namespace, account)) = id.workload() {
         object.text(key!("namespace"), namespace);
         object.text(key!("service_account"), account);
     }
 }
 
-fn token(token: &VerifiedToken) -> Value {
-    let mut object = Object::default();
+fn token(token: &VerifiedToken, wanted: &Paths) -> Value {
+    let mut object = Object::of(wanted);
     object.text(key!("principal"), &token.principal().unwrap_or_default());
     // How deep claims nest was bounded when the token was read.
-    let claims = serde_json::Value::Object(token.claims().as_object().clone());
-    object.set(key!("claims"), claims);
+    object.build(key!("claims"), |_| {
+        serde_json::Value::Object(token.claims().as_object().clone()).into()
+    });
     object.into()
 }
 
-fn workload(workload: &Workload) -> Object {
-    let mut object = Object::default();
+fn workload(workload: &Workload, wanted: &Paths) -> Value {
+    let mut object = Object::of(wanted);
     object.text(
         key!("namespace"),
         workload.namespace.as_deref().unwrap_or_default(),
@@ -68,5 +69,5 @@ fn workload(workload: &Workload) -> Object {
     if let Some(labels) = &workload.labels {
         object.pairs(key!("labels"), labels);
     }
-    object
+    object.into()
 }

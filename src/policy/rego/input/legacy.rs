@@ -7,11 +7,12 @@ use regorus::Value;
 
 use super::{Object, filter_metadata, key};
 use crate::attributes::{
-    Address, Attributes, HttpRequest, Metadata, Peer, Port, Request, SocketAddress,
+    Address, Attributes, HttpRequest, Metadata, Peer, Port, Request, SocketAddress, Timestamp,
 };
+use crate::policy::rego::paths::Paths;
 
-pub(super) fn members(attributes: &Attributes) -> Object {
-    let mut context = Object::default();
+pub(super) fn members<'a>(attributes: &Attributes, wanted: &'a Paths) -> Object<'a> {
+    let mut context = Object::of(wanted);
     context.optional(key!("source"), attributes.source.as_ref(), peer);
     context.optional(key!("destination"), attributes.destination.as_ref(), peer);
     context.optional(key!("request"), attributes.request.as_ref(), request);
@@ -24,8 +25,8 @@ pub(super) fn members(attributes: &Attributes) -> Object {
     context
 }
 
-fn peer(peer: &Peer) -> Value {
-    let mut object = Object::default();
+fn peer(peer: &Peer, wanted: &Paths) -> Value {
+    let mut object = Object::of(wanted);
     object.optional(key!("address"), peer.address.as_ref(), address);
     object.text(key!("service"), &peer.service);
     object.pairs(key!("labels"), &peer.labels);
@@ -35,12 +36,12 @@ fn peer(peer: &Peer) -> Value {
 }
 
 /// Rule: a choice is there even if none is made, as `null`.
-fn address(address: &Address) -> Value {
+fn address(address: &Address, _: &Paths) -> Value {
     let (name, chosen) = match address {
         Address::Empty | Address::EnvoyInternal { .. } => return single("Address", Value::Null),
         Address::Socket(socket) => ("SocketAddress", socket_address(socket)),
         Address::Pipe { path, mode } => {
-            let mut pipe = Object::default();
+            let mut pipe = Object::of(Paths::everything());
             pipe.text(key!("path"), path);
             pipe.number(key!("mode"), i64::from(*mode));
             ("Pipe", pipe.into())
@@ -54,7 +55,7 @@ fn single(name: &str, value: Value) -> Value {
 }
 
 fn socket_address(socket: &SocketAddress) -> Value {
-    let mut object = Object::default();
+    let mut object = Object::of(Paths::everything());
     object.number(key!("protocol"), i64::from(socket.protocol));
     object.text(key!("address"), &socket.address);
     let port = match &socket.port {
@@ -70,20 +71,22 @@ fn socket_address(socket: &SocketAddress) -> Value {
     object.into()
 }
 
-fn request(request: &Request) -> Value {
-    let mut object = Object::default();
-    if let Some(time) = request.time {
-        let mut timestamp = Object::default();
-        timestamp.number(key!("seconds"), time.seconds);
-        timestamp.number(key!("nanos"), i64::from(time.nanos));
-        object.set(key!("time"), timestamp);
-    }
+fn request(request: &Request, wanted: &Paths) -> Value {
+    let mut object = Object::of(wanted);
+    object.optional(key!("time"), request.time.as_ref(), time);
     object.optional(key!("http"), request.http.as_ref(), http_request);
     object.into()
 }
 
-fn http_request(http: &HttpRequest) -> Value {
-    let mut object = Object::default();
+fn time(time: &Timestamp, _: &Paths) -> Value {
+    let mut timestamp = Object::of(Paths::everything());
+    timestamp.number(key!("seconds"), time.seconds);
+    timestamp.number(key!("nanos"), i64::from(time.nanos));
+    timestamp.into()
+}
+
+fn http_request(http: &HttpRequest, wanted: &Paths) -> Value {
+    let mut object = Object::of(wanted);
     object.text(key!("id"), &http.id);
     object.text(key!("method"), &http.method);
     object.pairs(key!("headers"), http.headers.merged());
@@ -98,10 +101,12 @@ fn http_request(http: &HttpRequest) -> Value {
     object.into()
 }
 
-fn metadata(metadata: &Metadata) -> Value {
-    let mut object = Object::default();
+fn metadata(metadata: &Metadata, wanted: &Paths) -> Value {
+    let mut object = Object::of(wanted);
     if !metadata.filter.is_empty() {
-        object.set(key!("filter_metadata"), filter_metadata(metadata));
+        object.build(key!("filter_metadata"), |wanted| {
+            filter_metadata(metadata, wanted)
+        });
     }
     object.into()
 }

@@ -12,13 +12,16 @@ fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(owned).collect()
 }
 
+const BODY: &str = "{\"a\": 2, \"b\": 1e3, \"c\": 12345678901234567890}";
+
+fn filter() -> Json {
+    json!({"sub": "al", "n": 1, "f": 1.5, "b": true, "z": null, "l": [1, "x", {}], "o": {}})
+}
+
 /// The request of which a real plugin's document is known.
-#[test]
-fn a_full_request() {
-    let body = "{\"a\": 2, \"b\": 1e3, \"c\": 12345678901234567890}";
-    let filter =
-        json!({"sub": "al", "n": 1, "f": 1.5, "b": true, "z": null, "l": [1, "x", {}], "o": {}});
-    let attributes = Attributes {
+pub(super) fn full_request() -> Attributes {
+    let filter = filter();
+    Attributes {
         version: ProtocolVersion::V3,
         given: true,
         source: Some(Peer {
@@ -63,7 +66,7 @@ fn a_full_request() {
                 fragment: "frag".to_owned(),
                 size: -1,
                 protocol: "HTTP/1.1".to_owned(),
-                body: body.to_owned(),
+                body: BODY.to_owned(),
                 ..HttpRequest::default()
             }),
         }),
@@ -89,7 +92,13 @@ fn a_full_request() {
             typed: vec![],
         }),
         sni: Some("sni.example".to_owned()),
-    };
+    }
+}
+
+#[test]
+fn a_full_request() {
+    let attributes = full_request();
+    let (body, filter) = (BODY, filter());
     let expected = json!({
         "attributes": {
             "contextExtensions": {"k": "v"},

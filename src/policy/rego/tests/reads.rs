@@ -1,6 +1,7 @@
 //! What is told about an entrypoint's reads by looking at it.
 
 mod attributes;
+mod building;
 mod names;
 mod reached;
 
