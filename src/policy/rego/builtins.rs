@@ -18,6 +18,7 @@ mod http;
 mod jwt;
 mod lookup;
 mod net;
+mod notation;
 mod numbers;
 mod objects;
 mod pem;
