@@ -70,6 +70,26 @@ fn claims_of_the_wrong_type() {
             members,
         );
     }
+    // Numbers of any length and size are read in no time, and none becomes another.
+    let digits = "9".repeat(400);
+    let fraction = format!("1700000000.{}", "9".repeat(400));
+    let huge = [
+        digits.as_str(),
+        "1e2000000",
+        "-1e2000000",
+        "1e99999999999999999999",
+    ];
+    for name in ["exp", "nbf", "iat", "level"] {
+        let refused = huge.map(|number| (number, PAYLOAD_JSON));
+        // What is too small for a double is next to nothing, and never the 0 that never expires.
+        let tiny = if name == "exp" { EXPIRED } else { "" };
+        let rows = [("1e-2000000", tiny), (fraction.as_str(), "")];
+        for (number, expected) in refused.into_iter().chain(rows) {
+            let payload = format!("{{\"iss\":\"{ISSUER}\",\"{name}\":{number}}}");
+            let token = RS256.token_of(&header, &payload);
+            check(&verifier, &token, expected, &payload);
+        }
+    }
     let nested = |levels| {
         let (open, close) = ("[".repeat(levels), "]".repeat(levels));
         format!("{{\"iss\":\"{ISSUER}\",\"a\":{open}{close}}}")

@@ -75,12 +75,28 @@ fn headers() {
         (r#"{"kid":"rsa"}"#, required),
         (r#"{"alg":null}"#, required),
         (r#"{"alg":["RS256"]}"#, required),
+        (r#"{"alg":1}"#, required),
+        (r#"{"alg":1e2000000}"#, json),
+        (r#"{"alg":true}"#, required),
+        (r#"{"alg":{"RS256":1}}"#, required),
+        (r#"{"alg":"RS256","kid":[]}"#, kid_type),
+        (r#"{"alg":"RS256","kid":{}}"#, kid_type),
+        // What the type is, nobody asks.
+        (r#"{"alg":"RS256","typ":{},"cty":[1]}"#, ""),
         (
             r#"{"alg":"RS256","crit":["exp"]}"#,
             "Jwt header [crit] is not supported",
         ),
         (
             r#"{"alg":"RS256","crit":[]}"#,
+            "Jwt header [crit] is not supported",
+        ),
+        (
+            r#"{"alg":"RS256","crit":null}"#,
+            "Jwt header [crit] is not supported",
+        ),
+        (
+            r#"{"alg":"RS256","crit":"exp"}"#,
             "Jwt header [crit] is not supported",
         ),
         (
@@ -99,6 +115,8 @@ fn headers() {
         (r#"{"alg":"none","alg":"RS256"}"#, json),
         (r#"{"alg":"RS256","x":{"a":1,"a":1}}"#, json),
         (r#"["RS256"]"#, json),
+        ("7", json),
+        ("null", json),
         (r#"{"alg":"RS256"} x"#, json),
         ("", FORMAT),
     ];
