@@ -15,6 +15,7 @@ use crate::identity::{Caller, PeerIdentity, TokenError};
 use crate::policy::native::{CompiledRule, Observed, Refused};
 use crate::policy::rego::{Outcome, RegoFailure};
 
+pub use crate::policy::rego::FailureCode;
 pub use combine::{Grounds, conclude, lookalikes};
 pub use reason::{Reason, ReasonKind};
 
@@ -245,6 +246,7 @@ impl Decision {
     pub fn rego_failed(error: &RegoFailure, entrypoint: &str, as_error: bool) -> Self {
         let mut reason = Reason::rego(entrypoint, error.to_string());
         reason.kind = ReasonKind::RegoError;
+        reason.failure = Some(error.code());
         match error {
             // Rule: a request that has no input document is answered 400 with the reason.
             RegoFailure::Input(_) => {

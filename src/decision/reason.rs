@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::policy::native::CompiledRule;
+use crate::policy::rego::FailureCode;
 
 /// What decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -51,6 +52,9 @@ pub struct Reason {
     /// What an operator can do about it, where the message is the one that proxies are told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// How Rego failed, if it did.
+    #[serde(skip)]
+    pub failure: Option<FailureCode>,
 }
 
 // === impl Reason ===
@@ -64,6 +68,7 @@ impl Reason {
             entrypoint: None,
             message: message.into(),
             detail: None,
+            failure: None,
         }
     }
 

@@ -13,8 +13,11 @@ use serde::{Deserialize, Serialize};
 use tonic::{Code, Status};
 
 use crate::attributes::{JsonObject, Pairs};
-use crate::decision::{Denial, Mutations, ReasonKind};
+use crate::decision::{Denial, FailureCode, Mutations, Reason, ReasonKind};
 use crate::pdp::Answer;
+
+/// OPA's text for an evaluation that a deadline ended.
+const TIME_UP: &str = "eval_cancel_error: context deadline reached during query execution";
 
 /// What replies hold besides what a proxy needs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +43,7 @@ pub(super) fn reply(answer: &Answer, replies: Replies) -> Result<CheckResponse, 
             dynamic_metadata: Some(dynamic_metadata(answer, replies)),
         },
         Err(denial) if denial.as_error => {
-            return Err(Status::unknown(decision.reason.message.clone()));
+            return Err(failure(&decision.reason));
         }
         Err(denial) if replies == Replies::Plugin => plugin_denial(answer, denial),
         Err(denial) => CheckResponse {
@@ -53,6 +56,15 @@ pub(super) fn reply(answer: &Answer, replies: Replies) -> Result<CheckResponse, 
             dynamic_metadata: Some(dynamic_metadata(answer, replies)),
         },
     })
+}
+
+/// Rule: the plugin's error is UNKNOWN with the bare text, but for a check whose time was up while
+/// policy was evaluated.
+fn failure(reason: &Reason) -> Status {
+    match reason.failure {
+        Some(FailureCode::Cancelled) => Status::deadline_exceeded(TIME_UP),
+        _ => Status::unknown(reason.message.clone()),
+    }
 }
 
 /// Rule: a denial of the plugin has one code whatever its status, a text only for a request that

@@ -123,6 +123,51 @@ pub enum RegoFailure {
     Outcome(#[from] OutcomeError),
 }
 
+/// What kind of failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureCode {
+    /// The request cannot be put into an input document.
+    Request,
+    Evaluation,
+    /// A rule or function has several values.
+    Conflict,
+    /// The time was up.
+    Cancelled,
+    /// What policy answered is no decision.
+    Result,
+}
+
+// === impl RegoFailure ===
+
+impl RegoFailure {
+    pub fn code(&self) -> FailureCode {
+        match self {
+            Self::Input(_) => FailureCode::Request,
+            Self::Evaluation(EvaluationError::Conflict(_)) => FailureCode::Conflict,
+            Self::Evaluation(EvaluationError::TimeLimit(_) | EvaluationError::TimeUp(_)) => {
+                FailureCode::Cancelled
+            }
+            Self::Evaluation(
+                EvaluationError::Undefined | EvaluationError::Multiple | EvaluationError::Failed(_),
+            ) => FailureCode::Evaluation,
+            Self::Outcome(_) => FailureCode::Result,
+        }
+    }
+}
+
+impl FailureCode {
+    /// As OPA, or its Envoy plugin, calls it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request_parse_error",
+            Self::Evaluation => "envoyauth_eval_error",
+            Self::Conflict => "eval_conflict_error",
+            Self::Cancelled => "eval_cancel_error",
+            Self::Result => "envoyauth_result_error",
+        }
+    }
+}
+
 // === impl RegoModule ===
 
 impl RegoModule {

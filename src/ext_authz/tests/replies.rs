@@ -1,6 +1,7 @@
 //! From an answer to bytes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use doorward_proto::envoy::config::core::v3::HeaderValueOption;
 use doorward_proto::envoy::service::auth::v3::check_response::HttpResponse;
@@ -155,23 +156,37 @@ fn denials() {
 
 #[test]
 fn a_failure_the_proxy_is_to_judge_is_a_grpc_error() {
-    let error = RegoFailure::Evaluation(EvaluationError::Undefined);
-    let failed = response::reply(
-        &answer(Decision::rego_failed(&error, "a/b", true)),
-        Replies::Doorward,
-    )
-    .unwrap_err();
-    assert_eq!(
-        (failed.code(), failed.message()),
-        (tonic::Code::Unknown, "undefined decision")
-    );
-    assert_eq!(
-        reply(Decision::rego_failed(&error, "a/b", false))
-            .status
-            .unwrap()
-            .code,
-        7
-    );
+    let cancelled = "eval_cancel_error: context deadline reached during query execution";
+    let rows = [
+        (
+            EvaluationError::Undefined,
+            tonic::Code::Unknown,
+            "undefined decision",
+        ),
+        (
+            EvaluationError::Conflict("two values".to_owned()),
+            tonic::Code::Unknown,
+            "two values",
+        ),
+        (
+            EvaluationError::TimeLimit(Duration::from_millis(1)),
+            tonic::Code::DeadlineExceeded,
+            cancelled,
+        ),
+        (
+            EvaluationError::TimeUp("http.send".to_owned()),
+            tonic::Code::DeadlineExceeded,
+            cancelled,
+        ),
+    ];
+    for (error, code, text) in rows {
+        let error = RegoFailure::Evaluation(error);
+        let decision = Decision::rego_failed(&error, "a/b", true);
+        let failed = response::reply(&answer(decision), Replies::Doorward).unwrap_err();
+        assert_eq!((failed.code(), failed.message()), (code, text));
+        let denied = reply(Decision::rego_failed(&error, "a/b", false));
+        assert_eq!(denied.status.unwrap().code, 7, "{error}");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ use regorus::{PolicyLengthConfig, Value};
 use thiserror::Error;
 
 use super::builtins::{self, Clock, Memory};
+use super::external::ExternalError;
 use super::graph::Graph;
 use super::lower::{Lowered, Names};
 use super::module::{self, Analysis};
@@ -89,6 +90,12 @@ pub enum EvaluationError {
     Multiple,
     #[error("evaluation took longer than {}ms", .0.as_millis())]
     TimeLimit(Duration),
+    /// The check's time was up while it waited for others.
+    #[error("{0}")]
+    TimeUp(String),
+    /// A rule or function has several values.
+    #[error("{0}")]
+    Conflict(String),
     #[error("{0}")]
     Failed(String),
 }
@@ -410,7 +417,18 @@ impl EvaluationError {
         if let Some(regorus::LimitError::TimeLimitExceeded { limit, .. }) = error.downcast_ref() {
             return Self::TimeLimit(*limit);
         }
-        Self::Failed(plain_message(&error.to_string()).message)
+        // The interpreter hands on texts only.
+        let plain = plain_message(&error.to_string());
+        if let Some(conflict) = conflict(&plain.message) {
+            let PlainMessage { file, row, .. } = plain;
+            return Self::Conflict(format!("{file}:{row}: eval_conflict_error: {conflict}"));
+        }
+        let message = plain.message;
+        if message.ends_with(&ExternalError::TimeUp.to_string()) {
+            Self::TimeUp(message)
+        } else {
+            Self::Failed(message)
+        }
     }
 }
 
@@ -443,6 +461,18 @@ impl RegoError {
 
 fn internal(error: &anyhow::Error) -> RegoError {
     RegoError::from_engine("rego_compile_error", "", error)
+}
+
+/// What OPA says where the interpreter found that a rule or function has several values. Its own text
+/// may show them.
+fn conflict(message: &str) -> Option<&'static str> {
+    if message.starts_with("function") && message.contains("multiple outputs") {
+        Some("functions must not produce multiple outputs for same inputs")
+    } else if message.contains("multiple outputs") || message.starts_with("rule conflicts with") {
+        Some("complete rules must not produce multiple outputs")
+    } else {
+        None
+    }
 }
 
 /// Takes `--> FILE:ROW:COL … error: MESSAGE` apart.

@@ -78,12 +78,8 @@ impl RegoError {
             };
         }
         let error = Self::from_engine("eval_internal_error", "", error);
-        if !error.message.contains("multiple outputs") {
+        let Some(message) = super::conflict(&error.message) else {
             return error;
-        }
-        let message = match error.message.starts_with("function") {
-            true => "functions must not produce multiple outputs for same inputs",
-            false => "complete rules must not produce multiple outputs",
         };
         Self {
             code: "eval_conflict_error",

@@ -256,10 +256,14 @@ fn questions_without_a_value() {
     let error = conflict
         .evaluate(nothing.entrypoint(), &Attributes::default(), NOW_NS)
         .unwrap_err();
-    assert!(
-        matches!(error, RegoFailure::Evaluation(EvaluationError::Failed(_))),
-        "{error:?}"
-    );
+    let text = "p.rego:3: eval_conflict_error: complete rules must not produce multiple outputs";
+    let expected = EvaluationError::Conflict(text.to_owned());
+    assert_eq!(error, RegoFailure::Evaluation(expected));
+    // What a function's values are is not told.
+    let secrets = "package envoy.authz\nf(x) := \"s3cret\" if x\nf(x) := \"t0p\" if x\nallow if f(true) == \"\"";
+    let error = ask(&compile(secrets), &Attributes::default()).unwrap_err();
+    let text = "p.rego:4: eval_conflict_error: functions must not produce multiple outputs for same inputs";
+    assert_eq!(error, text);
     // A failed evaluation leaves nothing behind for the next one.
     let either = compile(
         "package envoy.authz\nallow := true if true\n\
