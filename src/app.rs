@@ -44,7 +44,7 @@ pub struct App {
 impl App {
     /// Loads policy, binds both ports and serves.
     pub async fn start(config: Config, v0: bool) -> anyhow::Result<Self> {
-        let metrics = Arc::new(Metrics::default());
+        let metrics = Arc::new(metrics(&config));
         make_folder(&config.data_dir)?;
         let activation = Arc::new(activate(&config, v0, Arc::clone(&metrics)).await?);
         let log = DecisionLog::start(
@@ -140,6 +140,14 @@ impl App {
             .await
             .context("the decision log ends")?;
         Ok(())
+    }
+}
+
+fn metrics(config: &Config) -> Metrics {
+    let metrics = Metrics::default();
+    match config.rego.performance_metrics {
+        true => metrics.with_plugin(config.rego.duration_buckets.clone().into()),
+        false => metrics,
     }
 }
 

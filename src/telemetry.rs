@@ -3,6 +3,7 @@
 
 mod logging;
 mod metrics;
+mod plugin;
 
 pub use logging::{LogFormat, init as init_logging};
 pub use metrics::{KeyFetch, Metrics};

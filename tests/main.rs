@@ -28,6 +28,7 @@ mod explain;
 mod external;
 mod jwks;
 mod lifecycle;
+mod plugin;
 mod pushes;
 mod quickstart;
 mod reads;

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::{Config, ConfigError, Flag};
 use crate::ext_authz::Replies;
 use crate::policy::OnError;
+use crate::policy::config::DurationBuckets;
 use crate::policy::rego::DEFAULT_ENTRYPOINT;
 use crate::units::{Size, Span};
 use crate::yaml::{Document, Problem};
@@ -94,6 +95,8 @@ struct PluginOptions {
     skip_body: bool,
     descriptor: Option<String>,
     max_message_bytes: Option<u64>,
+    performance_metrics: bool,
+    buckets: Option<DurationBuckets>,
 }
 
 impl PluginOptions {
@@ -114,6 +117,10 @@ impl PluginOptions {
         config.rego.skip_request_body_parse = self.skip_body;
         config.rego.proto_descriptor = self.descriptor.map(Into::into);
         config.rego.on_error = OnError::Error;
+        config.rego.performance_metrics |= self.performance_metrics;
+        if let Some(buckets) = self.buckets {
+            config.rego.duration_buckets = buckets;
+        }
         // Rule: policies may ask others, and only `http.send`'s own limits say for how long.
         config.rego.http_send = true;
         config.external.deadline.get_or_insert(OUTSIDE_DEADLINE);
@@ -191,8 +198,10 @@ impl Reader<'_> {
             "dry-run" => options.dry_run = self.switch(path, value),
             "enable-reflection" => options.reflection = self.switch(path, value),
             "skip-request-body-parse" => options.skip_body = self.switch(path, value),
-            // They are always counted.
-            "enable-performance-metrics" => drop(self.switch(path, value)),
+            "enable-performance-metrics" => {
+                options.performance_metrics = self.switch(path, value);
+            }
+            "grpc-request-duration-seconds-buckets" => options.buckets = self.buckets(path, value),
             "grpc-max-recv-msg-size" => match value.as_u64() {
                 Some(0) | None => self.wrong(path, "is no size in bytes"),
                 size => options.max_message_bytes = size,
@@ -208,6 +217,26 @@ impl Reader<'_> {
             Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
             _ => {
                 self.wrong(path, "is no text");
+                None
+            }
+        }
+    }
+
+    /// An empty list is as good as none.
+    fn buckets(&mut self, path: &str, value: &Value) -> Option<DurationBuckets> {
+        let bounds = value.as_array().and_then(|bounds| {
+            let bounds = bounds.iter().map(Value::as_f64);
+            bounds.collect::<Option<Vec<_>>>()
+        });
+        match bounds.map(|bounds| (bounds.is_empty(), DurationBuckets::try_from(bounds))) {
+            Some((true, _)) => None,
+            Some((false, Ok(buckets))) => Some(buckets),
+            Some((false, Err(why))) => {
+                self.wrong(path, &why);
+                None
+            }
+            None => {
+                self.wrong(path, "is no list of numbers");
                 None
             }
         }

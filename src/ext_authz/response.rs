@@ -67,6 +67,26 @@ fn failure(reason: &Reason) -> Status {
     }
 }
 
+/// Why there is no decision, as the plugin counts it; what it does not know has our name.
+pub(super) fn error_of(reason: &Reason) -> Option<&'static str> {
+    match reason.kind {
+        ReasonKind::InvalidRequest => Some(FailureCode::Request.as_str()),
+        ReasonKind::RegoError => {
+            let code = reason.failure.unwrap_or(FailureCode::Evaluation);
+            Some(code.as_str())
+        }
+        ReasonKind::Overloaded | ReasonKind::InternalError => Some(reason.kind.as_str()),
+        ReasonKind::AuthorizationPolicy
+        | ReasonKind::NoAllowRule
+        | ReasonKind::PeerAuthentication
+        | ReasonKind::RequestAuthentication
+        | ReasonKind::Rego
+        | ReasonKind::DefaultAction
+        | ReasonKind::NoPolicy
+        | ReasonKind::UnknownWorkload => None,
+    }
+}
+
 /// Rule: a denial of the plugin has one code whatever its status, a text only for a request that
 /// could not be read, then no metadata; a plain `false` says nothing of a response.
 fn plugin_denial(answer: &Answer, denial: &Denial) -> CheckResponse {

@@ -315,7 +315,8 @@ impl CheckService {
             ProtocolVersion::V3 => response::reply(answer, self.replies),
             ProtocolVersion::V2 => legacy::reply(answer, self.replies),
         };
-        self.metrics.check_took(started.elapsed());
+        let error = || response::error_of(&answer.decision.reason);
+        self.metrics.check_took(started.elapsed(), error);
         reply
     }
 }

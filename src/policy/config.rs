@@ -17,6 +17,8 @@ use crate::units::Span;
 
 /// In place of an entrypoint: nothing is asked but the providers.
 const NO_ENTRYPOINT: &str = "none";
+/// Most buckets of a histogram.
+const MAX_BUCKETS: usize = 100;
 
 /// Section `mesh`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -63,7 +65,15 @@ pub struct RegoConfig {
     pub run_bundle_tests: bool,
     /// Whether policies may ask others: `http.send`, `net.lookup_ip_addr`.
     pub http_send: bool,
+    /// Metrics as opa-envoy-plugin has them, beside ours.
+    pub performance_metrics: bool,
+    pub duration_buckets: DurationBuckets,
 }
+
+/// Upper bounds of the plugin's histogram of durations, in seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<f64>", into = "Vec<f64>")]
+pub struct DurationBuckets(Vec<f64>);
 
 /// Longest that checks may take.
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +101,40 @@ pub struct EvaluationLimit(pub Span);
 impl Default for EvaluationLimit {
     fn default() -> Self {
         Self(Span::from_millis(50))
+    }
+}
+
+/// Those of the plugin.
+impl Default for DurationBuckets {
+    fn default() -> Self {
+        Self(vec![
+            1e-6, 5e-6, 1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 3e-3, 5e-3, 0.1, 1.0,
+        ])
+    }
+}
+
+impl TryFrom<Vec<f64>> for DurationBuckets {
+    type Error = String;
+
+    fn try_from(bounds: Vec<f64>) -> Result<Self, String> {
+        let ascends = bounds
+            .iter()
+            .zip(bounds.iter().skip(1))
+            .all(|(one, next)| one < next);
+        let is_usable = ascends && bounds.iter().all(|bound| bound.is_finite());
+        if is_usable && (1..=MAX_BUCKETS).contains(&bounds.len()) {
+            Ok(Self(bounds))
+        } else {
+            Err(format!(
+                "must be 1 to {MAX_BUCKETS} numbers, each above the one before"
+            ))
+        }
+    }
+}
+
+impl From<DurationBuckets> for Vec<f64> {
+    fn from(buckets: DurationBuckets) -> Self {
+        buckets.0
     }
 }
 

@@ -11,13 +11,15 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
+use super::plugin::PluginMetrics;
+
 /// Upper bounds of check latency, in seconds.
 const CHECK_BUCKETS: [f64; 12] = [
     5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2e-2, 0.1, 1.0,
 ];
 
 /// Names and values out of closed sets.
-type Labels<const COUNT: usize> = [(&'static str, &'static str); COUNT];
+pub(super) type Labels<const COUNT: usize> = [(&'static str, &'static str); COUNT];
 type KeySetLabels = [(&'static str, String); 1];
 
 /// All metrics, and the registry that writes them.
@@ -40,6 +42,7 @@ pub struct Metrics {
     key_fetches: Family<Labels<1>, Counter>,
     key_sets: Family<KeySetLabels, Gauge>,
     external: Family<Labels<1>, Counter>,
+    plugin: Option<PluginMetrics>,
 }
 
 /// What came of fetching a key set.
@@ -114,18 +117,32 @@ impl Default for Metrics {
             check_duration,
             key_sets,
             registry,
+            plugin: None,
         }
     }
 }
 
 /// A metric that the registry knows.
-fn new<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+pub(super) fn new<M: Metric + Clone + Default>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+) -> M {
     let metric = M::default();
     registry.register(name, help, metric.clone());
     metric
 }
 
 impl Metrics {
+    /// Has checks counted as opa-envoy-plugin does besides. The histogram has these upper bounds.
+    #[must_use]
+    pub fn with_plugin(self, bounds: Vec<f64>) -> Self {
+        Self {
+            plugin: Some(PluginMetrics::new(bounds)),
+            ..self
+        }
+    }
+
     /// Counts a decision.
     pub fn decided(&self, effect: &'static str, reason: &'static str, cached: bool) {
         let labels = [("effect", effect), ("reason", reason)];
@@ -140,8 +157,13 @@ impl Metrics {
         self.dry_run.get_or_create(&labels).inc();
     }
 
-    pub fn check_took(&self, duration: Duration) {
+    /// Notes how long a check took. `error` is asked for why it came to no decision, if somebody wants
+    /// to know.
+    pub fn check_took(&self, duration: Duration, error: impl FnOnce() -> Option<&'static str>) {
         self.check_duration.observe(duration.as_secs_f64());
+        if let Some(plugin) = &self.plugin {
+            plugin.checked(duration, error());
+        }
     }
 
     /// Counts records that were not stored.
@@ -183,10 +205,18 @@ impl Metrics {
     /// Everything in the OpenMetrics text format, which Prometheus reads.
     pub fn encode(&self) -> String {
         let mut text = String::new();
-        if text::encode(&mut text, &self.registry).is_err() {
+        if self.write(&mut text).is_err() {
             tracing::error!("metrics could not be written");
         }
         text
+    }
+
+    fn write(&self, text: &mut String) -> std::fmt::Result {
+        text::encode_registry(text, &self.registry)?;
+        if let Some(plugin) = &self.plugin {
+            plugin.write(text)?;
+        }
+        text::encode_eof(text)
     }
 }
 

@@ -28,7 +28,7 @@ fn take(text: &str, flags: &[Flag]) -> Result<(Config, Vec<String>), Vec<String>
 
 #[test]
 fn options_of_the_plugin_are_taken() {
-    let text = "plugins:\n  envoy_ext_authz_grpc:\n    addr: grpc://127.0.0.1:7\n    Path: ${NAME}/allow\n    Dry-Run: true\n    skip-request-body-parse: true\n    enable-reflection: true\n    enable-performance-metrics: true\n    grpc-max-recv-msg-size: 1000\n    proto-descriptor: \"\"\n    query: null\n";
+    let text = "plugins:\n  envoy_ext_authz_grpc:\n    addr: grpc://127.0.0.1:7\n    Path: ${NAME}/allow\n    Dry-Run: true\n    skip-request-body-parse: true\n    enable-reflection: true\n    enable-performance-metrics: true\n    grpc-request-duration-seconds-buckets: [0.001, 1]\n    grpc-max-recv-msg-size: 1000\n    proto-descriptor: \"\"\n    query: null\n";
     let (config, warnings) = take(text, &[]).unwrap();
     assert_eq!(warnings, Vec::<String>::new());
     assert_eq!(config.ext_authz.listen.to_string(), "127.0.0.1:7");
@@ -36,6 +36,8 @@ fn options_of_the_plugin_are_taken() {
     assert_eq!(config.rego.entrypoint.as_deref(), Some("web/authz/allow"));
     assert!(config.rego.dry_run && config.rego.skip_request_body_parse);
     assert!(config.ext_authz.reflection);
+    assert!(config.rego.performance_metrics);
+    assert_eq!(Vec::from(config.rego.duration_buckets), [0.001, 1.0]);
 }
 
 #[test]
@@ -109,6 +111,14 @@ fn what_cannot_be_meant_or_served_is_refused() {
         (
             "plugins: { envoy_ext_authz_grpc: { grpc-max-recv-msg-size: -1 } }",
             "is no size",
+        ),
+        (
+            "plugins: { envoy_ext_authz_grpc: { grpc-request-duration-seconds-buckets: [2, 1] } }",
+            "each above the one before",
+        ),
+        (
+            "plugins: { envoy_ext_authz_grpc: { grpc-request-duration-seconds-buckets: [a] } }",
+            "is no list of numbers",
         ),
         (
             "plugins: { envoy_ext_authz_grpc: { proto-descriptor: 1 } }",
