@@ -1,11 +1,13 @@
 //! Language that the interpreter lacks or takes otherwise than OPA, written in what it has, in front
 //! of its parser: template strings, references that begin with a keyword, names of imports, arguments
-//! under `not`, `walk` as a value, `rego.metadata.*`. Places map back, and what cannot be lowered is refused. Hashes and listings
-//! are over the original text, never over this.
+//! under `not`, loops over what is no collection, `walk` as a value, `rego.metadata.*`. Places map back,
+//! and what cannot be lowered is refused. Hashes and listings are over the original text, never over
+//! this.
 
 mod imports;
 mod coverage;
 mod keywords;
+mod loops;
 mod metadata;
 mod negation;
 mod otherwise;
@@ -88,13 +90,14 @@ pub(super) fn module(
         // The parser, which these steps use, must not be given what would exhaust it.
         guard::check_module(path, &text)?;
         let imports = imports::lower(&text, v0, names);
-        let elses = otherwise::lower(&imports.lowered, v0);
+        let loops = loops::lower(&imports.lowered, v0);
+        let elses = otherwise::lower(&loops.lowered, v0);
         let values = with::lower(&elses.lowered, v0, names);
         let negations = negation::lower(&values.lowered, v0, names);
         texts.push(negations.lowered.clone());
         // Of a text that was split off, places are those before this step: rows are right.
         if texts.len() == 1 {
-            steps.extend([imports, elses, values, negations]);
+            steps.extend([imports, loops, elses, values, negations]);
         }
     }
     Ok(Lowered { texts, steps })
@@ -135,19 +138,26 @@ pub(super) fn query(text: &str) -> Result<String, String> {
 /// What names of arguments under `not` begin with.
 pub(super) const ARGUMENT: &str = "__argument_";
 /// What all names of variables begin with that are put in.
-pub(super) const PUT_IN: [&str; 3] = [ARGUMENT, "__with_", "__template_"];
+pub(super) const PUT_IN: [&str; 4] = [ARGUMENT, "__with_", "__template_", loops::ELEMENT];
 /// What `walk` for a value is lowered to: all of its pairs.
 const WALK_FUNCTION: &str = "internal.walk";
 
 /// Whether lowered text calls a function that no policy names.
 pub(super) fn is_function(name: &str) -> bool {
-    [template::FUNCTION, WALK_FUNCTION, testing::FUNCTION].contains(&name)
+    let functions = [
+        loops::FUNCTION,
+        template::FUNCTION,
+        testing::FUNCTION,
+        WALK_FUNCTION,
+    ];
+    functions.contains(&name)
 }
 
 /// Puts the functions that lowered text calls into the interpreter.
 pub(super) fn register(engine: &mut regorus::Engine) -> anyhow::Result<()> {
     let render = |arguments: Vec<regorus::Value>| template::render(&arguments);
     engine.add_extension(template::FUNCTION.to_owned(), 1, Box::new(render))?;
+    engine.add_extension(loops::FUNCTION.to_owned(), 1, Box::new(loops::collection))?;
     engine.add_extension(testing::FUNCTION.to_owned(), 1, Box::new(testing::note))?;
     guard::register_as(engine, WALK_FUNCTION, "walk")
 }

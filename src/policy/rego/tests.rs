@@ -8,6 +8,7 @@ mod documents;
 mod imports;
 mod language;
 mod limits;
+mod loops;
 mod metadata;
 mod modules;
 mod reads;

@@ -213,8 +213,9 @@ impl<'a> Head<'a> {
 }
 
 impl Lowering<'_> {
-    /// A term of a rule's head: what must be evaluated becomes a part of the body.
-    fn head_term(&mut self, source: &Ref<Expr>, body: &mut Body) -> Term {
+    /// A term of a rule's head or a comprehension's: what must be evaluated becomes a part of the
+    /// body.
+    pub(super) fn head_term(&mut self, source: &Ref<Expr>, body: &mut Body) -> Term {
         let (term, support) = self.with_support(|lowering| lowering.term(source));
         body.extend(support);
         match term {

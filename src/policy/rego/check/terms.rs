@@ -256,11 +256,8 @@ impl<'a> Lowering<'a> {
         self.scopes.hide(hidden);
         self.scopes.enter();
         let (mut body, _) = self.with_support(|lowering| lowering.query(query));
-        let (terms, support) = self.with_support(|lowering| {
-            let terms = terms.iter();
-            terms.map(|term| lowering.term(term)).collect()
-        });
-        body.extend(support);
+        let terms = terms.iter();
+        let terms = terms.map(|term| self.head_term(term, &mut body)).collect();
         self.leave();
         self.scopes.unhide();
         Term::Comprehension(Rc::new(Comprehension { kind, terms, body }))

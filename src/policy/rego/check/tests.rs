@@ -377,3 +377,15 @@ fn signatures_have_the_numbers_of_arguments_that_are_implemented() {
         }
     }
 }
+
+#[test]
+fn terms_of_comprehensions_may_loop() {
+    check(&[
+        ("p := [input.x[_] | true]", ""),
+        ("p := {input.x[i]: i | true}", ""),
+        (
+            "p := [y | true]",
+            "2: rego_unsafe_var_error: var y is unsafe",
+        ),
+    ]);
+}
