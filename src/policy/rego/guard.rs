@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use regorus::unstable::{BUILTINS, Expr, Ref, Source, Span};
 use regorus::{LimitError, Value};
 
-use super::RegoError;
+use super::{RegoError, lower};
 
 /// Deepest nesting of brackets of any kind.
 const MAX_DEPTH: usize = 64;
@@ -38,6 +38,7 @@ pub(super) fn check_module(path: &str, text: &str) -> Result<(), RegoError> {
         row: row as u64,
         col: 1,
     };
+    lower::check_lines(path, text)?;
     let mut scan = Scan::default();
     for (index, line) in text.lines().enumerate() {
         scan.line(line)

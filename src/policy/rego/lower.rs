@@ -7,6 +7,7 @@
 mod imports;
 mod coverage;
 mod keywords;
+mod lines;
 mod loops;
 mod metadata;
 mod negation;
@@ -20,6 +21,7 @@ mod with;
 use super::{RegoError, guard};
 
 pub(super) use keywords::Names;
+pub(super) use lines::check as check_lines;
 
 /// A module or query in the parser's language.
 #[derive(Debug)]
@@ -77,15 +79,16 @@ pub(super) fn module(
         }
     };
     let metadata = metadata::lower(text, names.annotations());
-    let templates = template::lower(&metadata.lowered)
-        .map_err(|(offset, message)| refuse((metadata.original_offset(offset), message)))?;
+    let lines = lines::lower(&metadata.lowered);
+    let of_lines = |offset| metadata.original_offset(lines.original_offset(offset));
+    let templates = template::lower(&lines.lowered)
+        .map_err(|(offset, message)| refuse((of_lines(offset), message)))?;
     let split =
         keywords::module(&templates.lowered, of_keywords).map_err(|(offset, message)| {
-            let offset = templates.original_offset(offset);
-            refuse((metadata.original_offset(offset), message))
+            refuse((of_lines(templates.original_offset(offset)), message))
         })?;
     let mut texts = Vec::new();
-    let mut steps = vec![metadata, templates, split.map];
+    let mut steps = vec![metadata, lines, templates, split.map];
     for text in split.texts {
         // The parser, which these steps use, must not be given what would exhaust it.
         guard::check_module(path, &text)?;

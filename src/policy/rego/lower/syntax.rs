@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use regorus::unstable::{Expr, Module, Parser, Ref, Source, Span};
 
+use super::check_lines;
 use super::keywords::Names;
 use super::tokens::{Kind, Token, tokens};
 use crate::policy::rego::engine::LENGTHS;
@@ -16,6 +17,7 @@ pub(super) type Range = (usize, usize);
 /// The tree of a text that the interpreter's parser takes; any other is left for it to refuse.
 pub(super) fn parse(text: &str, v0: bool) -> Option<Module> {
     let limits = LENGTHS;
+    check_lines("", text).ok()?;
     let source = Source::from_contents_with_limits(
         String::new(),
         text.to_owned(),

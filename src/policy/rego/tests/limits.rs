@@ -249,3 +249,50 @@ fn what_nests_deep_is_bounded() {
         assert!(why.contains("refused"), "{expression}: {why}");
     }
 }
+
+#[test]
+fn long_lines_are_broken_or_refused() {
+    let blanks = " ".repeat(70_000);
+    let tabs = "\t".repeat(20_000);
+    let long = "y".repeat(70_000);
+    let many = "\"abc\", ".repeat(40_000);
+    let refused = [
+        format!("allow := {blanks} ]"),
+        format!("allow := {tabs} ]"),
+        format!("allow if {{ {blanks} x := 1 / 0 }}"),
+        format!("import data.a\nallow if {{ {blanks} a == 1 }}"),
+        format!("test_x if {{ {blanks} ] }}"),
+        format!("allow := {{{blanks}"),
+        // A string that is broken beyond what can be pointed at.
+        format!("allow := \"{long}\\q\""),
+        format!("allow := \"{long}\\u00g0\""),
+        format!("allow := \"{long}"),
+        format!("allow := [\"{long}\" ; 1]"),
+        format!("allow := `{}`", "y".repeat(1 << 20)),
+        format!("# {}", "y".repeat(1 << 20)),
+        long.clone(),
+        "9".repeat(70_000),
+    ];
+    for row in refused {
+        let modules = [module("p.rego", &format!("package envoy.authz\n\n{row}"))];
+        let errors = RegoPolicies::compile(&modules, Data::default(), &settings()).unwrap_err();
+        assert_eq!(errors[0].code, "rego_parse_error", "{}", errors[0]);
+        let limit = Duration::from_secs(20);
+        assert!(RegoTests::compile(&modules, Data::default(), limit, true).is_err());
+    }
+    let rows = [
+        format!("count(\"{long}\") == 70000"),
+        format!("startswith(`{long}`, \"{long}\")"),
+        format!("count([{many}1]) == 40001"),
+        format!("count({{\"a\": \"{long}\", \"b\": [{many} [\"{long}\"]]}}.b) == 40001"),
+    ];
+    for row in rows {
+        let text = format!("package envoy.authz\n\nallow if {row}\n");
+        let outcome = ask(&compile(&text), &Attributes::default());
+        assert!(outcome.unwrap().allowed);
+        // What is wrong behind them is pointed at.
+        let modules = [module("p.rego", &format!("{text}\nother := ]\n"))];
+        let errors = RegoPolicies::compile(&modules, Data::default(), &settings()).unwrap_err();
+        assert_eq!((errors[0].row, errors[0].col), (5, 10), "{}", errors[0]);
+    }
+}
