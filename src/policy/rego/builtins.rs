@@ -130,6 +130,20 @@ pub(super) fn arity_of_added(name: &str) -> Option<usize> {
     own(name).map(|builtin| usize::from(builtin.arity))
 }
 
+/// How many arguments a known built-in takes.
+pub(super) fn arity(name: &str) -> Option<usize> {
+    let of_interpreter = || INTERPRETER.get(name).map(|(_, arity)| *arity);
+    let arity = own(name)
+        .map(|builtin| builtin.arity)
+        .or_else(of_interpreter);
+    arity.map(usize::from)
+}
+
+/// Whether the interpreter knows a built-in of this name, also if ours stands in front of it.
+pub(super) fn is_of_interpreter(name: &str) -> bool {
+    INTERPRETER.contains_key(name)
+}
+
 fn own(name: &str) -> Option<&'static Builtin> {
     let mut all = TABLE.iter().copied().flatten();
     all.find(|builtin| builtin.name == name)

@@ -2,6 +2,7 @@
 //! the prepared interpreter are kept for reuse, and one evaluation runs on one copy without a lock.
 
 mod alone;
+mod parsed;
 
 use std::collections::{HashMap, HashSet};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -19,6 +20,7 @@ use super::graph::Graph;
 use super::lower::{Lowered, Names};
 use super::module::{self, Analysis};
 use super::{RegoError, RegoModule, check, guard, lower, output, parts_of};
+use parsed::Parsed;
 
 // Each `unwrap` below is evaluated by the compiler: a zero would not build, and none is left to run.
 
@@ -29,7 +31,7 @@ const MAX_IDLE: usize = 64;
 /// Longest file, line and most lines, as generous as OPA.
 const MAX_FILE_BYTES: NonZeroUsize = NonZeroUsize::new(64 << 20).unwrap();
 const MAX_LINES: NonZeroUsize = NonZeroUsize::new(4_000_000).unwrap();
-const MAX_COLUMNS: NonZeroU32 = NonZeroU32::new(1 << 20).unwrap();
+const MAX_COLUMNS: NonZeroU32 = NonZeroU32::new(1 << 21).unwrap();
 
 pub(super) const LENGTHS: PolicyLengthConfig = PolicyLengthConfig {
     max_col: MAX_COLUMNS,
@@ -100,65 +102,6 @@ pub enum EvaluationError {
     Failed(String),
 }
 
-/// Modules that were parsed, by path.
-struct Parsed(HashMap<String, Lowered>);
-
-// === impl Parsed ===
-
-impl Parsed {
-    /// Lowers modules, parses them and adds them to the interpreter.
-    fn add(engine: &mut regorus::Engine, modules: &[RegoModule]) -> Result<Self, Vec<RegoError>> {
-        let names = Names::of(modules.iter().map(|module| module.text.as_str()));
-        let mut parsed = Self(HashMap::new());
-        let mut errors = Vec::new();
-        for module in modules {
-            if let Err(error) = parsed.module(engine, module, &names) {
-                errors.push(error);
-            }
-        }
-        if errors.is_empty() {
-            Ok(parsed)
-        } else {
-            Err(parsed.locate(errors))
-        }
-    }
-
-    fn module(
-        &mut self,
-        engine: &mut regorus::Engine,
-        module: &RegoModule,
-        names: &Names,
-    ) -> Result<(), RegoError> {
-        let path = &module.path;
-        let lowered = lower::module(path, &module.text, module.v0, names)?;
-        engine.set_rego_v0(module.v0);
-        let mut result = Ok(());
-        for text in &lowered.texts {
-            result = guard::check_module(path, text).and_then(|()| {
-                let text = output::lower(text).into_owned();
-                let parsed = engine.add_policy(path.clone(), text);
-                let error = |error| RegoError::from_engine("rego_parse_error", path, &error);
-                parsed.map(drop).map_err(error)
-            });
-            if result.is_err() {
-                break;
-            }
-        }
-        self.0.insert(path.clone(), lowered);
-        result
-    }
-
-    /// Corrects the places of errors: those of the original texts.
-    fn locate(&self, mut errors: Vec<RegoError>) -> Vec<RegoError> {
-        for error in &mut errors {
-            if let Some(lowered) = self.0.get(&error.file) {
-                lowered.locate(error);
-            }
-        }
-        errors
-    }
-}
-
 // === impl Engine ===
 
 impl Engine {
@@ -169,17 +112,18 @@ impl Engine {
         data: Value,
         terms: Terms<'_>,
     ) -> Result<(Self, Graph), Vec<RegoError>> {
-        let mut engine = regorus::Engine::new();
-        engine.set_policy_length_config(LENGTHS);
-        // Rule: a built-in that fails is undefined, as in OPA's default.
-        engine.set_strict_builtin_errors(false);
-        engine.set_gather_prints(true);
-        let registered = builtins::register(&mut engine)
-            .and_then(|()| guard::register(&mut engine))
-            .and_then(|()| lower::register(&mut engine));
-        registered.map_err(|error| vec![internal(&error)])?;
+        Self::compile_lowered(modules, HashMap::new(), data, terms)
+    }
 
-        let lowered = Parsed::add(&mut engine, modules)?;
+    /// The same where some modules were lowered before, by path.
+    pub(super) fn compile_lowered(
+        modules: &[RegoModule],
+        lowered: HashMap<String, Lowered>,
+        data: Value,
+        terms: Terms<'_>,
+    ) -> Result<(Self, Graph), Vec<RegoError>> {
+        let mut engine = empty()?;
+        let lowered = Parsed::add(&mut engine, modules, lowered)?;
         let (analysis, query_expressions) = match terms.query {
             Some(query) => {
                 let mut seen = with_query(&engine, modules, query)?;
@@ -201,6 +145,7 @@ impl Engine {
         analysis
             .check_data(&data)
             .map_err(|errors| lowered.locate(errors))?;
+        let mut engine = lowered.replaceable(engine)?;
         engine
             .add_data(data)
             .map_err(|error| vec![internal(&error)])?;
@@ -306,6 +251,20 @@ impl Engine {
         }
         result
     }
+}
+
+/// An interpreter with all built-ins and nothing else.
+fn empty() -> Result<regorus::Engine, Vec<RegoError>> {
+    let mut engine = regorus::Engine::new();
+    engine.set_policy_length_config(LENGTHS);
+    // Rule: a built-in that fails is undefined, as in OPA's default.
+    engine.set_strict_builtin_errors(false);
+    engine.set_gather_prints(true);
+    let registered = builtins::register(&mut engine)
+        .and_then(|()| guard::register(&mut engine))
+        .and_then(|()| lower::register(&mut engine));
+    registered.map_err(|error| vec![internal(&error)])?;
+    Ok(engine)
 }
 
 fn analyse(modules: &[Ref<Module>]) -> Result<Analysis, Vec<RegoError>> {

@@ -12,6 +12,7 @@ mod loops;
 mod metadata;
 mod negation;
 mod otherwise;
+mod replaced;
 mod syntax;
 mod template;
 pub(super) mod testing;
@@ -22,6 +23,7 @@ use super::{RegoError, guard};
 
 pub(super) use keywords::Names;
 pub(super) use lines::check as check_lines;
+pub(super) use replaced::replaceable;
 
 /// A module or query in the parser's language.
 #[derive(Debug)]
@@ -111,9 +113,12 @@ pub(super) fn check_names(path: &str, text: &str) -> Result<(), RegoError> {
     if !PUT_IN.iter().any(|begin| text.contains(begin)) {
         return Ok(());
     }
+    // What is put in may also stand behind a name.
+    let is_taken =
+        |word: &str| word.contains(OWN) || PUT_IN.iter().any(|begin| word.starts_with(begin));
     let taken = tokens::tokens(text).into_iter().find(|token| {
         let word = text.get(token.begin..token.end).unwrap_or_default();
-        token.kind == tokens::Kind::Word && PUT_IN.iter().any(|begin| word.starts_with(begin))
+        token.kind == tokens::Kind::Word && is_taken(word)
     });
     let Some(token) = taken else { return Ok(()) };
     let (row, col) = row_and_column(text, token.begin);
@@ -140,8 +145,11 @@ pub(super) fn query(text: &str) -> Result<String, String> {
 
 /// What names of arguments under `not` begin with.
 pub(super) const ARGUMENT: &str = "__argument_";
-/// What all names of variables begin with that are put in.
-pub(super) const PUT_IN: [&str; 4] = [ARGUMENT, "__with_", "__template_", loops::ELEMENT];
+/// What names of functions begin with that stand for built-ins.
+const REPLACED: &str = "__doorward_built_in_";
+/// What all names begin with that are put in.
+pub(super) const PUT_IN: [&str; 5] = [ARGUMENT, "__with_", "__template_", loops::ELEMENT, OWN];
+const OWN: &str = "__doorward_";
 /// What `walk` for a value is lowered to: all of its pairs.
 const WALK_FUNCTION: &str = "internal.walk";
 

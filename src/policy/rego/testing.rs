@@ -8,6 +8,7 @@ use regorus::Value;
 
 use super::coverage::{Coverage, Lines};
 use super::engine::{Engine, Terms};
+use super::lower::check_names;
 use super::lower::testing::{Recorder, find};
 use super::{Data, RegoError, RegoModule};
 
@@ -69,6 +70,9 @@ impl RegoTests {
         limit: Duration,
         with_coverage: bool,
     ) -> Result<Self, Vec<RegoError>> {
+        for module in modules {
+            check_names(&module.path, &module.text).map_err(|error| vec![error])?;
+        }
         let found = find(modules, with_coverage);
         let mut tests = found.tests;
         tests.sort_by(|left, right| (&left.file, left.row).cmp(&(&right.file, right.row)));
@@ -78,7 +82,7 @@ impl RegoTests {
             // It loads, with stand-ins for what is asked of others, which has no answer itself.
             outside: Some(Duration::ZERO),
         };
-        let (mut engine, _) = Engine::compile(&found.modules, data.0, terms)?;
+        let (mut engine, _) = Engine::compile_lowered(modules, found.lowered, data.0, terms)?;
         engine.cover(with_coverage);
         Ok(Self {
             engine,

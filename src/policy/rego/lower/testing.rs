@@ -10,11 +10,11 @@ use regorus::unstable::{Expr, Literal, Module, Query, Ref, Rule, RuleBody, RuleH
 use regorus::{Engine, Value};
 
 use super::tokens::{Kind, Token, tokens};
-use super::{Names, coverage, module as lower_module};
+use super::{Lowered, Names, Output, SourceMap, coverage, module as lower_module};
 use crate::policy::rego::coverage::Lines;
 use crate::policy::rego::engine::LENGTHS;
 use crate::policy::rego::module::{path_of, reference, rule_reference};
-use crate::policy::rego::{RegoError, RegoModule};
+use crate::policy::rego::{RegoError, RegoModule, guard};
 
 /// How names of tests begin, and of those that are not to be run yet.
 const TEST: &str = "test_";
@@ -49,8 +49,8 @@ pub struct RegoTest {
 /// What was found in all modules.
 pub(in crate::policy::rego) struct Found {
     pub(in crate::policy::rego) tests: Vec<RegoTest>,
-    /// The modules as they are compiled to run the tests.
-    pub(in crate::policy::rego) modules: Vec<RegoModule>,
+    /// Modules made ready to run the tests, by path; the others are compiled as they are.
+    pub(in crate::policy::rego) lowered: HashMap<String, Lowered>,
     /// Whether a module that may have tests could not be read; the compiler says why.
     pub(in crate::policy::rego) is_partial: bool,
     /// Lines that count when it is told what tests have reached, if that is asked for.
@@ -64,22 +64,14 @@ pub(in crate::policy::rego) fn find(modules: &[RegoModule], with_lines: bool) ->
         with_lines,
         ..Finder::default()
     };
-    let modules = modules
-        .iter()
-        .flat_map(|module| match finder.module(module, &names) {
-            Some(texts) => texts
-                .into_iter()
-                .map(|text| RegoModule {
-                    text,
-                    ..module.clone()
-                })
-                .collect(),
-            None => vec![module.clone()],
-        })
-        .collect();
+    let lowered = modules.iter().filter_map(|module| {
+        let lowered = finder.module(module, &names)?;
+        Some((module.path.clone(), lowered))
+    });
+    let lowered = lowered.collect();
     Found {
         tests: finder.tests,
-        modules,
+        lowered,
         is_partial: finder.is_partial,
         counted: finder.counted,
     }
@@ -96,25 +88,25 @@ struct Finder {
 }
 
 impl Finder {
-    /// The module's texts with its tests made ready; `None` for one without, or one that the
-    /// compiler will refuse.
-    fn module(&mut self, module: &RegoModule, names: &Names) -> Option<Vec<String>> {
+    /// The module with its tests made ready; `None` for one without, or one that the compiler will
+    /// refuse.
+    fn module(&mut self, module: &RegoModule, names: &Names) -> Option<Lowered> {
         if !module.text.contains(TEST) && !self.with_lines {
             return None;
         }
-        let texts = self.texts(module, names);
-        self.is_partial |= texts.is_none();
-        texts
+        let lowered = self.lowered(module, names);
+        self.is_partial |= lowered.is_none();
+        lowered
     }
 
-    fn texts(&mut self, module: &RegoModule, names: &Names) -> Option<Vec<String>> {
-        let lowered = lower_module(&module.path, &module.text, module.v0, names).ok()?;
+    fn lowered(&mut self, module: &RegoModule, names: &Names) -> Option<Lowered> {
+        let mut lowered = lower_module(&module.path, &module.text, module.v0, names).ok()?;
         let parsed: Option<Vec<_>> = lowered
             .texts
             .iter()
             .map(|text| parse(module, text))
             .collect();
-        let mut texts = Vec::new();
+        let mut edited = Vec::new();
         for (text, parsed) in lowered.texts.iter().zip(parsed?) {
             let mut edits = Vec::new();
             for rule in &parsed.policy {
@@ -136,9 +128,11 @@ impl Finder {
                 counted.extend(lines.rows);
             }
             edits.sort_by_key(|(at, _)| *at);
-            texts.push(with_edits(text, &edits));
+            edited.push(with_edits(text, &edits));
         }
-        Some(texts)
+        lowered.texts = edited.iter().map(|map| map.lowered.clone()).collect();
+        lowered.steps.extend(edited.into_iter().next());
+        Some(lowered)
     }
 
     fn rule(
@@ -199,19 +193,20 @@ impl Finder {
 /// What is put in at an offset.
 type Edit = (usize, String);
 
-fn with_edits(text: &str, edits: &[Edit]) -> String {
-    let mut edited = String::with_capacity(text.len());
+fn with_edits(text: &str, edits: &[Edit]) -> SourceMap {
+    let mut output = Output::new(text);
     let mut from = 0;
     for (at, added) in edits {
-        edited.push_str(text.get(from..*at).unwrap_or_default());
-        edited.push_str(added);
+        output.copy(from, *at);
+        output.put(added, *at);
         from = *at;
     }
-    edited.push_str(text.get(from..).unwrap_or_default());
-    edited
+    output.copy(from, text.len());
+    output.finish()
 }
 
 fn parse(module: &RegoModule, text: &str) -> Option<Ref<Module>> {
+    guard::check_module(&module.path, text).ok()?;
     let mut engine = Engine::new();
     engine.set_policy_length_config(LENGTHS);
     engine.set_rego_v0(module.v0);

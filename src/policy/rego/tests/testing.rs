@@ -349,3 +349,128 @@ fn what_has_no_value_is_true() {
     let v0 = "package p\nf(x) = 5 { x > 1 } else { x == 0 }\ntest_x { f(0) == true }";
     assert_eq!(ran(&[v0], true), ["data.p.test_x Passed"]);
 }
+
+#[test]
+fn any_built_in_is_replaced() {
+    let rows = [
+        // By a value, one that only we have.
+        (
+            "graphql.is_valid(1, 2) == 7 with graphql.is_valid as 7",
+            "Passed",
+        ),
+        ("valid == 7 with graphql.is_valid as 7", "Passed"),
+        ("not valid with graphql.is_valid as false", "Passed"),
+        (
+            "owner == \"ann\" with io.jwt.decode_verify as [true, {}, {\"owner\": \"ann\"}]",
+            "Passed",
+        ),
+        ("owner == \"ann\"", "Failed"),
+        (
+            "asked == 200 with http.send as {\"status_code\": 200}",
+            "Passed",
+        ),
+        (
+            "asked == 200 with http.send as object.get({\"a\": {\"status_code\": 200}}, \"a\", 1)",
+            "Passed",
+        ),
+        // By a function, which may call what it replaces.
+        ("asked == \"GET\" with http.send as mock_send", "Passed"),
+        (
+            "asked == \"GET\" with http.send as data.p_test.mock_send",
+            "Passed",
+        ),
+        (
+            "owner == \"a.b.c\" with io.jwt.decode_verify as mock_verify",
+            "Passed",
+        ),
+        (
+            "asked == \"GET\" with http.send as mock_send with io.jwt.decode_verify as 1",
+            "Passed",
+        ),
+        (
+            "valid == [false, 1] with graphql.is_valid as around",
+            "Passed",
+        ),
+        // By another built-in.
+        ("count([4, 5]) == 9 with count as sum", "Passed"),
+        ("counted == 9 with count as sum", "Passed"),
+        ("counted == 20 with count as product", "Passed"),
+        ("counted == 2", "Passed"),
+        ("twice(5) == 1 with twice as count", "Failed"),
+        ("twice([5]) == 1 with twice as count", "Passed"),
+        ("drawn(5) == 1 with rand.intn as 1", "Passed"),
+        ("now == 1 with time.now_ns as 1", "Passed"),
+        ("now == 1700000000123456789", "Passed"),
+        (
+            "count([{}, {\"a\": 3}]) == {\"a\": 3} with count as object.union_n",
+            "Passed",
+        ),
+        // Rule: a variable of that name is meant before a built-in.
+        (
+            "some sum in [3]; count([4, 5]) == 3 with count as sum",
+            "Passed",
+        ),
+        ("max := 3; count([4, 5]) == 3 with count as max", "Passed"),
+    ];
+    let policy = "\
+valid := graphql.is_valid(\"{a}\", \"type Query {b: Int}\")
+around(query, schema) := [graphql.is_valid(query, schema), 1]
+owner := io.jwt.decode_verify(\"a.b.c\", {\"secret\": \"x\"})[2].owner
+mock_verify(token, _) := [true, {}, {\"owner\": token}]
+asked := http.send({\"method\": \"GET\", \"url\": \"http://127.0.0.1/\"}).status_code
+mock_send(request) := {\"status_code\": request.method}
+counted := count([4, 5])
+twice(x) := x * 2
+now := time.now_ns()
+drawn(x) := rand.intn(\"a\", x)
+";
+    let _unchecked = check::Unchecked::set();
+    let mut wrong = Vec::new();
+    for (body, expected) in rows {
+        let text = format!("package p_test\n\n{policy}test_x if {{ {body} }}\n");
+        let came = ran(&[&text], false);
+        if came != [format!("data.p_test.test_x {expected}")] {
+            wrong.push(format!("{body}: {came:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_replaces_holds_in_all_packages() {
+    // Functions are put into a package where no rule has the name of a built-in.
+    let policy = "package p\n\nsum(x) := -1\nallow := graphql.is_valid(1, 2)\nfive := sum([5])\n";
+    let tests = "package q\n\nimport data.p\n
+test_valid if p.allow == 1 with graphql.is_valid as 1
+test_sum if count([4, 5]) == 9 with count as sum
+test_own if p.five == -1 with count as sum
+";
+    let passed = ["valid", "sum", "own"].map(|name| format!("data.q.test_{name} Passed"));
+    let _unchecked = check::Unchecked::set();
+    assert_eq!(ran(&[policy, tests], false), passed);
+    assert_eq!(
+        ran(&["package z\n\na := input.x\n", tests, policy], false),
+        passed
+    );
+}
+
+#[test]
+fn names_that_are_put_in_are_taken() {
+    for name in [
+        "test_x__doorward_again_01",
+        "__doorward_built_in_sum",
+        "__argument_0__",
+    ] {
+        let text = format!("package p\n\n{name} if true\n");
+        let error = RegoTests::compile(
+            &[module("a.rego", &text)],
+            Data::default(),
+            Duration::from_secs(20),
+            false,
+        )
+        .unwrap_err();
+        let message = error[0].to_string();
+        assert!(message.contains("are taken"), "{name}: {message}");
+        assert_eq!((error[0].row, error[0].col), (3, 1), "{name}");
+    }
+}

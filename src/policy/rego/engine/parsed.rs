@@ -1,0 +1,96 @@
+//! Modules in the interpreter, and where errors that it finds in them are in the texts they were
+//! written in. What is done with them together is left to `engine`.
+
+use std::collections::HashMap;
+
+use super::empty;
+use crate::policy::rego::lower::{self, Lowered, Names};
+use crate::policy::rego::{RegoError, RegoModule, guard, output};
+
+/// Modules that were parsed, by path.
+pub(super) struct Parsed(HashMap<String, Lowered>);
+
+// === impl Parsed ===
+
+impl Parsed {
+    /// Lowers modules, those aside that were before, parses them and adds them to the interpreter.
+    pub(super) fn add(
+        engine: &mut regorus::Engine,
+        modules: &[RegoModule],
+        mut lowered: HashMap<String, Lowered>,
+    ) -> Result<Self, Vec<RegoError>> {
+        let names = Names::of(modules.iter().map(|module| module.text.as_str()));
+        let mut parsed = Self(HashMap::new());
+        let mut errors = Vec::new();
+        for module in modules {
+            if let Err(error) = parsed.module(engine, module, &names, lowered.remove(&module.path))
+            {
+                errors.push(error);
+            }
+        }
+        if errors.is_empty() {
+            Ok(parsed)
+        } else {
+            Err(parsed.locate(errors))
+        }
+    }
+
+    fn module(
+        &mut self,
+        engine: &mut regorus::Engine,
+        module: &RegoModule,
+        names: &Names,
+        lowered: Option<Lowered>,
+    ) -> Result<(), RegoError> {
+        let path = &module.path;
+        let lowered = match lowered {
+            Some(lowered) => lowered,
+            None => lower::module(path, &module.text, module.v0, names)?,
+        };
+        engine.set_rego_v0(module.v0);
+        let mut result = Ok(());
+        for text in &lowered.texts {
+            let text = output::lower(text).into_owned();
+            result = guard::check_module(path, &text).and_then(|()| {
+                let parsed = engine.add_policy(path.clone(), text);
+                let error = |error| RegoError::from_engine("rego_parse_error", path, &error);
+                parsed.map(drop).map_err(error)
+            });
+            if result.is_err() {
+                break;
+            }
+        }
+        self.0.insert(path.clone(), lowered);
+        result
+    }
+
+    /// The interpreter that evaluates: any built-in can be replaced in it.
+    pub(super) fn replaceable(
+        &self,
+        mut engine: regorus::Engine,
+    ) -> Result<regorus::Engine, Vec<RegoError>> {
+        let Some(modules) = lower::replaceable(engine.get_modules()) else {
+            return Ok(engine);
+        };
+        let mut engine = empty()?;
+        for RegoModule { path, text, v0 } in modules {
+            engine.set_rego_v0(v0);
+            let added = guard::check_module(&path, &text).and_then(|()| {
+                let added = engine.add_policy(path.clone(), text);
+                added.map_err(|error| RegoError::from_engine("rego_parse_error", &path, &error))
+            });
+            added.map_err(|error| self.locate(vec![error]))?;
+        }
+        Ok(engine)
+    }
+
+    /// Corrects the places of errors: those of the original texts.
+    pub(super) fn locate(&self, mut errors: Vec<RegoError>) -> Vec<RegoError> {
+        for error in &mut errors {
+            if let Some(lowered) = self.0.get(&error.file) {
+                lowered.locate(error);
+            }
+        }
+        errors
+    }
+}
