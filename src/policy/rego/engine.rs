@@ -2,6 +2,7 @@
 //! the prepared interpreter are kept for reuse, and one evaluation runs on one copy without a lock.
 
 mod alone;
+mod message;
 mod parsed;
 
 use std::collections::{HashMap, HashSet};
@@ -20,6 +21,7 @@ use super::graph::Graph;
 use super::lower::{Lowered, Names};
 use super::module::{self, Analysis};
 use super::{RegoError, RegoModule, check, guard, lower, output, parts_of};
+use message::{PlainMessage, conflict, plain_message, without_values};
 use parsed::Parsed;
 
 // Each `unwrap` below is evaluated by the compiler: a zero would not build, and none is left to run.
@@ -386,20 +388,12 @@ impl EvaluationError {
         if message.ends_with(&ExternalError::TimeUp.to_string()) {
             Self::TimeUp(message)
         } else {
-            Self::Failed(message)
+            Self::Failed(without_values(&message).to_owned())
         }
     }
 }
 
 // === impl RegoError ===
-
-/// Position and text out of the interpreter's error, which draws the source line.
-struct PlainMessage {
-    file: String,
-    row: u64,
-    col: u64,
-    message: String,
-}
 
 impl RegoError {
     fn from_engine(code: &'static str, file: &str, error: &anyhow::Error) -> Self {
@@ -420,38 +414,4 @@ impl RegoError {
 
 fn internal(error: &anyhow::Error) -> RegoError {
     RegoError::from_engine("rego_compile_error", "", error)
-}
-
-/// What OPA says where the interpreter found that a rule or function has several values. Its own text
-/// may show them.
-fn conflict(message: &str) -> Option<&'static str> {
-    if message.starts_with("function") && message.contains("multiple outputs") {
-        Some("functions must not produce multiple outputs for same inputs")
-    } else if message.contains("multiple outputs") || message.starts_with("rule conflicts with") {
-        Some("complete rules must not produce multiple outputs")
-    } else {
-        None
-    }
-}
-
-/// Takes `--> FILE:ROW:COL … error: MESSAGE` apart.
-fn plain_message(text: &str) -> PlainMessage {
-    let position = text
-        .lines()
-        .find_map(|line| line.trim_start().strip_prefix("--> "))
-        .unwrap_or_default();
-    let mut parts = position.rsplitn(3, ':');
-    let mut number = || parts.next().and_then(|part| part.trim().parse().ok());
-    let (col, row) = (number().unwrap_or(0), number().unwrap_or(0));
-    let file = parts.next().unwrap_or_default().to_owned();
-    let message = match text.rsplit_once("error: ") {
-        Some((_, message)) => message.trim(),
-        None => text.trim(),
-    };
-    PlainMessage {
-        file,
-        row,
-        col,
-        message: message.replace('\n', " "),
-    }
 }

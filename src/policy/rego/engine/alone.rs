@@ -4,6 +4,7 @@
 use regorus::Value;
 
 use super::Engine;
+use super::message::conflict;
 use crate::policy::rego::RegoError;
 use crate::policy::rego::builtins::Clock;
 use crate::policy::rego::coverage::Lines;
@@ -78,7 +79,7 @@ impl RegoError {
             };
         }
         let error = Self::from_engine("eval_internal_error", "", error);
-        let Some(message) = super::conflict(&error.message) else {
+        let Some(message) = conflict(&error.message) else {
             return error;
         };
         Self {

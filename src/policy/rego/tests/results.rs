@@ -264,6 +264,36 @@ fn questions_without_a_value() {
     let error = ask(&compile(secrets), &Attributes::default()).unwrap_err();
     let text = "p.rego:4: eval_conflict_error: functions must not produce multiple outputs for same inputs";
     assert_eq!(error, text);
+    // Nor what it is of a request that cannot be computed with.
+    let rows = [
+        (
+            "input.attributes.request.http.headers + 1 > 0",
+            "`add` expects numeric argument",
+        ),
+        (
+            "count(input.attributes.request.http.headers - {1}) > 0",
+            "`difference` expects set argument",
+        ),
+        (
+            "count({k: v | some k in [1]; some v in input.attributes.request.http.headers}) > 0",
+            "p.rego:2: eval_conflict_error: object keys must be unique",
+        ),
+    ];
+    let request = http(HttpRequest {
+        headers: Headers::new(
+            vec![
+                ("a".to_owned(), "error: s3cret".to_owned()),
+                ("b".to_owned(), "x\nerror: s3cret".to_owned()),
+            ],
+            None,
+        ),
+        ..HttpRequest::default()
+    });
+    for (body, expected) in rows {
+        let text = format!("package envoy.authz\nallow if {body}");
+        let error = ask(&compile(&text), &request).unwrap_err();
+        assert_eq!(error, expected, "{body}");
+    }
     // A failed evaluation leaves nothing behind for the next one.
     let either = compile(
         "package envoy.authz\nallow := true if true\n\
