@@ -125,6 +125,8 @@ struct Check {
     deadline: Instant,
     /// Nobody waits for the check any more.
     gone: CancellationToken,
+    /// Whether it takes remembered answers, and leaves its own to others.
+    remembers: bool,
 }
 
 /// Looks names up as the system does, and leaves out addresses that are not asked.
@@ -163,11 +165,21 @@ impl Outside {
 
     /// A place for a check that may wait, if one is free. Its time begins.
     pub fn place(&self) -> Result<Place, Crowded> {
+        self.place_of(true)
+    }
+
+    /// The same for a check at a time of the caller's. Its answers are nobody else's: by that time they
+    /// could hold for as long as the caller wants.
+    pub fn place_apart(&self) -> Result<Place, Crowded> {
+        self.place_of(false)
+    }
+
+    fn place_of(&self, remembers: bool) -> Result<Place, Crowded> {
         let permit = Arc::clone(&self.places).try_acquire_owned();
         let permit = permit.map_err(|_| Crowded)?;
         let gone = CancellationToken::new();
         Ok(Place {
-            check: self.external(gone.clone()),
+            check: self.external(gone.clone(), remembers),
             gone,
             permit,
         })
@@ -175,14 +187,15 @@ impl Outside {
 
     /// What one check asks with, on a thread that may wait: for callers without others to delay.
     pub fn for_one_check(&self) -> Arc<dyn External> {
-        self.external(CancellationToken::new())
+        self.external(CancellationToken::new(), true)
     }
 
-    fn external(&self, gone: CancellationToken) -> Arc<Check> {
+    fn external(&self, gone: CancellationToken, remembers: bool) -> Arc<Check> {
         Arc::new(Check {
             asking: Arc::clone(&self.asking),
             deadline: Instant::now() + self.deadline,
             gone,
+            remembers,
         })
     }
 }
@@ -211,7 +224,10 @@ impl Place {
 
 impl External for Check {
     fn send(&self, request: &HttpRequest, now_ns: i64) -> Result<HttpResponse, ExternalError> {
-        let answer = self.wait(self.asking.send(request, now_ns));
+        let answer = match self.remembers {
+            true => self.wait(self.asking.send(request, now_ns)),
+            false => self.wait(self.asking.send_apart(request)),
+        };
         if let Err(error) = &answer {
             let result = match error {
                 ExternalError::TimeUp => "timeout",
@@ -274,9 +290,15 @@ impl Asking {
         {
             return Ok(response);
         }
+        let response = self.send_apart(request).await?;
+        self.responses.keep(request, &response, now_ns);
+        Ok(response)
+    }
+
+    /// Asks, whatever is remembered, and remembers nothing.
+    async fn send_apart(&self, request: &HttpRequest) -> Result<HttpResponse, ExternalError> {
         let response = self.ask(request, &[]).await?;
         self.metrics.external("answer");
-        self.responses.keep(request, &response, now_ns);
         Ok(response)
     }
 

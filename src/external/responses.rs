@@ -15,6 +15,8 @@ use crate::policy::rego::external::{
 
 /// Memory an entry takes besides its texts, in bytes.
 const ENTRY_OVERHEAD: usize = 200;
+/// Checks run at once, each at the time at which it began: an answer may be that much newer.
+const MAX_AHEAD: i64 = 600 * 1_000_000_000;
 /// Longest `max-age`.
 const MAX_AGE: u64 = 0x7fff_ffff;
 
@@ -24,11 +26,13 @@ pub(super) struct Responses {
     entries: Option<moka::sync::Cache<RequestKey, Arc<Stored>>>,
 }
 
-/// An answer and until when it holds.
+/// An answer, and from when until when it holds.
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) response: HttpResponse,
-    /// In nanoseconds since 1970; `None` if it never held.
+    /// Time of the check that asked, in nanoseconds since 1970.
+    from_ns: i64,
+    /// The same way; `None` if it never held.
     expires_ns: Option<i64>,
 }
 
@@ -80,6 +84,7 @@ impl Responses {
         if is_cacheable(response.status) {
             let stored = Stored {
                 response: response.clone(),
+                from_ns: now_ns,
                 expires_ns,
             };
             entries.insert(request.key, Arc::new(stored));
@@ -90,8 +95,10 @@ impl Responses {
 // === impl Stored ===
 
 impl Stored {
+    /// Rule: nothing holds before it was asked for, should the clock have been put back.
     pub(super) fn is_fresh(&self, now_ns: i64) -> bool {
-        self.expires_ns.is_some_and(|expires| now_ns < expires)
+        let has_begun = self.from_ns.saturating_sub(MAX_AHEAD) <= now_ns;
+        has_begun && self.expires_ns.is_some_and(|expires| now_ns < expires)
     }
 
     /// What asks the server whether the answer still holds; nothing if it did not say how.

@@ -41,7 +41,11 @@ pub(super) async fn check(
     let attributes = from_json(&json)
         .map_err(|error| ApiError::invalid(format!("the body is not a CheckRequest: {error}")))?;
     // Rego may take its time, and this is not the door that others wait at.
-    let place = match api.outside.place() {
+    let place = match options.at {
+        Some(_) => api.outside.place_apart(),
+        None => api.outside.place(),
+    };
+    let place = match place {
         Ok(place) => place,
         Err(crowded) => {
             let why = crowded.to_string();

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 
 use super::{CONFIG, echo, failure, get, send, start};
+use crate::support::http;
 use crate::support::upstream::{Asked, Play, Upstream, answer};
 
 /// Answers with these headers, and 304 to whom has it already.
@@ -111,6 +112,33 @@ async fn answers_that_hold_are_remembered() {
         send(&checks, &request).await;
         assert_eq!(upstream.asked().len(), expected, "{trace}");
     }
+}
+
+#[tokio::test]
+async fn a_check_at_another_time_leaves_no_answer_to_others() {
+    let upstream = Upstream::start(echo);
+    let (server, _folder) = start(CONFIG);
+    let checks = server.checks().await;
+    let request = json!({"method": "GET", "url": upstream.url("/"),
+        "force_cache": true, "force_cache_duration_seconds": 60});
+    let check_at = |time: &str| {
+        let headers = json!({"x-send": request.to_string()});
+        let http = json!({"method": "GET", "path": "/", "headers": headers});
+        let body = json!({"attributes": {"request": {"http": http}}}).to_string();
+        let url = server.url(&format!("/v1/check?at={time}"));
+        http::send("POST", &url, &[], body.as_bytes()).expect(200);
+    };
+    check_at("2199-01-01T00:00:00Z");
+    assert_eq!(upstream.asked().len(), 1);
+    for _ in 0..2 {
+        send(&checks, &request).await;
+        assert_eq!(upstream.asked().len(), 2);
+    }
+    // Nor does it take or end one of others.
+    check_at("2199-01-01T00:00:00Z");
+    assert_eq!(upstream.asked().len(), 3);
+    send(&checks, &request).await;
+    assert_eq!(upstream.asked().len(), 3);
 }
 
 #[tokio::test]

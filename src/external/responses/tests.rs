@@ -18,6 +18,7 @@ fn response(headers: &Pairs<'_>, status: u16) -> HttpResponse {
 fn stored(headers: &Pairs<'_>) -> Stored {
     Stored {
         response: response(headers, 200),
+        from_ns: 0,
         expires_ns: None,
     }
 }
@@ -151,6 +152,24 @@ fn how_long_answers_hold() {
         assert_eq!(fresh_until(headers, 500, minute), None);
     }
     assert_eq!(fresh_until(&[("expires", DATE)], 200, Remember::No), None);
+}
+
+#[test]
+fn answers_of_later_do_not_hold() {
+    let stored = Stored {
+        from_ns: 2 * MAX_AHEAD,
+        expires_ns: Some(3 * MAX_AHEAD),
+        ..stored(&[])
+    };
+    let times = [
+        0,
+        MAX_AHEAD - 1,
+        MAX_AHEAD,
+        3 * MAX_AHEAD - 1,
+        3 * MAX_AHEAD,
+    ];
+    let fresh = times.map(|now_ns| stored.is_fresh(now_ns));
+    assert_eq!(fresh, [false, false, true, true, false]);
 }
 
 #[test]
