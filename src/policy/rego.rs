@@ -11,6 +11,7 @@ mod check;
 mod imports;
 mod input;
 mod json;
+mod limits;
 mod lower;
 mod module;
 mod outcome;

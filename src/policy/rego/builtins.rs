@@ -40,6 +40,7 @@ use regorus::unstable::{BUILTINS as INTERPRETER, Expr, Ref, Source, Span};
 use thiserror::Error;
 
 use super::guard::Strict;
+use super::limits;
 pub(super) use jwt::Memory;
 
 /// Whether a built-in's value depends on its arguments alone. The later is the stronger.
@@ -158,7 +159,12 @@ pub(super) fn register(engine: &mut regorus::Engine) -> anyhow::Result<()> {
             // Rule: a built-in that fails is undefined unless failures are asked for; a limit that is
             // hit is not.
             Err(Failure::Failed(_)) if !Strict::get() => Ok(Value::Undefined),
-            Err(failure) => Err(failure.into()),
+            Err(failure) => {
+                if let Failure::Limit(limit) = &failure {
+                    limits::hit(limit);
+                }
+                Err(failure.into())
+            }
         };
         engine.add_extension(builtin.name.to_owned(), builtin.arity, Box::new(call))?;
     }

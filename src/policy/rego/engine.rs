@@ -18,6 +18,7 @@ use thiserror::Error;
 use super::builtins::{self, Clock, Memory};
 use super::external::ExternalError;
 use super::graph::Graph;
+use super::limits::Evaluation;
 use super::lower::{Lowered, Names};
 use super::module::{self, Analysis};
 use super::{RegoError, RegoModule, check, guard, lower, output, parts_of};
@@ -61,6 +62,8 @@ pub(super) struct Engine {
     idle: Mutex<Vec<regorus::Engine>>,
     /// Tokens found good under these policies.
     tokens: Memory,
+    /// Longest an evaluation may take.
+    limit: Duration,
 }
 
 /// What modules are compiled for.
@@ -163,8 +166,9 @@ impl Engine {
             })?;
         // Its clock does not stop while an evaluation waits: what may be waited comes on top.
         let waits = terms.outside.filter(|_| analysis.external.is_some());
+        let limit = terms.limit + waits.unwrap_or_default();
         engine.set_execution_timer_config(ExecutionTimerConfig {
-            limit: terms.limit + waits.unwrap_or_default(),
+            limit,
             check_interval: CHECK_INTERVAL,
         });
         let prepared = Self {
@@ -177,6 +181,7 @@ impl Engine {
             files: modules.iter().map(|module| module.path.clone()).collect(),
             idle: Mutex::new(vec![engine]),
             tokens: Memory::default(),
+            limit,
         };
         Ok((prepared, analysis.graph))
     }
@@ -218,9 +223,13 @@ impl Engine {
         let _strict = guard::Strict::set(strict);
         let _clock = Clock::set(now_ns);
         engine.set_input(input);
+        let evaluation = Evaluation::begin();
         let solutions = engine
             .eval_query(query, false)
             .map_err(|error| EvaluationError::from_engine(&error))?;
+        if let Some(limit) = evaluation.hit() {
+            return Err(EvaluationError::from_text(limit));
+        }
         let solutions = solutions.result.into_iter();
         Ok(solutions.map(|solution| solution.bindings).collect())
     }
@@ -241,7 +250,8 @@ impl Engine {
         let _clock = Clock::set(now_ns);
         let _remembering = self.tokens.enter();
         engine.set_input(input);
-        let result = target.evaluate(&mut engine);
+        let evaluation = Evaluation::begin();
+        let result = self.bounded(&evaluation, target.evaluate(&mut engine));
         // An interpreter that failed or panicked is not used again; undefined is no failure.
         if matches!(result, Ok(_) | Err(EvaluationError::Undefined)) {
             engine.set_input(Value::Undefined);
@@ -250,6 +260,28 @@ impl Engine {
             if idle.len() < MAX_IDLE {
                 idle.push(engine);
             }
+        }
+        result
+    }
+}
+
+// === Limits ===
+
+impl Engine {
+    /// A result, unless a limit was hit on the way to it.
+    fn bounded(
+        &self,
+        evaluation: &Evaluation,
+        result: Result<Value, EvaluationError>,
+    ) -> Result<Value, EvaluationError> {
+        if !matches!(result, Ok(_) | Err(EvaluationError::Undefined)) {
+            return result;
+        }
+        if let Some(limit) = evaluation.hit() {
+            return Err(EvaluationError::from_text(limit));
+        }
+        if evaluation.took_longer_than(self.limit) {
+            return Err(EvaluationError::TimeLimit(self.limit));
         }
         result
     }
@@ -384,7 +416,10 @@ impl EvaluationError {
             let PlainMessage { file, row, .. } = plain;
             return Self::Conflict(format!("{file}:{row}: eval_conflict_error: {conflict}"));
         }
-        let message = plain.message;
+        Self::from_text(plain.message)
+    }
+
+    fn from_text(message: String) -> Self {
         if message.ends_with(&ExternalError::TimeUp.to_string()) {
             Self::TimeUp(message)
         } else {

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use regorus::unstable::{BUILTINS, Expr, Ref, Source, Span};
 use regorus::{LimitError, Value};
 
-use super::{RegoError, lower};
+use super::{RegoError, limits, lower};
 
 /// Deepest nesting of brackets of any kind.
 const MAX_DEPTH: usize = 64;
@@ -205,12 +205,14 @@ fn register_checked(
     });
     let arguments = vec![argument; usize::from(arity)];
     let call = move |values: Vec<Value>| {
-        check(&values)?;
+        check(&values).inspect_err(|limit| limits::hit(&limit.to_string()))?;
         match function(&span, &arguments, &values, Strict::get()) {
             // Rule: a built-in that fails is undefined; a limit that is hit is not.
-            Err(error) if !Strict::get() && error.downcast_ref::<LimitError>().is_none() => {
-                Ok(Value::Undefined)
+            Err(error) if error.downcast_ref::<LimitError>().is_some() => {
+                limits::hit(&error.to_string());
+                Err(error)
             }
+            Err(_) if !Strict::get() => Ok(Value::Undefined),
             result => result,
         }
     };

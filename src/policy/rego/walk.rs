@@ -399,9 +399,35 @@ impl<'a> Walk<'a> {
         if rule.is_some() {
             return;
         }
+        if self.is_hidden(&path) {
+            return self.hidden(begin_of(function), &name);
+        }
         if purity(&name).is_none() && !lower::is_function(&name) {
             self.unknown(begin_of(function), &name);
         }
+    }
+
+    /// Whether another file of the package imports something by the name a built-in begins with. Rule: an
+    /// import holds for its own file. For the interpreter it holds for the package.
+    fn is_hidden(&self, path: &[String]) -> bool {
+        let Some(root) = path.first() else {
+            return false;
+        };
+        let of_package = self.of_package.and_then(|imports| imports.get(root));
+        let mut documents = of_package.into_iter().flatten();
+        documents.any(|import| {
+            let root = import.first().map(String::as_str);
+            matches!(root, Some("data" | "input"))
+        })
+    }
+
+    fn hidden(&mut self, span: &Span, name: &str) {
+        let message = format!(
+            "built-in {name} is hidden by an import in another file of the package: give that \
+             another name"
+        );
+        self.errors
+            .push(Place::of(span).error("rego_compile_error", message));
     }
 
     /// The rule a path names: in this package, by an import, or in full.

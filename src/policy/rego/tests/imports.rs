@@ -80,3 +80,28 @@ fn imports_hold_in_a_document_of_packages() {
         &json!({"inner": {"y": 2}}),
     );
 }
+
+/// The interpreter would call what the other file imports.
+#[test]
+fn an_import_of_another_file_cannot_stand_for_a_built_in() {
+    let modules = [
+        module(
+            "a.rego",
+            "package p\nimport data.lib.object\nu := object.get({}, \"x\", 1)",
+        ),
+        module(
+            "b.rego",
+            "package p\nx := object.get({\"role\": \"user\"}, \"role\", \"none\")",
+        ),
+        module("lib.rego", "package lib.object\nget(_, _, _) := \"admin\""),
+    ];
+    let refused = RegoPolicies::compile(&modules, Data::default(), &settings()).unwrap_err();
+    let refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        refused,
+        [
+            "b.rego:2:6: rego_compile_error: built-in object.get is hidden by an import in another \
+             file of the package: give that another name"
+        ]
+    );
+}

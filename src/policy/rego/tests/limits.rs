@@ -296,3 +296,33 @@ fn long_lines_are_broken_or_refused() {
         assert_eq!((errors[0].row, errors[0].col), (5, 10), "{}", errors[0]);
     }
 }
+
+/// The interpreter forgets an error of one clause where another has a value.
+#[test]
+fn a_limit_in_one_clause_of_a_function_is_not_forgotten() {
+    let clauses = r#"package envoy.authz
+        allow if not denied
+        denied if verdict("/admin") == "deny"
+        verdict(path) := "deny" if { startswith(path, "/admin"); EXPENSIVE }
+        verdict(path) := "default" if path != ""
+    "#;
+    let mut settings = settings();
+    settings.evaluation_limit = Duration::from_millis(1);
+    let rows = [
+        (
+            "count(numbers.range(1, 999999999)) >= 0",
+            "a range of more than",
+        ),
+        (
+            "count([1 | some x in numbers.range(1, 9999); some y in numbers.range(1, 9999); x == y]) > 0",
+            "took longer than 1ms",
+        ),
+    ];
+    for (expensive, expected) in rows {
+        let text = clauses.replace("EXPENSIVE", expensive);
+        let modules = [module("p.rego", &text)];
+        let policies = RegoPolicies::compile(&modules, Data::default(), &settings).unwrap();
+        let error = ask(&policies, &Attributes::default()).unwrap_err();
+        assert!(error.contains(expected), "{expensive}: {error}");
+    }
+}

@@ -1,0 +1,49 @@
+//! Limits that an evaluation on this thread has hit. The interpreter forgets what fails in one clause of
+//! a function where another has a value; a limit must not be forgotten so, since a request could choose
+//! by it which clause counts. What the limits are stands where they are held.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use regorus::utils::limits::monotonic_now;
+
+thread_local! {
+    static HIT: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Notes that a limit was hit, by what is said of it.
+pub(super) fn hit(message: &str) {
+    HIT.with_borrow_mut(|hit| {
+        hit.get_or_insert_with(|| message.to_owned());
+    });
+}
+
+/// One evaluation, until it is dropped. The time is that by which the interpreter goes.
+pub(super) struct Evaluation {
+    began: Option<Duration>,
+}
+
+impl Evaluation {
+    pub(super) fn begin() -> Self {
+        HIT.set(None);
+        Self {
+            began: monotonic_now(),
+        }
+    }
+
+    /// What was said of the first limit that was hit.
+    pub(super) fn hit(&self) -> Option<String> {
+        HIT.take()
+    }
+
+    pub(super) fn took_longer_than(&self, limit: Duration) -> bool {
+        let took = monotonic_now().zip(self.began);
+        took.is_some_and(|(now, began)| now.saturating_sub(began) > limit)
+    }
+}
+
+impl Drop for Evaluation {
+    fn drop(&mut self) {
+        HIT.set(None);
+    }
+}
