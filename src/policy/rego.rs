@@ -97,6 +97,8 @@ pub struct Entrypoint {
     /// What it names of data that is no rule's.
     data: Paths,
     reads: Reads,
+    /// Longest an evaluation may take.
+    limit: Duration,
     /// Nothing loaded is at its path.
     is_missing: bool,
 }
@@ -204,16 +206,15 @@ impl RegoPolicies {
         let terms = Terms {
             query,
             limit: settings.evaluation_limit,
-            outside: settings.outside,
+            may_ask: settings.outside.is_some(),
         };
         let (engine, graph) = Engine::compile(modules, data.0, terms)?;
-        let skip_body = settings.input.skip_body;
         let entrypoint = |path: &String| {
             let parts: Vec<_> = parts_of(path).map(str::to_owned).collect();
             let is_missing = graph.leads_nowhere(&parts) && !in_data.contains(path);
             Entrypoint {
                 is_missing,
-                ..Entrypoint::new(path, engine.target(path), graph.reached(&parts), skip_body)
+                ..Entrypoint::new(path, engine.target(path), graph.reached(&parts), settings)
             }
         };
         let providers = settings.providers.iter();
@@ -221,7 +222,7 @@ impl RegoPolicies {
             entrypoint: match query {
                 Some(query) => {
                     let reached = graph.reached(&QUERY_RULE.map(str::to_owned));
-                    Entrypoint::new(query, engine.query_target(query), reached, skip_body)
+                    Entrypoint::new(query, engine.query_target(query), reached, settings)
                 }
                 None => entrypoint(&settings.entrypoint),
             },
@@ -253,7 +254,9 @@ impl RegoPolicies {
         now_ns: i64,
     ) -> Result<Outcome, RegoFailure> {
         let input = input::build(attributes, known, &self.input, &entrypoint.input)?;
-        let value = self.engine.evaluate(&entrypoint.target, input, now_ns)?;
+        let value = self
+            .engine
+            .evaluate(&entrypoint.target, input, entrypoint.limit, now_ns)?;
         Ok(Outcome::parse(&value)?)
     }
 
@@ -304,11 +307,16 @@ impl RegoPolicies {
 // === impl Entrypoint ===
 
 impl Entrypoint {
-    fn new(path: &str, target: Target, reached: Reached, skip_body: bool) -> Self {
+    fn new(path: &str, target: Target, reached: Reached, settings: &RegoSettings) -> Self {
+        let reads = reads::reads(&reached, settings.input.skip_body);
+        // Its clock does not stop while an evaluation waits: what may be waited comes on top. Where
+        // nothing can be waited for, it may run where others wait for it.
+        let waits = settings.outside.filter(|_| reads.external);
         Self {
             path: path.to_owned(),
             target,
-            reads: reads::reads(&reached, skip_body),
+            reads,
+            limit: settings.evaluation_limit + waits.unwrap_or_default(),
             input: reached.input,
             data: reached.data,
             is_missing: false,

@@ -62,8 +62,6 @@ pub(super) struct Engine {
     idle: Mutex<Vec<regorus::Engine>>,
     /// Tokens found good under these policies.
     tokens: Memory,
-    /// Longest an evaluation may take.
-    limit: Duration,
 }
 
 /// What modules are compiled for.
@@ -71,10 +69,10 @@ pub(super) struct Engine {
 pub(super) struct Terms<'a> {
     /// A query that is asked of them.
     pub(super) query: Option<&'a str>,
-    /// Longest an evaluation may take.
+    /// Longest an evaluation may take that is given no other limit.
     pub(super) limit: Duration,
-    /// How long it may wait besides for what is outside; `None` if nothing may reach there.
-    pub(super) outside: Option<Duration>,
+    /// Whether built-ins may reach outside.
+    pub(super) may_ask: bool,
 }
 
 /// What is evaluated.
@@ -142,7 +140,7 @@ impl Engine {
             None => (analyse(engine.get_modules()), 0),
         };
         let analysis = analysis.map_err(|errors| lowered.locate(errors))?;
-        if terms.outside.is_none() {
+        if !terms.may_ask {
             analysis
                 .check_inside()
                 .map_err(|errors| lowered.locate(errors))?;
@@ -164,13 +162,7 @@ impl Engine {
                     &error,
                 )])
             })?;
-        // Its clock does not stop while an evaluation waits: what may be waited comes on top.
-        let waits = terms.outside.filter(|_| analysis.external.is_some());
-        let limit = terms.limit + waits.unwrap_or_default();
-        engine.set_execution_timer_config(ExecutionTimerConfig {
-            limit,
-            check_interval: CHECK_INTERVAL,
-        });
+        engine.set_execution_timer_config(timer(terms.limit));
         let prepared = Self {
             // What it has prepared goes to the first that evaluates; a copy begins anew.
             prepared: engine.clone(),
@@ -181,7 +173,6 @@ impl Engine {
             files: modules.iter().map(|module| module.path.clone()).collect(),
             idle: Mutex::new(vec![engine]),
             tokens: Memory::default(),
-            limit,
         };
         Ok((prepared, analysis.graph))
     }
@@ -234,11 +225,12 @@ impl Engine {
         Ok(solutions.map(|solution| solution.bindings).collect())
     }
 
-    /// Evaluates a target for an input.
+    /// Evaluates a target for an input, for so long at most.
     pub(super) fn evaluate(
         &self,
         target: &Target,
         input: Value,
+        limit: Duration,
         now_ns: i64,
     ) -> Result<Value, EvaluationError> {
         let idle = self
@@ -247,11 +239,12 @@ impl Engine {
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
         let mut engine = idle.unwrap_or_else(|| self.prepared.clone());
+        engine.set_execution_timer_config(timer(limit));
         let _clock = Clock::set(now_ns);
         let _remembering = self.tokens.enter();
         engine.set_input(input);
         let evaluation = Evaluation::begin();
-        let result = self.bounded(&evaluation, target.evaluate(&mut engine));
+        let result = bounded(&evaluation, limit, target.evaluate(&mut engine));
         // An interpreter that failed or panicked is not used again; undefined is no failure.
         if matches!(result, Ok(_) | Err(EvaluationError::Undefined)) {
             engine.set_input(Value::Undefined);
@@ -267,24 +260,29 @@ impl Engine {
 
 // === Limits ===
 
-impl Engine {
-    /// A result, unless a limit was hit on the way to it.
-    fn bounded(
-        &self,
-        evaluation: &Evaluation,
-        result: Result<Value, EvaluationError>,
-    ) -> Result<Value, EvaluationError> {
-        if !matches!(result, Ok(_) | Err(EvaluationError::Undefined)) {
-            return result;
-        }
-        if let Some(limit) = evaluation.hit() {
-            return Err(EvaluationError::from_text(limit));
-        }
-        if evaluation.took_longer_than(self.limit) {
-            return Err(EvaluationError::TimeLimit(self.limit));
-        }
-        result
+fn timer(limit: Duration) -> ExecutionTimerConfig {
+    ExecutionTimerConfig {
+        limit,
+        check_interval: CHECK_INTERVAL,
     }
+}
+
+/// A result, unless a limit was hit on the way to it.
+fn bounded(
+    evaluation: &Evaluation,
+    limit: Duration,
+    result: Result<Value, EvaluationError>,
+) -> Result<Value, EvaluationError> {
+    if !matches!(result, Ok(_) | Err(EvaluationError::Undefined)) {
+        return result;
+    }
+    if let Some(hit) = evaluation.hit() {
+        return Err(EvaluationError::from_text(hit));
+    }
+    if evaluation.took_longer_than(limit) {
+        return Err(EvaluationError::TimeLimit(limit));
+    }
+    result
 }
 
 /// An interpreter with all built-ins and nothing else.

@@ -80,7 +80,7 @@ impl RegoTests {
             query: None,
             limit,
             // It loads, with stand-ins for what is asked of others, which has no answer itself.
-            outside: Some(Duration::ZERO),
+            may_ask: true,
         };
         let (mut engine, _) = Engine::compile_lowered(modules, found.lowered, data.0, terms)?;
         engine.cover(with_coverage);

@@ -320,3 +320,37 @@ fn an_evaluation_without_end_is_ended() {
         assert_eq!(error.to_string(), "evaluation took longer than 20ms");
     }
 }
+
+/// Rule: only who can ask others may take the time for it.
+#[test]
+fn the_time_for_others_is_for_those_who_ask_them() {
+    const ENDLESS: &str = "some a in n; some b in n; some c in n; a + b + c < 0";
+    let settings = RegoSettings {
+        evaluation_limit: Duration::from_millis(20),
+        outside: Some(Duration::from_millis(30)),
+        providers: [("asking".to_owned(), "other/asking".to_owned())].into(),
+        ..settings()
+    };
+    let modules = [
+        module(
+            "p.rego",
+            &format!(
+                "package envoy.authz\nn := numbers.range(1, 1000)\nallow if {{ {ENDLESS} }}\n"
+            ),
+        ),
+        module(
+            "q.rego",
+            &format!(
+                "package other\nn := data.envoy.authz.n\nasking if {{ {ENDLESS}; http.send({{\"method\": \"GET\", \"url\": \"u\"}}) }}\n"
+            ),
+        ),
+    ];
+    let policies = RegoPolicies::compile(&modules, Data::default(), &settings).unwrap();
+    let asking = policies.provider("asking").unwrap();
+    // In turns, as the same interpreter may evaluate both.
+    for (entrypoint, millis) in [(policies.entrypoint(), 20), (asking, 50)].repeat(2) {
+        let result = policies.evaluate(entrypoint, &Attributes::default(), NOW_NS);
+        let limit = EvaluationError::TimeLimit(Duration::from_millis(millis));
+        assert_eq!(result, Err(RegoFailure::Evaluation(limit)));
+    }
+}
