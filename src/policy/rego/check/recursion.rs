@@ -7,6 +7,9 @@ use super::core::Rule;
 use super::{Checked, RECURSION, error, path_text};
 use crate::policy::rego::RegoError;
 
+/// Longest chain of rules each of which needs the next: evaluating one takes some of the stack.
+const MAX_CHAIN: usize = 1_000;
+
 /// Which rules each rule needs, by index.
 pub(super) struct Needs(Vec<BTreeSet<usize>>);
 
@@ -54,6 +57,20 @@ impl Needs {
         order
     }
 
+    /// The first rule at the end of too long a chain, in an order of needs.
+    fn too_long(&self, order: &[usize]) -> Option<usize> {
+        let mut depths = vec![0; self.0.len()];
+        order.iter().copied().find(|&rule| {
+            let needed = self.0.get(rule).into_iter().flatten();
+            let deepest = needed.filter_map(|other| depths.get(*other)).max();
+            let depth = deepest.map_or(1, |deepest: &usize| deepest + 1);
+            if let Some(of_rule) = depths.get_mut(rule) {
+                *of_rule = depth;
+            }
+            depth > MAX_CHAIN
+        })
+    }
+
     /// A way from a rule back to itself.
     fn cycle(&self, from: usize) -> Option<Vec<usize>> {
         let mut came_from: BTreeMap<usize, usize> = BTreeMap::new();
@@ -96,7 +113,17 @@ fn called(rule: &Rule, checked: &Checked<'_>, needed: &mut BTreeSet<usize>) {
 
 pub(super) fn check(checked: &Checked<'_>, errors: &mut Vec<RegoError>) {
     let needs = Needs::of(checked);
-    let ordered: BTreeSet<_> = needs.order().into_iter().collect();
+    let order = needs.order();
+    if let Some(rule) = needs
+        .too_long(&order)
+        .and_then(|rule| checked.rules.get(rule))
+    {
+        let name = path_text(&rule.path);
+        let message =
+            format!("rule {name} needs more than {MAX_CHAIN} others, one by way of another");
+        errors.push(error(RECURSION, message, &rule.place));
+    }
+    let ordered: BTreeSet<_> = order.into_iter().collect();
     for (index, rule) in checked.rules.iter().enumerate() {
         if ordered.contains(&index) {
             continue;

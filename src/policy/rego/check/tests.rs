@@ -389,3 +389,19 @@ fn terms_of_comprehensions_may_loop() {
         ),
     ]);
 }
+
+#[test]
+fn chains_of_rules_have_an_end() {
+    let chain = |length: usize| {
+        let rules = (1..length).map(|rule| format!("q{rule} := q{}\n", rule - 1));
+        format!("package a\nq0 := 1\n{}", rules.collect::<String>())
+    };
+    assert_eq!(errors(&[&chain(1_000)], false), Vec::<String>::new());
+    assert_eq!(
+        errors(&[&chain(20_000)], false),
+        [
+            "1002: rego_recursion_error: rule data.a.q1000 needs more than 1000 others, one by way \
+             of another"
+        ]
+    );
+}
