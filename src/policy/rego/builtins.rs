@@ -21,6 +21,8 @@ mod net;
 mod notation;
 mod numbers;
 mod objects;
+mod patch;
+mod unions;
 mod pem;
 mod private_keys;
 mod regex;
@@ -95,6 +97,8 @@ const TABLE: &[&[Builtin]] = &[
     net::BUILTINS,
     numbers::BUILTINS,
     objects::BUILTINS,
+    patch::BUILTINS,
+    unions::BUILTINS,
     private_keys::BUILTINS,
     regex::BUILTINS,
     schema::BUILTINS,

@@ -7,7 +7,7 @@ use super::{Answer, Builtin, Failure, text};
 /// Longest text of an amount, in bytes.
 const MAX_TEXT: usize = 1_024;
 /// Largest exponent of an amount, either way.
-const MAX_EXPONENT: i32 = 400;
+const MAX_EXPONENT: u32 = 400;
 
 pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::pure("units.parse", 1, parse),
@@ -119,7 +119,7 @@ fn amount(number: &str, unit: Unit) -> Answer {
         return Err(bad);
     }
     let exponent: i32 = exponent.parse().map_err(|_| bad.clone())?;
-    if exponent.abs() > MAX_EXPONENT {
+    if exponent.unsigned_abs() > MAX_EXPONENT {
         return Err(Failure::Limit(
             "a number of this size is refused".to_owned(),
         ));

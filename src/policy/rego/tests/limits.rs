@@ -326,3 +326,54 @@ fn a_limit_in_one_clause_of_a_function_is_not_forgotten() {
         assert!(error.contains(expected), "{expensive}: {error}");
     }
 }
+
+fn json_body(body: String) -> Attributes {
+    http(HttpRequest {
+        headers: Headers::new(
+            vec![("content-type".to_owned(), "application/json".to_owned())],
+            None,
+        ),
+        body,
+        ..HttpRequest::default()
+    })
+}
+
+#[test]
+fn patches_that_grow_without_end_are_refused() {
+    let copies = |document: &str, from: &str, path: &str, count: usize| {
+        let operation = format!(r#"{{"op": "copy", "from": "{from}", "path": "{path}"}}"#);
+        let operations = vec![operation; count].join(",");
+        json_body(format!(r#"{{"doc": {document}, "ops": [{operations}]}}"#))
+    };
+    let expression = "json.patch(input.parsed_body.doc, input.parsed_body.ops)";
+    for asked in [
+        copies(r#"["x"]"#, "", "/-", 40),
+        copies(r#"{"a": {"a": {}}}"#, "", "/a/a/a", 2_000),
+    ] {
+        let why = ask(&answering(expression), &asked).unwrap_err();
+        assert!(why.contains("refused"), "{why}");
+    }
+    // Small parts can be copied as often as it takes.
+    let small = copies(r#"{"a": [], "b": 1}"#, "/b", "/a/-", 200);
+    let count = format!("count({expression}.a)");
+    assert_eq!(value_for(&count, &small), json!(200));
+    let failed = copies(r#"{"a": [], "b": 1}"#, "/c", "/a/-", 200);
+    assert_eq!(
+        value_for(&format!("[1 | {expression}]"), &failed),
+        json!([])
+    );
+}
+
+#[test]
+fn many_objects_and_sets_are_united_at_once() {
+    let objects: Vec<_> = (0..20_000)
+        .map(|at| format!(r#"{{"k{at}": {at}}}"#))
+        .collect();
+    let asked = json_body(format!("[{}]", objects.join(",")));
+    for expression in [
+        "count(object.union_n(input.parsed_body))",
+        "count(union({{x} | some x in input.parsed_body}))",
+    ] {
+        assert_eq!(value_for(expression, &asked), json!(20_000));
+    }
+}

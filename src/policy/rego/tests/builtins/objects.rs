@@ -18,3 +18,30 @@ fn subsets() {
     ]);
     check_undefined(&["object.subset(1, 1)", "object.subset({1}, [1])"]);
 }
+
+#[test]
+fn unions_of_many() {
+    check(&[
+        ("object.union_n([])", json!({})),
+        (
+            "object.union_n([{\"a\": {\"x\": 1}}, {\"a\": {\"y\": 2}}])",
+            json!({"a": {"x": 1, "y": 2}}),
+        ),
+        (
+            "object.union_n([{\"a\": {\"x\": 1}}, {\"a\": 5}, {\"a\": {\"y\": 2}, 1: 2}])",
+            json!({"a": {"y": 2}, "1": 2}),
+        ),
+        (
+            "object.union_n([{\"a\": {\"x\": 1}}, {\"a\": 5}])",
+            json!({"a": 5}),
+        ),
+        ("union({{1, 2}, {2, 3}, set()})", json!([1, 2, 3])),
+        ("union(set()) == set()", json!(true)),
+    ]);
+    check_undefined(&[
+        "object.union_n([{}, 1])",
+        "object.union_n({})",
+        "union({{1}, 2})",
+        "union([{1}])",
+    ]);
+}

@@ -40,7 +40,7 @@ fn amounts() {
         r#"units.parse_bytes("")"#,
         "units.parse(1)",
     ]);
-    for bad in ["1e999999", "1e-999"] {
+    for bad in ["1e999999", "1e-999", "1e-2147483648"] {
         let why = refusal(&format!("units.parse({})", quoted(bad)));
         assert!(why.contains("refused"), "{why}");
     }
