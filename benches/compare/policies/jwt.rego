@@ -29,6 +29,6 @@ permitted if {
 }
 
 claims := payload if {
-	["Bearer", token] := split(http_request.headers.authorization, " ")
+	["Bearer", token] = split(http_request.headers.authorization, " ")
 	[_, payload, _] := io.jwt.decode(token)
 }
