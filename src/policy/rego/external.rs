@@ -16,7 +16,7 @@ use thiserror::Error;
 const CACHEABLE: [u16; 11] = [200, 203, 204, 206, 300, 301, 404, 405, 410, 414, 501];
 /// Most times that one check may call a built-in which reaches outside.
 const MAX_CALLS: usize = 256;
-/// Most that the answers to one check may hold together, in bytes.
+/// Most memory that the answers to one check may take together, in bytes.
 const MAX_BYTES: usize = 64 << 20;
 
 /// Reaches outside for one check. Each call returns in time for the check's deadline.

@@ -133,6 +133,13 @@ fn marshal_with_options(arguments: &[Value]) -> Answer {
     Writer::new(layout).text_of(any(arguments, 0)?)
 }
 
+/// A value's JSON as Go writes it.
+pub(super) fn json_text(value: &Value) -> Result<String, Failure> {
+    let mut writer = Writer::new(None);
+    writer.value(value)?;
+    Ok(writer.out)
+}
+
 struct Writer {
     out: String,
     layout: Option<Layout>,

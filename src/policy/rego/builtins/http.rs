@@ -32,9 +32,10 @@ fn send(arguments: &[Value]) -> Answer {
     };
     let sent = match request::parse(request) {
         Ok(sent) => sent,
-        Err(Invalid { kind, message }) => {
+        Err(Invalid::Request { kind, message }) => {
             return failed(INTERNAL_ERROR, format!("{kind}: {NAME}: {message}"));
         }
+        Err(Invalid::Size(why)) => return Err(Failure::Limit(format!("{NAME}: {why}"))),
     };
     match answer(&sent)? {
         Ok(value) => Ok(value),
@@ -64,7 +65,7 @@ fn answer(sent: &Sent) -> Result<Result<Value, ExternalError>, Failure> {
             return Ok(Err(error));
         }
     };
-    received(response.body.len())?;
+    received(response::size(&response, sent.decoding))?;
     let value = response::value(&response, sent.decoding);
     if sent.keeps_any || is_cacheable(response.status) {
         note(key, Ok(value.clone()));

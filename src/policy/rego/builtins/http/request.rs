@@ -7,7 +7,8 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use regorus::Value;
 
-use super::super::of_interpreter;
+use super::super::encoding::json_text;
+use super::super::{Failure, of_interpreter};
 use super::response::Decoding;
 use crate::policy::rego::external::{HttpRequest, Remember, RequestKey, TlsOptions};
 
@@ -72,9 +73,13 @@ pub(super) struct Sent {
 }
 
 /// What is wrong with a request.
-pub(super) struct Invalid {
-    pub(super) kind: &'static str,
-    pub(super) message: String,
+pub(super) enum Invalid {
+    Request {
+        kind: &'static str,
+        message: String,
+    },
+    /// It is larger than we let any be, which ends the evaluation.
+    Size(String),
 }
 
 type Result<T> = std::result::Result<T, Invalid>;
@@ -103,7 +108,7 @@ pub(super) fn parse(request: &Value) -> Result<Sent> {
     let host = host.map(|header| header.1.clone());
     let url = object.text("url")?.unwrap_or_default();
     if url.len() > MAX_URL {
-        return Err(invalid(format!("a URL of more than {MAX_URL} bytes")));
+        return Err(Invalid::Size(format!("a URL of more than {MAX_URL} bytes")));
     }
     Ok(Sent {
         request: HttpRequest {
@@ -129,16 +134,25 @@ pub(super) fn parse(request: &Value) -> Result<Sent> {
 }
 
 fn invalid(message: impl Into<String>) -> Invalid {
-    Invalid {
+    Invalid::Request {
         kind: BUILTIN_ERROR,
         message: message.into(),
     }
 }
 
 fn wrong_operand(message: impl std::fmt::Display) -> Invalid {
-    Invalid {
+    Invalid::Request {
         kind: TYPE_ERROR,
         message: format!("operand 1 {message}"),
+    }
+}
+
+impl From<Failure> for Invalid {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Failed(why) => invalid(why),
+            Failure::Limit(why) => Self::Size(why),
+        }
     }
 }
 
@@ -255,18 +269,17 @@ impl<'a> Object<'a> {
         Ok(by_name.into_iter().collect())
     }
 
-    /// Rule: `raw_body` is sent as it is, before `body`, which is sent as JSON.
+    /// Rule: `raw_body` is sent as it is, before `body`, which is sent as the JSON that Go writes.
     fn body(&self) -> Result<Vec<u8>> {
         let body = match (self.text("raw_body")?, self.get("body")) {
             (Some(raw), _) => raw.as_bytes().to_vec(),
-            (None, Some(body)) => serde_json::to_vec(body).map_err(|error| {
-                let error = error.to_string();
-                invalid(format!("the body is no JSON: {error}"))
-            })?,
+            (None, Some(body)) => json_text(body)?.into_bytes(),
             (None, None) => Vec::new(),
         };
         if body.len() > MAX_BODY {
-            return Err(invalid(format!("a body of more than {MAX_BODY} bytes")));
+            return Err(Invalid::Size(format!(
+                "a body of more than {MAX_BODY} bytes"
+            )));
         }
         Ok(body)
     }
@@ -369,9 +382,8 @@ impl<'a> Object<'a> {
                 headers.remove(name);
             }
         }
-        let text = serde_json::to_vec(&request)
-            .map_err(|error| invalid(format!("the request is no JSON: {error}")))?;
-        let digest = digest::digest(&digest::SHA256, &text);
+        let text = json_text(&request)?;
+        let digest = digest::digest(&digest::SHA256, text.as_bytes());
         let digest = digest.as_ref().try_into();
         digest.map_err(|_| invalid("no digest"))
     }

@@ -9,7 +9,10 @@ use serde::de::IgnoredAny;
 use super::super::encoding::text_of_bytes;
 use super::super::of_interpreter;
 use crate::policy::rego::external::HttpResponse;
-use crate::policy::rego::guard;
+use crate::policy::rego::{guard, json};
+
+/// Most memory that a value takes besides its text, in bytes.
+const VALUE_SIZE: usize = 64;
 
 /// How a body is read whatever its type.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -18,16 +21,31 @@ pub(super) struct Decoding {
     pub(super) yaml: bool,
 }
 
+/// What a body is read as.
+enum Form {
+    Json,
+    Yaml,
+    Text,
+}
+
+/// Memory that an answer takes as a value, in bytes, told before it is made.
+pub(super) fn size(response: &HttpResponse, decoding: Decoding) -> usize {
+    let values = match form(response, decoding) {
+        Form::Json => json_values(&response.body),
+        Form::Yaml => yaml_values(&response.body),
+        Form::Text => 0,
+    };
+    let values = values.saturating_mul(VALUE_SIZE);
+    response.body.len().saturating_add(values)
+}
+
 pub(super) fn value(response: &HttpResponse, decoding: Decoding) -> Value {
     let text = text_of_bytes(&response.body);
-    let content_type = header(response, "content-type");
     // Rule: a body that cannot be read is null, and no error.
-    let body = if decoding.json || is_json(content_type) {
-        json(&text)
-    } else if decoding.yaml || is_yaml(content_type) {
-        yaml(&text)
-    } else {
-        Value::Null
+    let body = match form(response, decoding) {
+        Form::Json => json_value(&text),
+        Form::Yaml => yaml_value(&text),
+        Form::Text => Value::Null,
     };
     let fields = [
         ("status", Value::from(response.status_line.as_str())),
@@ -39,6 +57,38 @@ pub(super) fn value(response: &HttpResponse, decoding: Decoding) -> Value {
     let fields = fields.into_iter();
     let fields = fields.map(|(name, value)| (Value::from(name), value));
     Value::from(fields.collect::<BTreeMap<_, _>>())
+}
+
+fn form(response: &HttpResponse, decoding: Decoding) -> Form {
+    let content_type = header(response, "content-type");
+    if decoding.json || is_json(content_type) {
+        Form::Json
+    } else if decoding.yaml || is_yaml(content_type) {
+        Form::Yaml
+    } else {
+        Form::Text
+    }
+}
+
+/// Most values that JSON can have: each but the first stands behind one of four characters.
+fn json_values(text: &[u8]) -> usize {
+    let (mut values, mut in_text, mut escaped) = (1, false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' | b',' | b':' if !in_text => values += 1,
+            _ => {}
+        }
+    }
+    values
+}
+
+/// The same of YAML, where lines and two characters more begin values.
+fn yaml_values(text: &[u8]) -> usize {
+    let begins = |byte: &&u8| matches!(byte, b'[' | b'{' | b',' | b':' | b'-' | b'?' | b'\n');
+    text.iter().filter(begins).count() + 1
 }
 
 /// The first value of a header, `""` if there is none.
@@ -76,18 +126,18 @@ fn is_yaml(content_type: &str) -> bool {
 }
 
 /// Rule: the first value counts, whatever follows it.
-fn json(text: &str) -> Value {
+fn json_value(text: &str) -> Value {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
     let first = match values.next() {
         Some(Ok(_)) => text.get(..values.byte_offset()),
         Some(Err(_)) | None => None,
     };
     first
-        .and_then(|first| Value::from_json_str(first).ok())
+        .and_then(|first| json::parse(first.as_bytes()).ok())
         .unwrap_or(Value::Null)
 }
 
-fn yaml(text: &str) -> Value {
+fn yaml_value(text: &str) -> Value {
     let document = [Value::from(text)];
     if guard::check_yaml(text).is_err() {
         return Value::Null;
