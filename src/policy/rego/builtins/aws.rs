@@ -8,6 +8,7 @@ use aws_lc_rs::hmac::{HMAC_SHA256, Key, Tag, sign};
 use jiff::Timestamp;
 use regorus::Value;
 
+use super::encoding::json_text;
 use super::go_json::insert;
 use super::url::Url;
 use super::{Answer, Builtin, Failure, any, hexadecimal};
@@ -255,19 +256,7 @@ fn body(request: &Value) -> Result<Vec<u8>, Failure> {
     let Some(body) = member(request, "body") else {
         return Ok(Vec::new());
     };
-    let json = serde_json::to_string(body).map_err(|_| Failure::Failed("a body is no JSON"))?;
-    // Rule: these are escaped, which stand nowhere but in strings.
-    let escapes = [
-        ('<', "\\u003c"),
-        ('>', "\\u003e"),
-        ('&', "\\u0026"),
-        ('\u{2028}', "\\u2028"),
-        ('\u{2029}', "\\u2029"),
-    ];
-    let escaped = escapes.iter().fold(json, |json, (character, escape)| {
-        json.replace(*character, escape)
-    });
-    Ok(escaped.into_bytes())
+    Ok(json_text(body)?.into_bytes())
 }
 
 // === impl Moment ===

@@ -10,7 +10,7 @@ use super::{Answer, Builtin, Failure, text};
 
 /// Longest glob, in characters.
 const MAX_GLOB: usize = 4_096;
-/// Most pairs of tokens that are compared.
+/// Most pairs of characters and ranges that are compared.
 const MAX_STEPS: usize = 1_000_000;
 
 pub(super) const BUILTINS: &[Builtin] = &[Builtin::pure("regex.globs_match", 2, globs_match)];
@@ -65,6 +65,15 @@ impl Token {
                 .iter()
                 .any(|range| other.iter().any(|other| overlap(range, other))),
         }
+    }
+
+    /// How many comparisons it takes to tell whether tokens meet.
+    fn pairs(&self, other: &Self) -> usize {
+        let ranges = |token: &Self| match &token.kind {
+            Kind::Set(ranges) => ranges.len().max(1),
+            _ => 1,
+        };
+        ranges(self) * ranges(other)
     }
 
     fn is_plain(&self) -> bool {
@@ -175,8 +184,8 @@ struct Search {
 }
 
 impl Search {
-    fn step(&mut self) -> Result<(), Failure> {
-        self.steps += 1;
+    fn step(&mut self, pairs: usize) -> Result<(), Failure> {
+        self.steps += pairs;
         match self.steps > MAX_STEPS {
             true => Err(Failure::Limit("globs like these are refused".to_owned())),
             false => Ok(()),
@@ -187,7 +196,7 @@ impl Search {
         while let (Some((first, rest)), Some((second, more))) =
             (one.split_first(), other.split_first())
         {
-            self.step()?;
+            self.step(first.pairs(second))?;
             if first.is_plain() && second.is_plain() {
                 if !first.meets(second) {
                     return Ok(false);
@@ -217,7 +226,8 @@ impl Search {
         };
         let mut rest = other;
         while let Some((next, more)) = rest.split_first() {
-            self.step()?;
+            let pairs = behind.first().map_or(0, |behind| next.pairs(behind));
+            self.step(pairs + next.pairs(token))?;
             let ends = behind.first().is_some_and(|behind| next.meets(behind));
             if ends && self.normal(behind, rest)? {
                 return Ok(true);

@@ -25,6 +25,8 @@ const MAX_SCHEMAS: usize = 10_000;
 const MAX_STEPS: usize = 100_000;
 /// Most errors.
 const MAX_ERRORS: usize = 10_000;
+/// Most bytes of errors, those of alternatives that are dropped as well.
+const MAX_TOLD: usize = 16 << 20;
 /// Largest memory of a compiled pattern.
 const MAX_PATTERN: usize = 100 * 1024;
 
@@ -77,6 +79,7 @@ fn json(value: &Value) -> Result<Json, Fault> {
     let text = match value {
         Value::String(text) => text.to_string(),
         Value::Object(_) | Value::Array(_) => {
+            check_exact(value)?;
             let text = value.to_json_str();
             text.map_err(|_| Fault::Limit("a document of this nesting is refused"))?
         }
@@ -88,5 +91,43 @@ fn json(value: &Value) -> Result<Json, Fault> {
     if text.len() > MAX_JSON {
         return Err(Fault::Limit("a schema or document of this size is refused"));
     }
-    serde_json::from_str(&text).map_err(|_| Fault::Schema("invalid JSON string".to_owned()))
+    let bad = || Fault::Schema("invalid JSON string".to_owned());
+    let json = serde_json::from_str(&text).map_err(|_| bad())?;
+    if matches!(value, Value::String(_)) && has_rough(&json) {
+        let exact = crate::policy::rego::json::parse(text.as_bytes());
+        check_exact(&exact.map_err(|_| bad())?)?;
+    }
+    Ok(json)
+}
+
+/// Whether there are numbers that may have been rounded to a floating-point number.
+fn has_rough(json: &Json) -> bool {
+    match json {
+        Json::Number(number) => number.is_f64(),
+        Json::Array(items) => items.iter().any(has_rough),
+        Json::Object(members) => members.values().any(has_rough),
+        _ => false,
+    }
+}
+
+/// Refuses whole numbers that would be rounded, since those that differ would be the same.
+fn check_exact(value: &Value) -> Result<(), Fault> {
+    match value {
+        Value::Number(number) if number.is_integer() && !is_exact(value) => Err(Fault::Limit(
+            "a whole number that neither 64 bits nor a floating-point number hold is refused",
+        )),
+        Value::Array(items) => items.iter().try_for_each(check_exact),
+        Value::Set(items) => items.iter().try_for_each(check_exact),
+        Value::Object(members) => members.values().try_for_each(check_exact),
+        _ => Ok(()),
+    }
+}
+
+fn is_exact(value: &Value) -> bool {
+    let Value::Number(number) = value else {
+        return true;
+    };
+    let fits = number.as_i64().is_some() || number.as_u64().is_some();
+    let is_same = |float: f64| float.is_finite() && Value::from(float) == *value;
+    fits || number.format_decimal().parse().is_ok_and(is_same)
 }

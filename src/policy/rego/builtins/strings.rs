@@ -77,17 +77,53 @@ fn concat(arguments: &[Value]) -> Answer {
 
 // === Searches ===
 
-/// Where a text is found, in characters; nothing is not looked for.
+/// Where a text is found, in characters, also where it overlaps itself; nothing is not looked for.
 fn found(arguments: &[Value]) -> Result<impl Iterator<Item = usize>, Failure> {
-    let (text, wanted) = (text(arguments, 0)?, text(arguments, 1)?);
+    let (text, wanted) = (text(arguments, 0)?, text(arguments, 1)?.as_bytes());
     if wanted.is_empty() {
         return Err(Failure::Failed("empty search character"));
     }
-    let starts = text.char_indices().enumerate();
-    Ok(starts.filter_map(move |(index, (at, _))| {
-        let rest = text.get(at..)?;
-        rest.starts_with(wanted).then_some(index)
+    // By Knuth, Morris and Pratt: no byte of the text is looked at again, whatever repeats.
+    let borders = borders(wanted);
+    let length = wanted.iter().filter(|byte| is_first(**byte)).count();
+    let (mut matched, mut characters) = (0, 0);
+    Ok(text.bytes().filter_map(move |byte| {
+        characters += usize::from(is_first(byte));
+        matched = extended(wanted, &borders, matched, byte);
+        (matched == wanted.len()).then(|| {
+            matched = borders.last().copied().unwrap_or(0);
+            characters - length
+        })
     }))
+}
+
+/// Whether a character begins with a byte.
+fn is_first(byte: u8) -> bool {
+    byte & 0xc0 != 0x80
+}
+
+/// For each beginning of a text, the longest shorter one that it ends with.
+fn borders(wanted: &[u8]) -> Vec<usize> {
+    let mut borders = Vec::with_capacity(wanted.len());
+    let mut matched = 0;
+    for (at, byte) in wanted.iter().enumerate() {
+        if at > 0 {
+            matched = extended(wanted, &borders, matched, *byte);
+        }
+        borders.push(matched);
+    }
+    borders
+}
+
+/// How much of a text is matched with one more byte.
+fn extended(wanted: &[u8], borders: &[usize], mut matched: usize, byte: u8) -> usize {
+    while wanted.get(matched) != Some(&byte) {
+        let Some(last) = matched.checked_sub(1) else {
+            return 0;
+        };
+        matched = borders.get(last).copied().unwrap_or(0);
+    }
+    matched + 1
 }
 
 fn index_of(arguments: &[Value]) -> Answer {

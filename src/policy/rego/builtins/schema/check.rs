@@ -4,7 +4,7 @@
 use serde_json::Value as Json;
 
 use super::model::{Additional, Compiled, Dependency, Id, Items, Schema};
-use super::outcome::{Complaint, Outcome};
+use super::outcome::{Complaint, Outcome, Path, Told};
 use super::values::{common, numbers, same, strings, type_of};
 use super::{Fault, MAX_DEPTH, MAX_ERRORS, MAX_STEPS};
 
@@ -12,6 +12,7 @@ struct Checker<'a> {
     compiled: &'a Compiled,
     steps: usize,
     depth: usize,
+    told: Told,
 }
 
 pub(super) fn check(compiled: &Compiled, document: &Json) -> Result<Vec<Complaint>, Fault> {
@@ -19,14 +20,22 @@ pub(super) fn check(compiled: &Compiled, document: &Json) -> Result<Vec<Complain
         compiled,
         steps: 0,
         depth: 0,
+        told: Told::default(),
     };
-    let outcome = checker.fresh(0, document, "(root)")?;
-    Ok(outcome.complaints)
+    let outcome = checker.fresh(0, document, &Path::Root)?;
+    match checker.told.is_too_much() {
+        true => Err(too_long()),
+        false => Ok(outcome.complaints),
+    }
+}
+
+fn too_long() -> Fault {
+    Fault::Limit("a document that takes so long to check is refused")
 }
 
 impl<'a> Checker<'a> {
-    fn fresh(&mut self, id: Id, value: &Json, path: &str) -> Result<Outcome, Fault> {
-        let mut outcome = Outcome::default();
+    fn fresh(&mut self, id: Id, value: &Json, path: &Path<'_>) -> Result<Outcome, Fault> {
+        let mut outcome = Outcome::of(&self.told);
         self.value(id, value, path, &mut outcome)?;
         Ok(outcome)
     }
@@ -35,7 +44,7 @@ impl<'a> Checker<'a> {
         &mut self,
         id: Id,
         value: &Json,
-        path: &str,
+        path: &Path<'_>,
         outcome: &mut Outcome,
     ) -> Result<(), Fault> {
         self.steps += 1;
@@ -43,10 +52,9 @@ impl<'a> Checker<'a> {
         if self.steps > MAX_STEPS
             || self.depth > 2 * MAX_DEPTH
             || outcome.complaints.len() > MAX_ERRORS
+            || self.told.is_too_much()
         {
-            return Err(Fault::Limit(
-                "a document that takes so long to check is refused",
-            ));
+            return Err(too_long());
         }
         let compiled = self.compiled;
         let Some(schema) = compiled.schemas.get(id) else {
@@ -66,7 +74,7 @@ impl<'a> Checker<'a> {
         &mut self,
         schema: &'a Schema,
         value: &Json,
-        path: &str,
+        path: &Path<'_>,
         outcome: &mut Outcome,
     ) -> Result<(), Fault> {
         let given = type_of(value);
@@ -96,7 +104,7 @@ impl<'a> Checker<'a> {
         if let Json::Object(members) = value {
             for (name, property) in &schema.properties {
                 if let Some(member) = members.get(name) {
-                    self.value(*property, member, &format!("{path}.{name}"), outcome)?;
+                    self.value(*property, member, &Path::Member(path, name), outcome)?;
                 }
             }
         }
@@ -108,7 +116,7 @@ impl<'a> Checker<'a> {
         &mut self,
         schema: &'a Schema,
         value: &Json,
-        path: &str,
+        path: &Path<'_>,
         outcome: &mut Outcome,
     ) -> Result<(), Fault> {
         if !schema.any_of.is_empty() {
@@ -156,7 +164,7 @@ impl<'a> Checker<'a> {
         &mut self,
         schemas: &[Id],
         value: &Json,
-        path: &str,
+        path: &Path<'_>,
         one_is_enough: bool,
     ) -> Result<(usize, Outcome), Fault> {
         let mut fitting = 0;
@@ -179,7 +187,7 @@ impl<'a> Checker<'a> {
         &mut self,
         schema: &'a Schema,
         value: &Json,
-        path: &str,
+        path: &Path<'_>,
         outcome: &mut Outcome,
     ) -> Result<(), Fault> {
         let Json::Object(members) = value else {
@@ -206,7 +214,7 @@ impl<'a> Checker<'a> {
         &mut self,
         schema: &'a Schema,
         value: &Json,
-        path: &str,
+        path: &Path<'_>,
         outcome: &mut Outcome,
     ) -> Result<(), Fault> {
         let Some(condition) = schema.condition else {
@@ -239,10 +247,9 @@ impl<'a> Checker<'a> {
         &mut self,
         schema: &'a Schema,
         items: &[Json],
-        path: &str,
+        path: &Path<'_>,
         outcome: &mut Outcome,
     ) -> Result<(), Fault> {
-        let place = |index: usize| format!("{path}.{index}");
         for (index, item) in items.iter().enumerate() {
             let schema = match &schema.items {
                 Items::Any => None,
@@ -254,7 +261,7 @@ impl<'a> Checker<'a> {
                 },
             };
             if let Some(schema) = schema {
-                let item = self.fresh(schema, item, &place(index))?;
+                let item = self.fresh(schema, item, &Path::Item(path, index))?;
                 outcome.merge(item);
             }
         }
@@ -287,13 +294,16 @@ impl<'a> Checker<'a> {
     }
 
     /// Rule: each that was there before is told, with the last of its like.
-    fn unique(&mut self, items: &[Json], path: &str, outcome: &mut Outcome) -> Result<(), Fault> {
+    fn unique(
+        &mut self,
+        items: &[Json],
+        path: &Path<'_>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Fault> {
         for (index, item) in items.iter().enumerate() {
             self.steps += index;
             if self.steps > MAX_STEPS {
-                return Err(Fault::Limit(
-                    "a document that takes so long to check is refused",
-                ));
+                return Err(too_long());
             }
             let before = items.iter().take(index);
             let mut before = before.enumerate().filter(|(_, before)| same(before, item));
@@ -309,12 +319,12 @@ impl<'a> Checker<'a> {
         &mut self,
         schema: Id,
         items: &[Json],
-        path: &str,
+        path: &Path<'_>,
         outcome: &mut Outcome,
     ) -> Result<(), Fault> {
         let mut best: Option<Outcome> = None;
         for (index, item) in items.iter().enumerate() {
-            let item = self.fresh(schema, item, &format!("{path}.{index}"))?;
+            let item = self.fresh(schema, item, &Path::Item(path, index))?;
             if item.is_valid() {
                 return Ok(());
             }
@@ -332,7 +342,7 @@ impl<'a> Checker<'a> {
         &mut self,
         schema: &'a Schema,
         value: &Json,
-        path: &str,
+        path: &Path<'_>,
         outcome: &mut Outcome,
     ) -> Result<(), Fault> {
         let Json::Object(members) = value else {
@@ -354,7 +364,7 @@ impl<'a> Checker<'a> {
             }
         }
         for (name, member) in members {
-            let place = format!("{path}.{name}");
+            let place = Path::Member(path, name);
             let mut is_known = schema.properties.iter().any(|(known, _)| known == name);
             for (pattern, property) in &schema.pattern_properties {
                 if pattern.is_match(name) {

@@ -7,7 +7,7 @@ use serde_json::{Number, Value as Json};
 
 use super::format::is_format;
 use super::model::Schema;
-use super::outcome::Outcome;
+use super::outcome::{Outcome, Path};
 
 pub(super) fn type_of(value: &Json) -> &'static str {
     match value {
@@ -68,18 +68,21 @@ pub(super) fn listed(values: &[Json]) -> String {
     values.join(", ")
 }
 
-pub(super) fn common(schema: &Schema, value: &Json, path: &str, outcome: &mut Outcome) {
-    let field = path.strip_prefix("(root).").unwrap_or(path);
+pub(super) fn common(schema: &Schema, value: &Json, path: &Path<'_>, outcome: &mut Outcome) {
     if let Some(constant) = &schema.constant
         && !same(constant, value)
     {
-        let text = format!("{field} does not match: {constant}");
+        let text = format!("{} does not match: {constant}", path.field());
         outcome.complain("const", path, text);
     }
     if let Some(choices) = &schema.choices
         && !choices.iter().any(|choice| same(choice, value))
     {
-        let text = format!("{field} must be one of the following: {}", listed(choices));
+        let text = format!(
+            "{} must be one of the following: {}",
+            path.field(),
+            listed(choices)
+        );
         outcome.complain("enum", path, text);
     }
     if let Some(format) = &schema.format
@@ -91,7 +94,7 @@ pub(super) fn common(schema: &Schema, value: &Json, path: &str, outcome: &mut Ou
     outcome.score += 1;
 }
 
-pub(super) fn strings(schema: &Schema, text: &str, path: &str, outcome: &mut Outcome) {
+pub(super) fn strings(schema: &Schema, text: &str, path: &Path<'_>, outcome: &mut Outcome) {
     let length = text.chars().count() as u64;
     if let Some(least) = schema.length.least.filter(|least| length < *least) {
         let text = format!("String length must be greater than or equal to {least}");
@@ -110,7 +113,7 @@ pub(super) fn strings(schema: &Schema, text: &str, path: &str, outcome: &mut Out
     outcome.score += 1;
 }
 
-pub(super) fn numbers(schema: &Schema, number: &Number, path: &str, outcome: &mut Outcome) {
+pub(super) fn numbers(schema: &Schema, number: &Number, path: &Path<'_>, outcome: &mut Outcome) {
     if let Some(multiple) = &schema.multiple_of
         && !is_multiple(number, multiple)
     {

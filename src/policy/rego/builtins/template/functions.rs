@@ -10,7 +10,14 @@ use regorus::Value;
 use super::super::Failure;
 use super::super::format::{self, Argument};
 use super::super::urlquery::RESERVED;
-use super::{MAX_STEPS, limit};
+use super::{MAX_STEPS, MAX_TEXT, limit};
+
+/// How many bytes are made, escaped or compared in the time of a step.
+const BYTES_PER_STEP: usize = 64;
+/// Most bytes that a value without parts takes.
+const MAX_SCALAR: usize = 32;
+/// Most bytes that one is escaped to.
+const MAX_ESCAPED: usize = 6;
 
 /// A value.
 #[derive(Debug, Clone)]
@@ -62,6 +69,14 @@ impl Item {
             Self::Float(number) => *number != 0.0,
             Self::Text(text) | Self::Number(text) => !text.is_empty(),
             Self::Data(_) => self.length() != Some(0),
+        }
+    }
+
+    /// How many steps it takes to go through a text.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Number(text) => text.len() / BYTES_PER_STEP,
+            _ => 0,
         }
     }
 
@@ -197,6 +212,11 @@ pub(super) fn call(name: &str, arguments: &[Item]) -> Result<Item, Failure> {
         }
         ("index", [item, indices @ ..]) => index(item, indices),
         ("slice", [item, bounds @ ..]) => slice(item, bounds),
+        ("print" | "println" | "printf" | "html" | "js" | "urlquery", items)
+            if !fits(name, items) =>
+        {
+            Err(limit("a text of this size is refused in a template"))
+        }
         ("print", items) => text(print(items)),
         ("println", items) => {
             let items: Vec<_> = items.iter().map(Item::text).collect();
@@ -227,6 +247,39 @@ pub(super) fn call(name: &str, arguments: &[Item]) -> Result<Item, Failure> {
         ("ge", [one, other]) => Ok(Item::Bool(order(one, other)?.is_ge())),
         _ => Err(bad("wrong number or type of arguments of a function")),
     }
+}
+
+/// Whether arguments make a text that is short enough, be every character escaped.
+fn fits(name: &str, items: &[Item]) -> bool {
+    let mut left = match name {
+        "html" | "js" | "urlquery" => MAX_TEXT / MAX_ESCAPED,
+        _ => MAX_TEXT,
+    };
+    items.iter().all(|item| match item {
+        Item::Text(text) | Item::Number(text) => spend(&mut left, text.len()),
+        Item::Data(value) => takes(value, &mut left),
+        _ => spend(&mut left, MAX_SCALAR),
+    })
+}
+
+fn takes(value: &Value, left: &mut usize) -> bool {
+    match value {
+        Value::String(text) => spend(left, text.len() + 1),
+        Value::Number(number) => spend(left, number.format_decimal().len() + 1),
+        Value::Array(items) => spend(left, 2) && items.iter().all(|item| takes(item, left)),
+        Value::Object(members) => {
+            let mut members = members.iter();
+            spend(left, MAX_SCALAR)
+                && members.all(|(name, value)| takes(name, left) && takes(value, left))
+        }
+        _ => spend(left, MAX_SCALAR),
+    }
+}
+
+fn spend(left: &mut usize, bytes: usize) -> bool {
+    let rest = left.checked_sub(bytes);
+    *left = rest.unwrap_or(0);
+    rest.is_some()
 }
 
 /// Rule: spaces between operands of which neither is a string.

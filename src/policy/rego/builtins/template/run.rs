@@ -7,6 +7,9 @@ use super::functions::{self, Item};
 use super::parser::{Branch, Command, Node, Operand, Pipeline, Set};
 use super::{MAX_CALLS, MAX_STEPS, MAX_TEXT, limit};
 
+/// How many elements are made ready to be gone over in the time of a step.
+const ELEMENTS_PER_STEP: usize = 8;
+
 struct Run<'a> {
     set: &'a Set,
     out: String,
@@ -136,7 +139,9 @@ impl<'a> Run<'a> {
             return Err(Failure::Failed("can't iterate over more than one variable"));
         }
         let mut is_empty = true;
-        for (key, element) in value.elements()? {
+        let elements = value.elements()?;
+        self.steps += elements.len() / ELEMENTS_PER_STEP;
+        for (key, element) in elements {
             self.step()?;
             is_empty = false;
             match branch.pipeline.variables.as_slice() {
@@ -231,7 +236,14 @@ impl<'a> Run<'a> {
             values.push(self.operand(argument, dot)?.known());
         }
         values.extend(last);
-        functions::call(name, &values)
+        let value = functions::call(name, &values)?;
+        // Texts take time by their length.
+        self.steps += values
+            .iter()
+            .chain([&value])
+            .map(Item::weight)
+            .sum::<usize>();
+        Ok(value)
     }
 
     fn operand(&mut self, operand: &'a Operand, dot: &Item) -> Result<Item, Failure> {

@@ -47,4 +47,10 @@ fn globs_that_take_too_long() {
     let long = quoted(&"a".repeat(5_000));
     let why = refusal(&format!("regex.globs_match({long}, {long})"));
     assert!(why.contains("refused"), "{why}");
+    let sets = quoted(&format!("[{}]", "ab".repeat(2_000)));
+    let others = quoted(&format!("[{}]", "cd".repeat(2_000)));
+    let why = refusal(&format!(
+        "regex.globs_match(concat(\"\", [{sets}, \"*\"]), concat(\"\", [{others}, \"*\"]))"
+    ));
+    assert!(why.contains("refused"), "{why}");
 }

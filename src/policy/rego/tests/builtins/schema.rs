@@ -351,3 +351,37 @@ fn call_or_error(expression: &str) -> String {
         Err(error) => error,
     }
 }
+
+#[test]
+fn complaints_are_bounded_in_bytes() {
+    let document = format!("{{\"{}\": [{}0]}}", "k".repeat(100_000), "0,".repeat(5_000));
+    let schema = r#"{"additionalProperties": {"items": {"type": "string"}}}"#;
+    let call = format!(
+        "json.match_schema({}, {})",
+        quoted(&document),
+        quoted(schema)
+    );
+    let why = refusal(&call);
+    assert!(why.contains("refused"), "{why}");
+}
+
+#[test]
+fn whole_numbers_are_not_rounded() {
+    let call = |document: &str| {
+        let schema = r#"{"properties": {"id": {"const": 18446744073709551615}}}"#;
+        format!("json.match_schema({document}, {schema})[0]")
+    };
+    check(&[
+        (&call(r#"{"id": 18446744073709551615}"#), json!(true)),
+        (&call(r#"{"id": 18446744073709551614}"#), json!(false)),
+        (&call(r#"{"id": 1e20, "x": 0.1}"#), json!(false)),
+    ]);
+    for document in [
+        r#"{"id": 100000000000000000000001}"#,
+        r#"{"id": [-100000000000000000000001]}"#,
+        r#""{\"id\": 100000000000000000000001}""#,
+    ] {
+        let why = refusal(&call(document));
+        assert!(why.contains("refused"), "{document}: {why}");
+    }
+}

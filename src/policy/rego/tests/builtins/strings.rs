@@ -84,3 +84,22 @@ fn texts_replaced_all_at_once() {
         "strings.replace_n([], \"ab\")",
     ]);
 }
+
+#[test]
+fn searches_that_overlap() {
+    check(&[
+        ("indexof_n(\"aaaa\", \"aa\")", json!([0, 1, 2])),
+        ("indexof_n(\"ababcababa\", \"aba\")", json!([0, 5, 7])),
+        ("indexof_n(\"éaéaé\", \"éaé\")", json!([0, 2])),
+        ("indexof(\"aaéab\", \"éab\")", json!(2)),
+        ("indexof(\"aaab\", \"aab\")", json!(1)),
+        ("indexof(\"abc\", \"d\")", json!(-1)),
+    ]);
+    let half = "a".repeat(200_000);
+    let call = format!(
+        "count(indexof_n({}, {}))",
+        quoted(&half.repeat(2)),
+        quoted(&half)
+    );
+    assert_eq!(result(&call), Some(json!(200_001)));
+}

@@ -189,3 +189,23 @@ fn templates_that_take_too_long() {
     );
     assert!(why.contains("refused"), "{why}");
 }
+
+#[test]
+fn texts_between_steps_are_bounded() {
+    for function in [
+        "print $x $x",
+        "println $x $x",
+        "printf \"%s%s\" $x $x",
+        "html $x $x",
+        "js $x $x",
+        "urlquery $x $x",
+    ] {
+        let template =
+            format!("{{{{$x := \"<ab>\"}}}}{{{{range 40}}}}{{{{$x = {function}}}}}{{{{end}}}}");
+        let why = refusal(&format!(
+            "strings.render_template({}, {{}})",
+            quoted(&template)
+        ));
+        assert!(why.contains("refused"), "{function}: {why}");
+    }
+}
