@@ -138,3 +138,18 @@ fn requests_that_cannot_be_signed() {
     let call = format!("providers.aws.sign_req({request}, {{\"aws_region\": \"r\"}}, {TIME})");
     assert_eq!(result(&call), None);
 }
+
+#[test]
+fn long_numbers_are_signed_with_all_their_digits() {
+    let of = |id: &str| {
+        let request = format!(
+            r#"{{"method": "post", "url": "https://example.com", "body": {{"id": {id}}}}}"#
+        );
+        signed(&request, "{}").unwrap()["headers"].clone()
+    };
+    let (one, two) = (
+        of("100000000000000000000001"),
+        of("100000000000000000000002"),
+    );
+    assert_ne!(one, two);
+}
