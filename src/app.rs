@@ -58,16 +58,18 @@ impl App {
             Arc::clone(&metrics),
         ));
         let revision = pdp.snapshot().revision;
-        let outside = Arc::new(Outside::new(
-            &config.external,
-            config.outside_deadline(),
-            Arc::clone(&metrics),
-        ));
 
         let check_listener = bind(&config.ext_authz.listen, "ext_authz").await?;
         let management_listener = bind(&config.management.listen, "management").await?;
         let ext_authz = check_listener.address()?;
         let management = management_listener.address()?;
+        let own_ports = [&ext_authz, &management].into_iter();
+        let outside = Arc::new(Outside::new(
+            &config.external,
+            config.outside_deadline(),
+            own_ports.filter_map(Address::port).collect(),
+            Arc::clone(&metrics),
+        ));
 
         let (stop, stopped) = watch::channel(false);
         let grace = config.shutdown.grace.0;

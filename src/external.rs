@@ -5,6 +5,7 @@
 
 mod client;
 mod exchange;
+mod home;
 mod responses;
 
 #[cfg(test)]
@@ -30,6 +31,7 @@ use crate::policy::rego::external::{
 use crate::telemetry::Metrics;
 use crate::units::{Size, Span};
 use client::Clients;
+use home::Home;
 use responses::Responses;
 
 /// Most names that are looked up at once: the system's resolver takes a thread each.
@@ -115,6 +117,8 @@ struct Asking {
     responses: Responses,
     resolver: Resolver,
     max_response: usize,
+    /// Where this process listens.
+    own_ports: Vec<u16>,
     metrics: Arc<Metrics>,
     runtime: Handle,
 }
@@ -133,20 +137,28 @@ struct Check {
 #[derive(Debug, Clone)]
 struct Resolver {
     rules: Arc<Rules>,
+    home: Home,
     places: Arc<Semaphore>,
 }
 
 // === impl Outside ===
 
 impl Outside {
-    /// `deadline` is how long a check may take. Must be called on a runtime.
-    pub fn new(config: &Config, deadline: Duration, metrics: Arc<Metrics>) -> Self {
+    /// `deadline` is how long a check may take, `own_ports` are never asked on this machine. Must be
+    /// called on a runtime.
+    pub fn new(
+        config: &Config,
+        deadline: Duration,
+        own_ports: Vec<u16>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let rules = Arc::new(Rules {
             allowed: config.allowed_addresses.clone(),
             refused: config.refused_addresses.clone(),
         });
         let resolver = Resolver {
             rules,
+            home: Home::Open,
             places: Arc::new(Semaphore::new(MAX_LOOK_UPS)),
         };
         Self {
@@ -157,6 +169,7 @@ impl Outside {
                 responses: Responses::new(config.cache_max_bytes.0),
                 resolver,
                 max_response: config.max_response_bytes.as_usize(),
+                own_ports,
                 metrics,
                 runtime: Handle::current(),
             }),

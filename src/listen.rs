@@ -41,6 +41,13 @@ pub type Stream = Either<TcpStream, UnixStream>;
 // === impl Address ===
 
 impl Address {
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp(address) => Some(address.port()),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// A port on 127.0.0.1.
     pub const fn loopback(port: u16) -> Self {
         Self::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))

@@ -303,6 +303,31 @@ async fn redirects() {
 }
 
 #[tokio::test]
+async fn the_process_itself_is_never_asked() {
+    let allowing = CONFIG.replace("60s", "60s, allowed_addresses: [127.0.0.1]");
+    let (server, _folder) = start(&allowing);
+    let checks = server.checks().await;
+    let management = server.url("/v1/status");
+    let upstream = Upstream::start({
+        let management = management.clone();
+        move |_| answer("302 Found", &[("location", &management)], "")
+    });
+    let mut redirected = get(&upstream.url("/"));
+    redirected["enable_redirect"] = json!(true);
+    let requests = [
+        get(&management),
+        get(&management.replace("127.0.0.1", "localhost")),
+        get(&management.replace("127.0.0.1", "[::ffff:127.0.0.1]")),
+        redirected,
+    ];
+    for request in requests {
+        let message = failure(&checks, &request).await;
+        let why = " is this machine's, which may not be asked there";
+        assert!(message.contains(why), "{request}: {message}");
+    }
+}
+
+#[tokio::test]
 async fn addresses_are_an_operators_to_allow_and_refuse() {
     let upstream = Upstream::start(echo);
     let refusing = CONFIG.replace("60s", "60s, refused_addresses: [127.0.0.0/8]");

@@ -110,7 +110,7 @@ impl Args {
                 let runtime = Runtime::new().map_err(|error| Unanswered::one(error.to_string()))?;
                 let _runtime = runtime.enter();
                 let deadline = config.outside_deadline();
-                let outside = Outside::new(&config.external, deadline, Arc::default());
+                let outside = Outside::new(&config.external, deadline, Vec::new(), Arc::default());
                 let _reach = Reach::through(outside.for_one_check());
                 pdp.check_explained(attributes, now_ns)
             }

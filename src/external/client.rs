@@ -22,6 +22,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use tower::Service;
 
 use super::Resolver;
+use super::home::Home;
 use crate::policy::rego::external::{ExternalError, TlsOptions};
 
 /// Longest that connecting may take.
@@ -36,11 +37,11 @@ const CLIENT_IDLE: Duration = Duration::from_secs(300);
 
 pub(super) type HttpClient = Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>;
 
-/// Clients by how servers are trusted.
+/// Clients by how servers are trusted, and which of this machine they may ask.
 #[derive(Debug)]
 pub(super) struct Clients {
     resolver: Resolver,
-    made: moka::sync::Cache<TlsOptions, HttpClient>,
+    made: moka::sync::Cache<(TlsOptions, Home), HttpClient>,
     /// The system's authorities, read when they are first needed.
     system: OnceLock<RootCertStore>,
 }
@@ -58,17 +59,22 @@ impl Clients {
         }
     }
 
-    pub(super) fn get(&self, options: &TlsOptions) -> Result<HttpClient, ExternalError> {
-        if let Some(client) = self.made.get(options) {
+    pub(super) fn get(&self, options: TlsOptions, home: Home) -> Result<HttpClient, ExternalError> {
+        let key = (options, home);
+        if let Some(client) = self.made.get(&key) {
             return Ok(client);
         }
-        let client = self.make(options).map_err(ExternalError::Request)?;
-        self.made.insert(options.clone(), client.clone());
+        let client = self.make(&key.0, home).map_err(ExternalError::Request)?;
+        self.made.insert(key, client.clone());
         Ok(client)
     }
 
-    fn make(&self, options: &TlsOptions) -> Result<HttpClient, String> {
-        let mut http = HttpConnector::new_with_resolver(self.resolver.clone());
+    fn make(&self, options: &TlsOptions, home: Home) -> Result<HttpClient, String> {
+        let resolver = Resolver {
+            home,
+            ..self.resolver.clone()
+        };
+        let mut http = HttpConnector::new_with_resolver(resolver);
         http.enforce_http(false);
         http.set_nodelay(true);
         http.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -183,7 +189,8 @@ impl Service<Name> for Resolver {
         let resolver = self.clone();
         Box::pin(async move {
             let found = resolver.look_up(name.as_str().to_owned()).await?;
-            Ok(resolver.rules.filter(found.into_iter())?.into_iter())
+            let allowed = resolver.rules.filter(found.into_iter())?;
+            Ok(resolver.home.filter(allowed)?.into_iter())
         })
     }
 }

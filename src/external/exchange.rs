@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use url::{ParseError, Url};
 
 use super::Asking;
+use super::home::{Home, names_loopback};
 use crate::policy::rego::external::{ExternalError, HttpRequest, HttpResponse, TlsOptions};
 
 /// Most redirects that are followed.
@@ -56,6 +57,8 @@ struct Hop {
     body: Bytes,
     /// Whether it goes where the policy said, with what the policy gave for that.
     is_first_origin: bool,
+    /// Whether a server that is not this machine's, as far as its URL tells, chose where it goes.
+    is_from_elsewhere: bool,
 }
 
 impl Asking {
@@ -137,7 +140,10 @@ impl Asking {
         };
         let checked = self.resolver.rules.check_host(&hop.url);
         checked.map_err(|error| fail(&error.to_string()))?;
-        let client = self.clients.get(&options)?;
+        let home = self.home(hop);
+        let checked = home.check_host(&hop.url);
+        checked.map_err(|error| fail(&error.to_string()))?;
+        let client = self.clients.get(options, home)?;
         let mut answer = client.request(hop.message()?).await;
         // A kept connection may have been closed just now. What changes nothing is sent once more.
         if let Err(error) = &answer
@@ -147,6 +153,17 @@ impl Asking {
             answer = client.request(hop.message()?).await;
         }
         answer.map_err(|error| fail(&chain(&error)))
+    }
+
+    /// Rule: the management API takes whoever comes from this machine for its operator, which those who
+    /// write policy are not, and still less those who answer it.
+    fn home(&self, hop: &Hop) -> Home {
+        let port = hop.url.port_or_known_default();
+        match port.is_some_and(|port| self.own_ports.contains(&port)) {
+            true => Home::Closed,
+            false if hop.is_from_elsewhere => Home::NoLoopback,
+            false => Home::Open,
+        }
     }
 
     /// Reads a body to its end or its limit.
@@ -216,6 +233,7 @@ impl Hop {
             headers,
             body: Bytes::from(request.body.clone()),
             is_first_origin: true,
+            is_from_elsewhere: false,
         })
     }
 
@@ -255,6 +273,8 @@ impl Hop {
                 Bytes::new()
             },
             is_first_origin: self.is_first_origin && is_same_origin,
+            is_from_elsewhere: self.is_from_elsewhere
+                || (!is_same_origin && !names_loopback(&self.url)),
         })
     }
 

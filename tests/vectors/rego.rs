@@ -180,7 +180,7 @@ fn outside() -> &'static Outside {
         let runtime = Runtime::new().unwrap();
         let _entered = runtime.enter();
         let deadline = Duration::from_secs(20);
-        let outside = Outside::new(&Config::default(), deadline, Arc::default());
+        let outside = Outside::new(&Config::default(), deadline, Vec::new(), Arc::default());
         (runtime, outside)
     });
     outside

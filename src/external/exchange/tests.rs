@@ -19,6 +19,7 @@ fn moved(from: &str, status: u16, target: &str) -> Result<String, &'static str> 
         headers,
         body: Bytes::from_static(b"body"),
         is_first_origin: true,
+        is_from_elsewhere: false,
     };
     let status = StatusCode::from_u16(status).unwrap();
     let to = hop.moved(status, &HeaderValue::from_str(target).unwrap())?;
@@ -98,6 +99,39 @@ fn where_redirects_lead() {
             expected,
             "{from} {target}"
         );
+    }
+}
+
+/// Rule: who is elsewhere sends nobody to this machine's loopback.
+#[test]
+fn who_chose_where_it_goes() {
+    let rows: [(&[&str], bool); 8] = [
+        (&["http://a/"], false),
+        (&["http://a/", "/b"], false),
+        (&["http://a/", "http://127.0.0.1/"], true),
+        (&["http://a/", "http://localhost:1/", "/b"], true),
+        (&["http://127.0.0.1:1/", "http://127.0.0.1:2/"], false),
+        (&["http://[::1]:1/", "http://localhost:2/"], false),
+        (&["http://localhost/", "http://a/"], false),
+        (
+            &["http://localhost/", "http://a/", "http://localhost/"],
+            true,
+        ),
+    ];
+    for (urls, expected) in rows {
+        let mut hop = Hop {
+            method: Method::GET,
+            url: Url::parse(urls[0]).unwrap(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            is_first_origin: true,
+            is_from_elsewhere: false,
+        };
+        for url in &urls[1..] {
+            let location = HeaderValue::from_str(url).unwrap();
+            hop = hop.moved(StatusCode::FOUND, &location).unwrap();
+        }
+        assert_eq!(hop.is_from_elsewhere, expected, "{urls:?}");
     }
 }
 
