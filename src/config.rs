@@ -18,7 +18,7 @@ use crate::ext_authz::Replies;
 use crate::policy::PolicySettings;
 use crate::policy::config::{BundleSources, Deadlines, MeshConfig, RegoConfig, settings};
 use crate::policy::native::KnownWorkload;
-use crate::policy::rego::Descriptors;
+use crate::policy::rego::{Data, Descriptors};
 use crate::units::Span;
 use crate::{cache, decision_log, ext_authz, external, jwks, management, telemetry};
 
@@ -45,6 +45,9 @@ pub struct Config {
     pub telemetry: telemetry::Config,
     pub shutdown: ShutdownConfig,
     pub workloads: Vec<KnownWorkload>,
+    /// What Rego's `opa.runtime` tells, where a configuration of OPA is used.
+    #[serde(skip)]
+    opa_runtime: Option<serde_json::Value>,
 }
 
 /// Section `shutdown`.
@@ -89,6 +92,7 @@ impl Default for Config {
             telemetry: telemetry::Config::default(),
             shutdown: ShutdownConfig::default(),
             workloads: Vec::new(),
+            opa_runtime: None,
         }
     }
 }
@@ -131,6 +135,7 @@ impl Config {
             outside: self.outside_deadline(),
         };
         let mut settings = settings(&self.mesh, &self.rego, &self.workloads, deadlines);
+        settings.rego.runtime = self.opa_runtime.clone().map(Data::from_json);
         let input = &mut settings.rego.input;
         input.descriptors = self
             .rego

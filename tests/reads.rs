@@ -75,6 +75,7 @@ fn settings() -> RegoSettings {
         entrypoint: "test/p".to_owned(),
         providers: BTreeMap::new(),
         evaluation_limit: Duration::from_secs(20),
+        runtime: None,
         outside: None,
     }
 }

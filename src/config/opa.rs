@@ -8,7 +8,7 @@ mod tests;
 use std::collections::HashMap;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Config, ConfigError, Flag};
 use crate::ext_authz::Replies;
@@ -59,10 +59,37 @@ pub(super) fn take(
     }
     let listens = flags.iter().any(|flag| flag.path == "ext_authz.listen");
     options.put_over(config, listens).map_err(fail)?;
+    config.opa_runtime = Some(runtime(&document, environment));
     let warnings = warnings.iter();
     Ok(warnings
         .map(|warning| format!("{shown}:{warning}"))
         .collect())
+}
+
+/// What `opa.runtime` tells. Rule: the configuration without credentials and keys, and all of the
+/// environment.
+fn runtime(document: &Document, environment: &HashMap<String, String>) -> Value {
+    let mut config = document.value.clone();
+    let without = |value: Option<&mut Value>, names: &[&str]| {
+        let of_object = value.and_then(Value::as_object_mut).into_iter().flatten();
+        for member in of_object.filter_map(|(_, member)| member.as_object_mut()) {
+            names.iter().for_each(|name| drop(member.remove(*name)));
+        }
+    };
+    // OPA takes services as a list, too.
+    if let Some(Value::Array(services)) = config.get_mut("services") {
+        for service in services.iter_mut().filter_map(Value::as_object_mut) {
+            service.remove("credentials");
+        }
+    }
+    without(config.get_mut("services"), &["credentials"]);
+    without(config.get_mut("keys"), &["key", "private_key"]);
+    json!({
+        "config": config,
+        "env": environment,
+        "version": env!("CARGO_PKG_VERSION"),
+        "commit": "",
+    })
 }
 
 /// Rule: `${NAME}` anywhere in the text is a variable of the environment. OPA takes one that is not

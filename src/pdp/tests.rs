@@ -71,6 +71,7 @@ impl Default for Setup {
                     ("two".to_owned(), "two/allow".to_owned()),
                 ]),
                 evaluation_limit: Duration::from_secs(5),
+                runtime: None,
                 outside: Some(Duration::from_secs(5)),
             },
             rego_always: false,

@@ -229,6 +229,7 @@ pub fn settings(
             },
             providers: rego.providers.clone(),
             evaluation_limit: rego.evaluation_limit.0.0.min(share),
+            runtime: None,
             outside: rego.http_send.then_some(deadlines.outside),
         },
         rego_always: asks_entrypoint && (rego.entrypoint.is_some() || rego.query.is_some()),

@@ -72,10 +72,12 @@ pub struct RegoSettings {
     pub evaluation_limit: Duration,
     /// How long a check may wait for what is outside; `None` if policies may not reach there.
     pub outside: Option<Duration>,
+    /// What `opa.runtime` tells; `None` if policies may not ask for it.
+    pub runtime: Option<Data>,
 }
 
 /// A JSON document in the engine's form.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Data(Value);
 
 /// All Rego, compiled.
@@ -207,6 +209,7 @@ impl RegoPolicies {
             query,
             limit: settings.evaluation_limit,
             may_ask: settings.outside.is_some(),
+            runtime: settings.runtime.as_ref().map(|runtime| &runtime.0),
         };
         let (engine, graph) = Engine::compile(modules, data.0, terms)?;
         let entrypoint = |path: &String| {

@@ -165,6 +165,7 @@ fn compile(texts: &[String], data: Data) -> Result<RegoPolicies, String> {
         entrypoint: "test/p".to_owned(),
         providers: BTreeMap::new(),
         evaluation_limit: Duration::from_secs(20),
+        runtime: None,
         outside: Some(Duration::from_secs(20)),
     };
     RegoPolicies::compile(&modules.collect::<Vec<_>>(), data, &settings).map_err(|errors| {

@@ -2,9 +2,13 @@
 
 use std::collections::HashMap;
 
+use serde_json::json;
+
 use super::super::{Config, Flag};
+use super::runtime;
 use crate::ext_authz::Replies;
 use crate::policy::OnError;
+use crate::yaml::Document;
 
 /// Puts a file over the defaults.
 fn take(text: &str, flags: &[Flag]) -> Result<(Config, Vec<String>), Vec<String>> {
@@ -138,4 +142,23 @@ fn what_cannot_be_meant_or_served_is_refused() {
         let found = errors.iter().any(|error| error.contains(expected));
         assert!(found, "{text}: {errors:?}");
     }
+}
+
+#[test]
+fn what_opa_runtime_tells_has_no_credentials() {
+    let document = Document::from_value(json!({
+        "services": {"s": {"url": "https://s", "credentials": {"bearer": {"token": "secret"}}}},
+        "keys": {"k": {"key": "secret", "private_key": "secret", "algorithm": "RS256"}},
+        "plugins": {"envoy_ext_authz_grpc": {"path": "a/b"}},
+    }));
+    let environment = HashMap::from([("REGION".to_owned(), "eu".to_owned())]);
+    let told = runtime(&document, &environment);
+    assert!(!told.to_string().contains("secret"), "{told}");
+    assert_eq!(told["config"]["services"]["s"]["url"], "https://s");
+    assert_eq!(told["config"]["keys"]["k"]["algorithm"], "RS256");
+    assert_eq!(told["env"]["REGION"], "eu");
+
+    let list = json!({"services": [{"name": "s", "credentials": {"bearer": {"token": "secret"}}}]});
+    let told = runtime(&Document::from_value(list), &environment);
+    assert!(!told.to_string().contains("secret"), "{told}");
 }

@@ -26,6 +26,7 @@ mod unions;
 mod pem;
 mod private_keys;
 mod regex;
+mod runtime;
 mod schema;
 mod strings;
 mod template;
@@ -44,6 +45,7 @@ use thiserror::Error;
 use super::guard::Strict;
 use super::limits;
 pub(super) use jwt::Memory;
+pub(super) use runtime::{NAME as OPA_RUNTIME, Runtime};
 
 /// Whether a built-in's value depends on its arguments alone. The later is the stronger.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,6 +103,7 @@ const TABLE: &[&[Builtin]] = &[
     unions::BUILTINS,
     private_keys::BUILTINS,
     regex::BUILTINS,
+    runtime::BUILTINS,
     schema::BUILTINS,
     strings::BUILTINS,
     template::BUILTINS,

@@ -15,7 +15,7 @@ use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{PolicyLengthConfig, Value};
 use thiserror::Error;
 
-use super::builtins::{self, Clock, Memory};
+use super::builtins::{self, Clock, Memory, Runtime};
 use super::external::ExternalError;
 use super::graph::Graph;
 use super::limits::Evaluation;
@@ -62,6 +62,7 @@ pub(super) struct Engine {
     idle: Mutex<Vec<regorus::Engine>>,
     /// Tokens found good under these policies.
     tokens: Memory,
+    runtime: Value,
 }
 
 /// What modules are compiled for.
@@ -73,6 +74,8 @@ pub(super) struct Terms<'a> {
     pub(super) limit: Duration,
     /// Whether built-ins may reach outside.
     pub(super) may_ask: bool,
+    /// What `opa.runtime` tells; `None` if policies may not call it.
+    pub(super) runtime: Option<&'a Value>,
 }
 
 /// What is evaluated.
@@ -140,6 +143,11 @@ impl Engine {
             None => (analyse(engine.get_modules()), 0),
         };
         let analysis = analysis.map_err(|errors| lowered.locate(errors))?;
+        if terms.runtime.is_none() {
+            analysis
+                .check_runtime()
+                .map_err(|errors| lowered.locate(errors))?;
+        }
         if !terms.may_ask {
             analysis
                 .check_inside()
@@ -173,6 +181,7 @@ impl Engine {
             files: modules.iter().map(|module| module.path.clone()).collect(),
             idle: Mutex::new(vec![engine]),
             tokens: Memory::default(),
+            runtime: terms.runtime.cloned().unwrap_or(Value::Undefined),
         };
         Ok((prepared, analysis.graph))
     }
@@ -241,6 +250,7 @@ impl Engine {
         let mut engine = idle.unwrap_or_else(|| self.prepared.clone());
         engine.set_execution_timer_config(timer(limit));
         let _clock = Clock::set(now_ns);
+        let _runtime = Runtime::set(&self.runtime);
         let _remembering = self.tokens.enter();
         engine.set_input(input);
         let evaluation = Evaluation::begin();

@@ -25,6 +25,8 @@ pub(super) struct Analysis {
     pub(super) graph: Graph,
     /// The first built-in found that reaches outside.
     pub(super) external: Option<RegoError>,
+    /// The first call of `opa.runtime`.
+    pub(super) runtime: Option<RegoError>,
 }
 
 /// Where something stands.
@@ -133,6 +135,15 @@ impl Analysis {
             Ok(())
         } else {
             Err(errors)
+        }
+    }
+
+    /// Rule: the environment is told where OPA's own configuration is used, and nowhere else. An empty
+    /// one would be a wrong answer.
+    pub(super) fn check_runtime(&self) -> Result<(), Vec<RegoError>> {
+        match &self.runtime {
+            Some(error) => Err(vec![error.clone()]),
+            None => Ok(()),
         }
     }
 

@@ -81,6 +81,7 @@ impl RegoTests {
             limit,
             // It loads, with stand-ins for what is asked of others, which has no answer itself.
             may_ask: true,
+            runtime: Some(&Value::Undefined),
         };
         let (mut engine, _) = Engine::compile_lowered(modules, found.lowered, data.0, terms)?;
         engine.cover(with_coverage);

@@ -24,6 +24,7 @@ pub(super) fn settings() -> RegoSettings {
         entrypoint: DEFAULT_ENTRYPOINT.to_owned(),
         providers: BTreeMap::new(),
         evaluation_limit: Duration::from_secs(20),
+        runtime: None,
         outside: None,
     }
 }

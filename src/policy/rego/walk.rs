@@ -8,7 +8,7 @@ use regorus::unstable::{
     AssignOp, Expr, Literal, LiteralStmt, Module, Query, Ref, Rule, RuleAssign, RuleHead, Span,
 };
 
-use super::builtins::{Purity, purity};
+use super::builtins::{OPA_RUNTIME, Purity, purity};
 use super::graph::{Facts, OBJECT_GET, RuleId};
 use super::imports::{Aliases, Imports, imports_of};
 use super::module::{Analysis, Place, begin_of, path_of, reference, rule_reference, whole_path_of};
@@ -448,6 +448,10 @@ impl<'a> Walk<'a> {
         if purity(name) == Some(Purity::External) && self.analysis.external.is_none() {
             let message = format!("{name} reaches outside, which needs `rego.http_send: true`");
             self.analysis.external = Some(Place::of(span).error("rego_type_error", message));
+        }
+        if name == OPA_RUNTIME && self.analysis.runtime.is_none() {
+            let message = format!("{name} is only there under `--opa-config`");
+            self.analysis.runtime = Some(Place::of(span).error("rego_type_error", message));
         }
     }
 

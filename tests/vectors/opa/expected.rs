@@ -199,16 +199,6 @@ pub(super) const DIFFERENCES: &[(&str, &str, &str)] = &[
     ),
     (
         "builtins",
-        "misc: count(opa.runtime().version) > 0",
-        "opa.runtime is refused",
-    ),
-    (
-        "builtins",
-        "misc: opa.runtime().config.plugins.envoy_ext_authz_grpc.path",
-        "opa.runtime is refused",
-    ),
-    (
-        "builtins",
         r#"misc: rego.parse_module("x.rego", "package x\n\na := 1").package.path[1].value"#,
         "rego.parse_module is refused",
     ),
@@ -236,11 +226,6 @@ pub(super) const DIFFERENCES: &[(&str, &str, &str)] = &[
         "language",
         "with data virtual rule replaced",
         "a rule replaced by its bare name fails the evaluation",
-    ),
-    (
-        "language",
-        "with opa.runtime mocked",
-        "opa.runtime is refused",
     ),
     (
         "language-more",
