@@ -52,7 +52,7 @@ async fn bundles() {
         ),
         (
             archive(&[("data.json", "{\"a\":\n 1,}")]),
-            "key must be a string",
+            "invalid character '}' looking for beginning of object key string",
             Some(("b/data.json", 2)),
         ),
         (
