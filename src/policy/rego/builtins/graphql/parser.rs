@@ -67,7 +67,7 @@ impl<'a> Parser<'a> {
         self.next.value == word
     }
 
-    fn expect(&mut self, kind: Kind) -> Result<Token<'a>, Failure> {
+    fn take(&mut self, kind: Kind) -> Result<Token<'a>, Failure> {
         if self.sees(kind) {
             return self.advance();
         }
@@ -91,7 +91,7 @@ impl<'a> Parser<'a> {
     }
 
     fn name(&mut self) -> Result<String, Failure> {
-        Ok(self.expect(Kind::Name)?.value.into_owned())
+        Ok(self.take(Kind::Name)?.value.into_owned())
     }
 
     /// The comments in front of the token that is looked at.
@@ -174,7 +174,7 @@ impl<'a> Parser<'a> {
     }
 
     fn list(&mut self, constant: Constant) -> Result<Literal, Failure> {
-        let comment = self.expect(Kind::BracketL)?.comment;
+        let comment = self.take(Kind::BracketL)?.comment;
         let element = |parser: &mut Self| {
             Ok(Member {
                 value: parser.literal(constant)?,
@@ -190,7 +190,7 @@ impl<'a> Parser<'a> {
     }
 
     fn object(&mut self, constant: Constant) -> Result<Literal, Failure> {
-        let comment = self.expect(Kind::BraceL)?.comment;
+        let comment = self.take(Kind::BraceL)?.comment;
         let member = |parser: &mut Self| {
             let (name, value, comment) = parser.named_literal(constant)?;
             Ok(Member {
@@ -210,12 +210,12 @@ impl<'a> Parser<'a> {
     fn named_literal(&mut self, constant: Constant) -> Result<(String, Literal, Comment), Failure> {
         let comment = self.comment();
         let name = self.name()?;
-        self.expect(Kind::Colon)?;
+        self.take(Kind::Colon)?;
         Ok((name, self.literal(constant)?, comment))
     }
 
     fn variable_name(&mut self) -> Result<String, Failure> {
-        self.expect(Kind::Dollar)?;
+        self.take(Kind::Dollar)?;
         self.name()
     }
 
@@ -247,7 +247,7 @@ impl<'a> Parser<'a> {
         let mut kind = Type::default();
         if self.skip(Kind::BracketL)? {
             kind.element = Some(Box::new(self.nested(Self::type_reference)?));
-            self.expect(Kind::BracketR)?;
+            self.take(Kind::BracketR)?;
         } else {
             kind.named = self.name()?;
         }

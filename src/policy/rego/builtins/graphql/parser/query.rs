@@ -58,7 +58,7 @@ impl Parser<'_> {
         let variable = |parser: &mut Self| {
             let comment = parser.comment();
             let name = parser.variable_name()?;
-            parser.expect(Kind::Colon)?;
+            parser.take(Kind::Colon)?;
             Ok(Variable {
                 name,
                 kind: parser.type_reference()?,

@@ -133,7 +133,7 @@ impl Parser<'_> {
     fn root(&mut self) -> Result<Root, Failure> {
         let comment = self.comment();
         let operation = self.operation_kind()?;
-        self.expect(Kind::Colon)?;
+        self.take(Kind::Colon)?;
         Ok(Root {
             operation,
             name: self.name()?,
@@ -146,7 +146,7 @@ impl Parser<'_> {
         kind: DefinitionKind,
         description: Description,
     ) -> Result<Definition, Failure> {
-        let after = self.expect(Kind::Name)?.comment;
+        let after = self.take(Kind::Name)?.comment;
         let mut definition = self.body(kind, true)?;
         definition.description = description.text;
         definition.comments.before = description.comment;
@@ -222,7 +222,7 @@ impl Parser<'_> {
             FieldKind::Output => self.argument_definitions()?,
             FieldKind::Input => Vec::new(),
         };
-        self.expect(Kind::Colon)?;
+        self.take(Kind::Colon)?;
         let reference = self.type_reference()?;
         let default = match kind {
             FieldKind::Output => None,
@@ -289,7 +289,7 @@ impl Parser<'_> {
 
     fn directive(&mut self, description: Description) -> Result<DirectiveDefinition, Failure> {
         let after = self.keyword("directive")?;
-        self.expect(Kind::At)?;
+        self.take(Kind::At)?;
         let name = self.name()?;
         let arguments = self.argument_definitions()?;
         let repeatable = self.sees(Kind::Name) && self.sees_word("repeatable");
