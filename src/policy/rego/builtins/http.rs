@@ -66,7 +66,7 @@ fn answer(sent: &Sent) -> Result<Result<Value, ExternalError>, Failure> {
         }
     };
     received(response::size(&response, sent.decoding))?;
-    let value = response::value(&response, sent.decoding);
+    let value = response::value(&response, sent.decoding)?;
     if sent.keeps_any || is_cacheable(response.status) {
         note(key, Ok(value.clone()));
     }

@@ -7,7 +7,7 @@ use regorus::Value;
 use serde::de::IgnoredAny;
 
 use super::super::encoding::text_of_bytes;
-use super::super::of_interpreter;
+use super::super::{Answer, Failure, of_interpreter};
 use crate::policy::rego::external::HttpResponse;
 use crate::policy::rego::{guard, json};
 
@@ -39,12 +39,12 @@ pub(super) fn size(response: &HttpResponse, decoding: Decoding) -> usize {
     response.body.len().saturating_add(values)
 }
 
-pub(super) fn value(response: &HttpResponse, decoding: Decoding) -> Value {
+pub(super) fn value(response: &HttpResponse, decoding: Decoding) -> Answer {
     let text = text_of_bytes(&response.body);
-    // Rule: a body that cannot be read is null, and no error.
+    // Rule: a body that is not of its form is null, and no error.
     let body = match form(response, decoding) {
-        Form::Json => json_value(&text),
-        Form::Yaml => yaml_value(&text),
+        Form::Json => json_value(&text)?,
+        Form::Yaml => yaml_value(&text)?,
         Form::Text => Value::Null,
     };
     let fields = [
@@ -56,7 +56,7 @@ pub(super) fn value(response: &HttpResponse, decoding: Decoding) -> Value {
     ];
     let fields = fields.into_iter();
     let fields = fields.map(|(name, value)| (Value::from(name), value));
-    Value::from(fields.collect::<BTreeMap<_, _>>())
+    Ok(Value::from(fields.collect::<BTreeMap<_, _>>()))
 }
 
 fn form(response: &HttpResponse, decoding: Decoding) -> Form {
@@ -125,22 +125,25 @@ fn is_yaml(content_type: &str) -> bool {
         .any(|yaml| content_type.contains(yaml))
 }
 
-/// Rule: the first value counts, whatever follows it.
-fn json_value(text: &str) -> Value {
+/// Rule: the first value counts, whatever follows it. What is no JSON is null; what is more than we
+/// read is a limit, since null would say that nothing was answered.
+fn json_value(text: &str) -> Answer {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
     let first = match values.next() {
         Some(Ok(_)) => text.get(..values.byte_offset()),
         Some(Err(_)) | None => None,
     };
-    first
-        .and_then(|first| json::parse(first.as_bytes()).ok())
-        .unwrap_or(Value::Null)
+    let Some(first) = first else {
+        return Ok(Value::Null);
+    };
+    json::parse(first.as_bytes()).map_err(|error| Failure::Limit(format!("an answer: {error}")))
 }
 
-fn yaml_value(text: &str) -> Value {
-    let document = [Value::from(text)];
-    if guard::check_yaml(text).is_err() {
-        return Value::Null;
+/// Rule: the same of YAML.
+fn yaml_value(text: &str) -> Answer {
+    guard::check_yaml(text).map_err(|limit| Failure::Limit(format!("an answer: {limit}")))?;
+    match of_interpreter("yaml.unmarshal", &[Value::from(text)]) {
+        Err(Failure::Failed(_)) => Ok(Value::Null),
+        result => result,
     }
-    of_interpreter("yaml.unmarshal", &document).unwrap_or(Value::Null)
 }

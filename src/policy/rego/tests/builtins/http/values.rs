@@ -130,3 +130,32 @@ fn requests_that_are_too_large_end_the_evaluation() {
     assert!(error.contains("a URL of more than 16384 bytes"), "{error}");
     assert!(send(&others, &long(r#""url": "u", "raw_body""#, 17)).is_ok());
 }
+
+/// Rule: null says that an answer had no such form; one that is beyond what is read ends the evaluation.
+#[test]
+fn answers_beyond_what_is_read_are_no_null() {
+    const JSON: (&str, &str) = ("content-type", "application/json");
+    const YAML: (&str, &str) = ("content-type", "application/yaml");
+    let nested = "[".repeat(2_000) + &"]".repeat(2_000);
+    let rows = [
+        (JSON, "{".to_owned(), true),
+        (YAML, "a: [".to_owned(), true),
+        (JSON, nested.clone(), false),
+        (YAML, nested, false),
+        (YAML, format!("a: {}", "b".repeat(2 << 20)), false),
+    ];
+    for (form, body, is_null) in rows {
+        let others = Others::answering(200, &[form], &body);
+        let result = evaluate(
+            &others,
+            r#"x := http.send({"method": "GET", "url": "u", "raise_error": false}).body == null"#,
+        );
+        assert_eq!(
+            result.is_ok(),
+            is_null,
+            "{} {}: {result:?}",
+            form.1,
+            body.len()
+        );
+    }
+}
