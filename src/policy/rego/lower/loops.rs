@@ -98,8 +98,8 @@ impl Edits<'_> {
         let places: Vec<_> = terms.into_iter().map(|term| self.whole(term)).collect();
         let text = self.text;
         let term = |(begin, end)| text.get(begin..end).unwrap_or_default();
-        if places.iter().any(|place| term(*place).contains('#')) {
-            // A comment would go on to the end of its new line.
+        if places.iter().any(|place| term(*place).contains(['#', '`'])) {
+            // A comment would go on to the end of its new line, and a raw string may hold lines.
             let elements = places.into_iter();
             return elements.for_each(|place| self.wrap(place, Wanted::Element));
         }
@@ -114,15 +114,24 @@ impl Edits<'_> {
             self.closed.push((end, Edit::Insert(body)));
         }
         for body in bodies {
-            let (at, put) = match body {
-                Body::Empty(at) => (at, format!(" {statements} ")),
-                Body::Braces(at) => (at, format!(" {statements}; ")),
-                Body::Bare((begin, end)) => {
-                    self.closed.push((end, Edit::Insert(" }".to_owned())));
-                    (begin, format!("{{ {statements}; "))
+            // Rule: terms of a head are evaluated behind the body, whose variables they may use.
+            match body {
+                Body::Empty(at) => self
+                    .opened
+                    .push((at, Edit::Insert(format!(" {statements} ")))),
+                Body::Braces(at) => {
+                    let before = text.get(..at).unwrap_or_default();
+                    let is_own_line = before.trim_end_matches([' ', '\t']).ends_with('\n');
+                    let separator = if is_own_line { "" } else { "; " };
+                    let put = format!("{separator}{statements} ");
+                    self.closed.push((at, Edit::Insert(put)));
                 }
-            };
-            self.opened.push((at, Edit::Insert(put)));
+                Body::Bare((begin, end)) => {
+                    self.opened.push((begin, Edit::Insert("{ ".to_owned())));
+                    self.closed
+                        .push((end, Edit::Insert(format!("; {statements} }}"))));
+                }
+            }
         }
         let replaced = places.iter();
         let replaced = replaced.map(|&(begin, end)| (begin, Edit::Replace(end, element(begin))));
@@ -201,7 +210,7 @@ impl Body {
             Some(first) if begin(&first.span) == begin(&query.span) => {
                 Self::Bare((begin(&query.span), range(&body.span).1))
             }
-            Some(_) => Self::Braces(begin(&query.span) + 1),
+            Some(_) => Self::Braces(range(&body.span).1.saturating_sub(1)),
         }
     }
 }

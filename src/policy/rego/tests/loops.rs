@@ -86,6 +86,18 @@ fn over_collections() {
         ),
         ("x := input.l[_].z", json!({"x": 4})),
         (
+            "x contains v.b[_] if { some v in input.o }",
+            json!({"x": [1, 2]}),
+        ),
+        (
+            "x contains input.o[k].b[_] if {\n\tk := \"a\" # why\n}",
+            json!({"x": [1, 2]}),
+        ),
+        (
+            "x[k] := v.b[_] if some k, v in {\"c\": {\"b\": [7]}}",
+            json!({"x": {"c": 7}}),
+        ),
+        (
             "x := y if { y := [v[_] | some v in input.o.a] } else := 2",
             json!({"x": [1, 2]}),
         ),
