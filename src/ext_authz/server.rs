@@ -1,6 +1,9 @@
 //! The gRPC server: checks, health, and reflection if wanted, on one listener. Decoding is done
 //! here and not by the framework, so that a message that cannot be decoded is denied, not failed.
 
+#[cfg(test)]
+mod tests;
+
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -286,8 +289,21 @@ impl CheckService {
         Ok(self.reply(&answer, started))
     }
 
-    /// Has a check run where it may wait.
+    /// Has a check run where it may wait. A panic denies it here too, wherever it comes from: that no
+    /// thread can be had is one.
     async fn wait(self, waiting: Waiting) -> Reply {
+        let mut answering = std::pin::pin!(self.answer(waiting));
+        std::future::poll_fn(|context| {
+            let polled = catch_unwind(AssertUnwindSafe(|| answering.as_mut().poll(context)));
+            polled.unwrap_or_else(|_| {
+                self.metrics.panics.inc();
+                Poll::Ready(Ok(response::failed()))
+            })
+        })
+        .await
+    }
+
+    async fn answer(&self, waiting: Waiting) -> Reply {
         let Waiting {
             attributes,
             now_ns,
@@ -303,11 +319,7 @@ impl CheckService {
                 .pdp
                 .crowded_out(*attributes, crowded.to_string(), now_ns),
         };
-        let reply = || self.reply(&answer, started);
-        catch_unwind(AssertUnwindSafe(reply)).unwrap_or_else(|_| {
-            self.metrics.panics.inc();
-            Ok(response::failed())
-        })
+        self.reply(&answer, started)
     }
 
     fn reply(&self, answer: &Answer, started: Instant) -> Reply {
