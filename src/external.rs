@@ -38,6 +38,8 @@ use responses::Responses;
 const MAX_LOOK_UPS: usize = 64;
 /// Most checks that may be allowed to wait at once: they share the runtime's threads.
 const MAX_CHECKS: usize = 384;
+/// Most checks for people that run at once, beside those of proxies.
+const MAX_ASIDE: usize = 16;
 const MAX_DEADLINE: Span = Span::from_secs(600);
 
 /// Section `external` of the configuration.
@@ -93,6 +95,7 @@ impl Config {
 #[derive(Debug)]
 pub struct Outside {
     places: Arc<Semaphore>,
+    aside: Arc<Semaphore>,
     deadline: Duration,
     asking: Arc<Asking>,
 }
@@ -163,6 +166,7 @@ impl Outside {
         };
         Self {
             places: Arc::new(Semaphore::new(config.max_checks)),
+            aside: Arc::new(Semaphore::new(MAX_ASIDE)),
             deadline,
             asking: Arc::new(Asking {
                 clients: Clients::new(resolver.clone()),
@@ -176,26 +180,29 @@ impl Outside {
         }
     }
 
-    /// A place for a check that may wait, if one is free. Its time begins.
+    /// A place for a proxy's check that may wait, if one is free. Its time begins.
     pub fn place(&self) -> Result<Place, Crowded> {
-        self.place_of(true)
-    }
-
-    /// The same for a check at a time of the caller's. Its answers are nobody else's: by that time they
-    /// could hold for as long as the caller wants.
-    pub fn place_apart(&self) -> Result<Place, Crowded> {
-        self.place_of(false)
-    }
-
-    fn place_of(&self, remembers: bool) -> Result<Place, Crowded> {
         let permit = Arc::clone(&self.places).try_acquire_owned();
         let permit = permit.map_err(|_| Crowded)?;
+        Ok(self.place_with(permit, true))
+    }
+
+    /// A place for a check of somebody who can wait for one. It takes none from proxies. Where the
+    /// check does not remember, its answers are nobody else's: at a time of the caller's they could hold
+    /// for as long as the caller wants.
+    pub async fn place_aside(&self, remembers: bool) -> Result<Place, Crowded> {
+        let permit = Arc::clone(&self.aside).acquire_owned().await;
+        let permit = permit.map_err(|_| Crowded)?;
+        Ok(self.place_with(permit, remembers))
+    }
+
+    fn place_with(&self, permit: OwnedSemaphorePermit, remembers: bool) -> Place {
         let gone = CancellationToken::new();
-        Ok(Place {
+        Place {
             check: self.external(gone.clone(), remembers),
             gone,
             permit,
-        })
+        }
     }
 
     /// What one check asks with, on a thread that may wait: for callers without others to delay.

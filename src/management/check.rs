@@ -40,21 +40,9 @@ pub(super) async fn check(
         .map_err(|error| ApiError::invalid(format!("the body is not JSON: {error}")))?;
     let attributes = from_json(&json)
         .map_err(|error| ApiError::invalid(format!("the body is not a CheckRequest: {error}")))?;
-    // Rego may take its time, and this is not the door that others wait at.
-    let place = match options.at {
-        Some(_) => api.outside.place_apart(),
-        None => api.outside.place(),
-    };
-    let place = match place {
-        Ok(place) => place,
-        Err(crowded) => {
-            let why = crowded.to_string();
-            return Ok(Json(Checked {
-                decision: api.pdp.crowded_out(attributes, why, now_ns),
-                explanation: None,
-            }));
-        }
-    };
+    // Rego may take its time, and nobody else's place.
+    let place = api.outside.place_aside(options.at.is_none()).await;
+    let place = place.map_err(|crowded| internal(crowded.to_string()))?;
     let checked = place.run(move || match explain {
         true => {
             let (decision, explanation) = api.pdp.check_explained(attributes, now_ns);

@@ -1,6 +1,6 @@
 //! Who waits for what policies ask: the check alone, until its deadline, and so many of them only.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{CONFIG, POLICY, ask, echo, get, send, start};
 use crate::support::upstream::{Play, Upstream};
@@ -59,18 +59,9 @@ async fn a_check_that_finds_no_place_is_denied() {
         (reply.status(), reply.text("reason").as_deref()),
         (503, Some("overloaded"))
     );
-    let body = json!({"attributes": {"request": {"http": {"method": "GET", "path": "/"}}}});
-    let checked = http::send(
-        "POST",
-        &server.url("/v1/check"),
-        &[],
-        body.to_string().as_bytes(),
-    );
-    let checked = checked.expect(200).json();
-    assert_eq!(
-        checked["decision"]["reason"]["kind"], "overloaded",
-        "{checked}"
-    );
+    // The management API has places of its own.
+    let checked = check_by_hand(&server.url("/v1/check"), &json!({}));
+    assert_eq!(checked["decision"]["effect"], "allow", "{checked}");
 
     // A caller that goes away makes place.
     held.abort();
@@ -86,6 +77,42 @@ async fn a_check_that_finds_no_place_is_denied() {
     }
     upstream.release();
     assert_eq!(next.unwrap().await.unwrap()["status_code"], 200);
+}
+
+fn check_by_hand(url: &str, headers: &Value) -> Value {
+    let http = json!({"method": "GET", "path": "/", "headers": headers});
+    let body = json!({"attributes": {"request": {"http": http}}}).to_string();
+    http::send("POST", url, &[], body.as_bytes())
+        .expect(200)
+        .json()
+}
+
+/// However many checks somebody makes by hand, proxies find their places free.
+#[tokio::test]
+async fn checks_by_hand_crowd_nobody_out() {
+    let upstream = Upstream::start(|asked| match echo(asked) {
+        Play::Answer(answer) if asked.path() == "/hold" => Play::Held(answer),
+        play => play,
+    });
+    let (server, _folder) = start(&CONFIG.replace("60s", "60s, max_checks: 1"));
+    let checks = server.checks().await;
+    let mut request = get(&upstream.url("/hold"));
+    request["timeout"] = json!("60s");
+    let headers = json!({"x-send": request.to_string()});
+    let by_hand: Vec<_> = (0..24)
+        .map(|_| {
+            let (url, headers) = (server.url("/v1/check"), headers.clone());
+            tokio::task::spawn_blocking(move || check_by_hand(&url, &headers))
+        })
+        .collect();
+    eventually("checks by hand that wait", || upstream.asked().len() == 16).await;
+    let answer = send(&checks, &get(&upstream.url("/"))).await;
+    assert_eq!(answer["status_code"], 200);
+    // Those that found no place wait for one.
+    upstream.release();
+    for by_hand in by_hand {
+        assert_eq!(by_hand.await.unwrap()["decision"]["effect"], "deny");
+    }
 }
 
 #[tokio::test]
