@@ -6,6 +6,7 @@ mod aggregates;
 mod aws;
 mod casts;
 mod crypto;
+mod decimal;
 mod der;
 mod encoding;
 mod format;
@@ -21,6 +22,7 @@ mod net;
 mod notation;
 mod numbers;
 mod objects;
+mod operators;
 mod patch;
 mod unions;
 mod pem;
@@ -99,6 +101,7 @@ const TABLE: &[&[Builtin]] = &[
     net::BUILTINS,
     numbers::BUILTINS,
     objects::BUILTINS,
+    operators::BUILTINS,
     patch::BUILTINS,
     unions::BUILTINS,
     private_keys::BUILTINS,
@@ -160,7 +163,25 @@ fn own(name: &str) -> Option<&'static Builtin> {
 /// Puts our built-ins in front of the interpreter's.
 pub(super) fn register(engine: &mut regorus::Engine) -> anyhow::Result<()> {
     for builtin in TABLE.iter().copied().flatten() {
-        let function = builtin.function;
+        builtin.register(engine, builtin.name.to_owned())?;
+    }
+    Ok(())
+}
+
+/// Puts one of our built-ins into the interpreter under another name.
+pub(super) fn register_as(
+    engine: &mut regorus::Engine,
+    alias: String,
+    name: &str,
+) -> anyhow::Result<()> {
+    own(name).map_or(Ok(()), |builtin| builtin.register(engine, alias))
+}
+
+// === impl Builtin ===
+
+impl Builtin {
+    fn register(&self, engine: &mut regorus::Engine, name: String) -> anyhow::Result<()> {
+        let function = self.function;
         let call = move |arguments: Vec<Value>| match function(&arguments) {
             Ok(value) => Ok(value),
             // Rule: a built-in that fails is undefined unless failures are asked for; a limit that is
@@ -173,14 +194,9 @@ pub(super) fn register(engine: &mut regorus::Engine) -> anyhow::Result<()> {
                 Err(failure.into())
             }
         };
-        engine.add_extension(builtin.name.to_owned(), builtin.arity, Box::new(call))?;
+        engine.add_extension(name, self.arity, Box::new(call))
     }
-    Ok(())
-}
 
-// === impl Builtin ===
-
-impl Builtin {
     const fn pure(name: &'static str, arity: u8, function: fn(&[Value]) -> Answer) -> Self {
         Self {
             name,

@@ -156,7 +156,7 @@ impl Engine {
         analysis
             .check_data(&data)
             .map_err(|errors| lowered.locate(errors))?;
-        let mut engine = lowered.replaceable(engine)?;
+        let mut engine = lowered.evaluating(engine)?;
         engine
             .add_data(data)
             .map_err(|error| vec![internal(&error)])?;

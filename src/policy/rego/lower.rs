@@ -11,6 +11,7 @@ mod lines;
 mod loops;
 mod metadata;
 mod negation;
+mod operators;
 mod otherwise;
 mod replaced;
 mod syntax;
@@ -19,10 +20,11 @@ pub(super) mod testing;
 mod tokens;
 mod with;
 
-use super::{RegoError, guard};
+use super::{RegoError, builtins, guard};
 
 pub(super) use keywords::Names;
 pub(super) use lines::check as check_lines;
+pub(super) use operators::operators;
 pub(super) use replaced::replaceable;
 
 /// A module or query in the parser's language.
@@ -170,6 +172,9 @@ pub(super) fn register(engine: &mut regorus::Engine) -> anyhow::Result<()> {
     engine.add_extension(template::FUNCTION.to_owned(), 1, Box::new(render))?;
     engine.add_extension(loops::FUNCTION.to_owned(), 1, Box::new(loops::collection))?;
     engine.add_extension(testing::FUNCTION.to_owned(), 1, Box::new(testing::note))?;
+    for (name, built_in) in operators::functions() {
+        builtins::register_as(engine, name, built_in)?;
+    }
     guard::register_as(engine, WALK_FUNCTION, "walk")
 }
 

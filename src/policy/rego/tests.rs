@@ -11,6 +11,7 @@ mod limits;
 mod loops;
 mod metadata;
 mod modules;
+mod operators;
 mod reads;
 mod results;
 mod testing;

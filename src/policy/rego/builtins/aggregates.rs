@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 
 use regorus::Value;
 
+use super::decimal::Decimal;
 use super::{Answer, Builtin, Failure, any as argument, of_interpreter};
 
 pub(super) const BUILTINS: &[Builtin] = &[
@@ -160,21 +161,9 @@ fn rank(value: &Value) -> u8 {
     }
 }
 
-// === Decimals ===
+// === Sums ===
 
-/// A number as it is written: so many times a power of ten.
-#[derive(Debug, Clone, Copy)]
-struct Decimal {
-    digits: i128,
-    /// Digits behind the point.
-    scale: u32,
-}
-
-/// Most digits behind the point.
-const MAX_SCALE: u32 = 60;
-
-/// What numbers come to that are not all integers: in decimals, so that tenths add up. `None` where
-/// that is not possible.
+/// What numbers come to that are not all integers. `None` where decimals cannot hold it.
 fn exact(arguments: &[Value], fold: fn(Decimal, Decimal) -> Option<Decimal>) -> Option<Answer> {
     let members = members(argument(arguments, 0).ok()?).ok()?;
     let is_float = |value: &&&Value| value.as_number().is_ok_and(|number| !number.is_integer());
@@ -185,41 +174,5 @@ fn exact(arguments: &[Value], fold: fn(Decimal, Decimal) -> Option<Decimal>) -> 
     for decimal in decimals {
         total = fold(total, decimal?)?;
     }
-    Some(total.value())
-}
-
-impl Decimal {
-    fn of(value: &Value) -> Option<Self> {
-        let text = match value {
-            Value::Number(number) => number.format_decimal(),
-            _ => return None,
-        };
-        let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
-        Some(Self {
-            digits: format!("{whole}{part}").parse().ok()?,
-            scale: u32::try_from(part.len()).ok()?,
-        })
-    }
-
-    fn to_scale(self, scale: u32) -> Option<i128> {
-        let power = 10i128.checked_pow(scale.checked_sub(self.scale)?)?;
-        self.digits.checked_mul(power)
-    }
-
-    fn sum(self, other: Self) -> Option<Self> {
-        let scale = self.scale.max(other.scale);
-        let digits = self.to_scale(scale)?.checked_add(other.to_scale(scale)?)?;
-        (scale <= MAX_SCALE).then_some(Self { digits, scale })
-    }
-
-    fn product(self, other: Self) -> Option<Self> {
-        let scale = self.scale + other.scale;
-        let digits = self.digits.checked_mul(other.digits)?;
-        (scale <= MAX_SCALE).then_some(Self { digits, scale })
-    }
-
-    fn value(self) -> Answer {
-        let text = format!("{}e-{}", self.digits, self.scale);
-        Value::from_numeric_string(&text).map_err(|_| Failure::Failed("not a number"))
-    }
+    total.value().map(Ok)
 }

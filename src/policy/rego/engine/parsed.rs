@@ -64,14 +64,22 @@ impl Parsed {
         result
     }
 
-    /// The interpreter that evaluates: any built-in can be replaced in it.
-    pub(super) fn replaceable(
+    /// The interpreter that evaluates: operators are as OPA has them, and any built-in can be
+    /// replaced in it.
+    pub(super) fn evaluating(
         &self,
-        mut engine: regorus::Engine,
+        engine: regorus::Engine,
     ) -> Result<regorus::Engine, Vec<RegoError>> {
-        let Some(modules) = lower::replaceable(engine.get_modules()) else {
-            return Ok(engine);
-        };
+        let mut engine = engine;
+        for written in [lower::operators, lower::replaceable] {
+            if let Some(modules) = written(engine.get_modules()) {
+                engine = self.written(modules)?;
+            }
+        }
+        Ok(engine)
+    }
+
+    fn written(&self, modules: Vec<RegoModule>) -> Result<regorus::Engine, Vec<RegoError>> {
         let mut engine = empty()?;
         for RegoModule { path, text, v0 } in modules {
             engine.set_rego_v0(v0);
