@@ -26,6 +26,7 @@ mod walk;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use regorus::Value;
@@ -43,6 +44,7 @@ pub use testing::{CaseResult, Cases, RegoTest, RegoTests, TestResult, TestVerdic
 
 use super::reads::Reads;
 use crate::attributes::Attributes;
+use builtins::Purity;
 use engine::{Engine, QUERY_RULE, Target, Terms};
 use graph::Reached;
 
@@ -103,6 +105,8 @@ pub struct Entrypoint {
     limit: Duration,
     /// Nothing loaded is at its path.
     is_missing: bool,
+    /// Its outcome, once it was asked, if that is the same for all requests at all times.
+    constant: Option<OnceLock<Outcome>>,
 }
 
 /// What is wrong with a module or data, in the words and codes of OPA.
@@ -256,11 +260,20 @@ impl RegoPolicies {
         known: Option<&Known<'_>>,
         now_ns: i64,
     ) -> Result<Outcome, RegoFailure> {
+        // Also where nothing is read: a request without a document has no outcome.
         let input = input::build(attributes, known, &self.input, &entrypoint.input)?;
+        let constant = entrypoint.constant.as_ref();
+        if let Some(outcome) = constant.and_then(OnceLock::get) {
+            return Ok(outcome.clone());
+        }
         let value = self
             .engine
             .evaluate(&entrypoint.target, input, entrypoint.limit, now_ns)?;
-        Ok(Outcome::parse(&value)?)
+        let outcome = Outcome::parse(&value)?;
+        if let Some(constant) = constant {
+            constant.get_or_init(|| outcome.clone());
+        }
+        Ok(outcome)
     }
 
     /// Answers a query of any form, as OPA's own tests ask them: the bindings of each solution.
@@ -315,8 +328,10 @@ impl Entrypoint {
         // Its clock does not stop while an evaluation waits: what may be waited comes on top. Where
         // nothing can be waited for, it may run where others wait for it.
         let waits = settings.outside.filter(|_| reads.external);
+        let is_constant = reached.input.is_empty() && reached.effect.purity == Purity::Pure;
         Self {
             path: path.to_owned(),
+            constant: is_constant.then(OnceLock::new),
             target,
             reads,
             limit: settings.evaluation_limit + waits.unwrap_or_default(),

@@ -4,6 +4,7 @@ use super::*;
 use crate::attributes::{Headers, HttpRequest, Request};
 
 mod builtins;
+mod constant;
 mod documents;
 mod imports;
 mod language;

@@ -151,7 +151,10 @@ fn member_at(arguments: &[Value]) -> Answer {
     let (key, value) = (any(arguments, 0)?, any(arguments, 1)?);
     let is_member = match any(arguments, 2)? {
         Value::Array(items) => {
-            let index = key.as_u64().ok().and_then(|index| usize::try_from(index).ok());
+            let index = key
+                .as_u64()
+                .ok()
+                .and_then(|index| usize::try_from(index).ok());
             index.and_then(|index| items.get(index)) == Some(value)
         }
         Value::Object(members) => members.get(key) == Some(value),

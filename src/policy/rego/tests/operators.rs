@@ -105,7 +105,10 @@ fn all_types_have_an_order() {
             "[null < false, false < 0, 1 < \"a\", \"z\" < [], [] < {}, {} < set()]",
             json!([true, true, true, true, true, true]),
         ),
-        ("[{1} > {\"a\": 1}, [{1}] >= [{}], {} <= {1}]", json!([true, true, true])),
+        (
+            "[{1} > {\"a\": 1}, [{1}] >= [{}], {} <= {1}]",
+            json!([true, true, true]),
+        ),
         ("{1, 9} < {2}", json!(true)),
         (r#"{"a": 1} < ({"b": [2]})"#, json!(true)),
         (

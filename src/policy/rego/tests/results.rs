@@ -265,12 +265,10 @@ fn questions_without_a_value() {
     let text = "p.rego:4: eval_conflict_error: functions must not produce multiple outputs for same inputs";
     assert_eq!(error, text);
     // Nor what it is of a request that cannot be computed with.
-    let rows = [
-        (
-            "count({k: v | some k in [1]; some v in input.attributes.request.http.headers}) > 0",
-            "p.rego:2: eval_conflict_error: object keys must be unique",
-        ),
-    ];
+    let rows = [(
+        "count({k: v | some k in [1]; some v in input.attributes.request.http.headers}) > 0",
+        "p.rego:2: eval_conflict_error: object keys must be unique",
+    )];
     let request = http(HttpRequest {
         headers: Headers::new(
             vec![
