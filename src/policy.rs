@@ -67,8 +67,6 @@ pub struct PolicySettings {
     pub rego: RegoSettings,
     /// Ask the entrypoint even if there is no Rego at all.
     pub rego_always: bool,
-    /// Ask it at all: where not, Rego answers only what action CUSTOM asks.
-    pub asks_entrypoint: bool,
     pub on_error: OnError,
     /// Denials of the entrypoint let requests pass.
     pub rego_dry_run: bool,
@@ -167,7 +165,7 @@ impl PolicySet {
                 warnings: warnings
                     .into_iter()
                     .map(|(resource, problem)| Warning::new(resource, problem))
-                    .chain(rego.iter().flat_map(|rego| missing(rego, settings)))
+                    .chain(rego.iter().flat_map(missing))
                     .collect(),
                 settings_read: settings.reads(),
                 rego,
@@ -199,11 +197,10 @@ impl PolicySet {
 }
 
 /// Rules that are asked and are not there. Policy that arrives later may bring them.
-fn missing(rego: &RegoPolicies, settings: &PolicySettings) -> Vec<Warning> {
-    let asked = rego
+fn missing(rego: &RegoPolicies) -> Vec<Warning> {
+    let missing = rego
         .all()
-        .filter(|asked| settings.asks_entrypoint || asked.path() != settings.rego.entrypoint);
-    let missing = asked.filter_map(|asked| Some((asked.path(), asked.missing()?)));
+        .filter_map(|asked| Some((asked.path(), asked.missing()?)));
     let warnings = missing.map(|(path, why)| Warning {
         about: None,
         problem: PolicyError::new(

@@ -7,7 +7,9 @@ mod recorded;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use doorward::policy::rego::{Data, InputSettings, Paths, RegoModule, RegoPolicies, RegoSettings};
+use doorward::policy::rego::{
+    Asked, Data, InputSettings, Paths, RegoModule, RegoPolicies, RegoSettings,
+};
 use serde_json::{Map, Value, json};
 
 const NOW_NS: i64 = 1_700_000_000_000_000_000;
@@ -70,9 +72,8 @@ fn changed_members(members: &Map<String, Value>, read: &Paths, change: &Change) 
 
 fn settings() -> RegoSettings {
     RegoSettings {
-        query: None,
         input: InputSettings::default(),
-        entrypoint: "test/p".to_owned(),
+        asked: Asked::Rule("test/p".to_owned()),
         providers: BTreeMap::new(),
         evaluation_limit: Duration::from_secs(20),
         runtime: None,

@@ -20,7 +20,7 @@ use crate::cache;
 use crate::ext_authz::from_json;
 use crate::pdp::Pdp;
 use crate::policy::config::{
-    BundleSources, Deadlines, EvaluationLimit, MeshConfig, RegoConfig, settings,
+    BundleSources, Deadlines, EntrypointConfig, EvaluationLimit, MeshConfig, RegoConfig, settings,
 };
 use crate::policy::native::{KnownWorkload, Workload, WorkloadConfig, WorkloadSources};
 use crate::policy::{OnError, PolicySettings};
@@ -58,7 +58,7 @@ struct FileForm {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RegoForm {
-    entrypoint: Option<String>,
+    entrypoint: Option<EntrypointConfig>,
     providers: BTreeMap<String, String>,
     on_error: OnError,
     /// The flag of `serve`.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::expect::{Expect, ExpectWouldBe};
 use crate::policy::PolicySet;
+use crate::policy::rego::RegoPolicies;
 use crate::policy::resource::{Resource, Spec};
 
 /// Names further apart than this are not suggested.
@@ -21,13 +22,10 @@ pub(super) struct Known {
 
 impl Known {
     pub(super) fn new(objects: Vec<Arc<Resource>>, compiled: &PolicySet) -> Self {
-        let settings = &compiled.settings.rego;
-        let entrypoint = Some(&settings.entrypoint).filter(|_| compiled.settings.asks_entrypoint);
-        let paths = entrypoint.into_iter().chain(settings.providers.values());
-        let asked = compiled.rego.is_some();
+        let entrypoints = compiled.rego.iter().flat_map(RegoPolicies::all);
         Self {
             objects,
-            entrypoints: paths.filter(|_| asked).cloned().collect(),
+            entrypoints: entrypoints.map(|asked| asked.path().to_owned()).collect(),
         }
     }
 

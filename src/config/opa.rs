@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{Config, ConfigError, Flag};
 use crate::ext_authz::Replies;
 use crate::policy::OnError;
-use crate::policy::config::DurationBuckets;
+use crate::policy::config::{DurationBuckets, EntrypointConfig};
 use crate::policy::rego::DEFAULT_ENTRYPOINT;
 use crate::units::{Size, Span};
 use crate::yaml::{Document, Problem};
@@ -138,7 +138,8 @@ impl PluginOptions {
         if let Some(bytes) = self.max_message_bytes {
             config.ext_authz.max_message_bytes = Size(bytes);
         }
-        config.rego.entrypoint = Some(self.path.unwrap_or_else(|| DEFAULT_ENTRYPOINT.to_owned()));
+        let path = self.path.unwrap_or_else(|| DEFAULT_ENTRYPOINT.to_owned());
+        config.rego.entrypoint = Some(EntrypointConfig::Path(path));
         config.rego.query = self.query;
         config.rego.dry_run = self.dry_run;
         config.rego.skip_request_body_parse = self.skip_body;

@@ -12,7 +12,7 @@ use crate::decision::Effect;
 use crate::identity::tests::certificates::CertificateMaker;
 use crate::identity::tests::signer::Signer;
 use crate::policy::native::{MeshSettings, WorkloadSources};
-use crate::policy::rego::{DEFAULT_ENTRYPOINT, InputSettings, RegoModule, RegoSettings};
+use crate::policy::rego::{Asked, DEFAULT_ENTRYPOINT, InputSettings, RegoModule, RegoSettings};
 use crate::policy::resource::Resource;
 use crate::policy::{DefaultAction, OnError, PolicySet, PolicySettings, PolicySources};
 
@@ -63,9 +63,8 @@ impl Default for Setup {
             path_normalization: PathNormalization::None,
             rego_dry_run: false,
             rego: RegoSettings {
-                query: None,
                 input: InputSettings::default(),
-                entrypoint: DEFAULT_ENTRYPOINT.to_owned(),
+                asked: Asked::Rule(DEFAULT_ENTRYPOINT.to_owned()),
                 providers: BTreeMap::from([
                     ("one".to_owned(), "one/allow".to_owned()),
                     ("two".to_owned(), "two/allow".to_owned()),
@@ -75,7 +74,6 @@ impl Default for Setup {
                 outside: Some(Duration::from_secs(5)),
             },
             rego_always: false,
-            asks_entrypoint: true,
             run_bundle_tests: false,
             on_error: OnError::Deny,
         };

@@ -149,9 +149,10 @@ impl<'a> Asked<'a> {
         }
         // The Rego entrypoint, asked for every request as soon as there is any Rego, unless the
         // operator has said that Rego is for providers alone.
-        let asked = self.policies.settings.asks_entrypoint;
-        if let Some(policies) = self.policies.rego.as_ref().filter(|_| asked) {
-            rego.push(self.ask_entrypoint(policies)?);
+        if let Some(policies) = &self.policies.rego
+            && let Some(entrypoint) = policies.entrypoint()
+        {
+            rego.push(self.ask_entrypoint(policies, entrypoint)?);
         }
         // ALLOW: if there is any such policy, one of their rules must match.
         let rule = self.attached.allowed_by(&self.facts);
@@ -162,8 +163,12 @@ impl<'a> Asked<'a> {
     }
 
     /// Rule: in a dry run the entrypoint's denials let pass; its errors do not.
-    fn ask_entrypoint(&self, rego: &'a RegoPolicies) -> Result<Answer<'a>, Decision> {
-        let (outcome, path) = self.answer(rego, rego.entrypoint())?;
+    fn ask_entrypoint(
+        &self,
+        rego: &RegoPolicies,
+        entrypoint: &'a Entrypoint,
+    ) -> Result<Answer<'a>, Decision> {
+        let (outcome, path) = self.answer(rego, entrypoint)?;
         match outcome.allowed {
             true => Ok((outcome, path)),
             false if self.policies.settings.rego_dry_run => Ok((outcome.dry_run(), path)),

@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 use super::native::{
     KnownWorkload, MeshSettings, TrustedPeer, Workload, WorkloadConfig, WorkloadSources,
 };
-use super::rego::{DEFAULT_ENTRYPOINT, InputSettings, RegoSettings};
+use super::rego::{Asked, DEFAULT_ENTRYPOINT, InputSettings, RegoSettings};
 use super::{DefaultAction, OnError, PolicySettings, UnknownWorkload};
 use crate::attributes::{HeaderLookup, PathNormalization};
 use crate::units::Span;
 
-/// In place of an entrypoint: nothing is asked but the providers.
+/// In place of an entrypoint: nothing is asked but the providers. A rule of that path is `/none`.
 const NO_ENTRYPOINT: &str = "none";
 /// Most buckets of a histogram.
 const MAX_BUCKETS: usize = 100;
@@ -46,9 +46,8 @@ pub struct MeshConfig {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RegoConfig {
-    /// Slash-separated path of the rule that decides; `envoy/authz/allow` if not set. Once set, it
-    /// is asked even if no Rego is loaded. `none`: Rego is only for the providers.
-    pub entrypoint: Option<String>,
+    /// What decides; `envoy/authz/allow` if not set. Once set, it is asked even if no Rego is loaded.
+    pub entrypoint: Option<EntrypointConfig>,
     /// A query that decides instead of the rule.
     pub query: Option<String>,
     /// Denials of the entrypoint let requests pass, and are seen in the record.
@@ -70,6 +69,16 @@ pub struct RegoConfig {
     pub duration_buckets: DurationBuckets,
 }
 
+/// The rule that is asked for every request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum EntrypointConfig {
+    /// Rego is only for the providers.
+    None,
+    /// A slash-separated path.
+    Path(String),
+}
+
 /// Upper bounds of the plugin's histogram of durations, in seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<f64>", into = "Vec<f64>")]
@@ -81,6 +90,25 @@ pub struct Deadlines {
     pub check: Duration,
     /// If it waits for what policies ask of others.
     pub outside: Duration,
+}
+
+impl From<String> for EntrypointConfig {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            NO_ENTRYPOINT => Self::None,
+            _ => Self::Path(text),
+        }
+    }
+}
+
+impl From<EntrypointConfig> for String {
+    fn from(entrypoint: EntrypointConfig) -> Self {
+        match entrypoint {
+            EntrypointConfig::None => NO_ENTRYPOINT.to_owned(),
+            EntrypointConfig::Path(path) if path == NO_ENTRYPOINT => format!("/{path}"),
+            EntrypointConfig::Path(path) => path,
+        }
+    }
 }
 
 /// One for all.
@@ -196,9 +224,15 @@ pub fn settings(
 ) -> PolicySettings {
     let deadlines = deadlines.into();
     let default = mesh.default_workload.clone();
-    let asked = u32::try_from(rego.providers.len()).map_or(u32::MAX, |many| many.saturating_add(1));
-    let share = deadlines.check / asked;
-    let asks_entrypoint = rego.query.is_some() || rego.entrypoint.as_deref() != Some(NO_ENTRYPOINT);
+    let asked = match (&rego.query, &rego.entrypoint) {
+        (Some(query), _) => Asked::Query(query.clone()),
+        (None, Some(EntrypointConfig::None)) => Asked::Nothing,
+        (None, Some(EntrypointConfig::Path(path))) => Asked::Rule(path.clone()),
+        (None, None) => Asked::Rule(DEFAULT_ENTRYPOINT.to_owned()),
+    };
+    let asks = asked != Asked::Nothing;
+    let many = rego.providers.len() + usize::from(asks);
+    let share = deadlines.check / u32::try_from(many.max(1)).unwrap_or(u32::MAX);
     let trust_domains = std::iter::once(&mesh.trust_domain).chain(&mesh.trust_domain_aliases);
     PolicySettings {
         mesh: MeshSettings {
@@ -216,11 +250,7 @@ pub fn settings(
         trusted_xfcc_peers: mesh.trusted_xfcc_peers.clone(),
         path_normalization: mesh.path_normalization,
         rego: RegoSettings {
-            entrypoint: rego
-                .entrypoint
-                .clone()
-                .unwrap_or_else(|| DEFAULT_ENTRYPOINT.to_owned()),
-            query: rego.query.clone(),
+            asked,
             input: InputSettings {
                 skip_body: rego.skip_request_body_parse,
                 descriptors: None,
@@ -232,8 +262,7 @@ pub fn settings(
             runtime: None,
             outside: rego.http_send.then_some(deadlines.outside),
         },
-        rego_always: asks_entrypoint && (rego.entrypoint.is_some() || rego.query.is_some()),
-        asks_entrypoint,
+        rego_always: asks && (rego.entrypoint.is_some() || rego.query.is_some()),
         rego_dry_run: rego.dry_run,
         run_bundle_tests: rego.run_bundle_tests,
         on_error: rego.on_error,

@@ -61,13 +61,20 @@ pub struct RegoModule {
     pub v0: bool,
 }
 
+/// What is asked for every request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// Nothing: Rego answers only what providers of action CUSTOM ask.
+    Nothing,
+    /// The rule of a slash-separated path.
+    Rule(String),
+    Query(String),
+}
+
 /// How entrypoints are evaluated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegoSettings {
-    /// Slash-separated path of the rule asked for every request.
-    pub entrypoint: String,
-    /// A query asked instead of that rule.
-    pub query: Option<String>,
+    pub asked: Asked,
     pub input: InputSettings,
     /// Path of the rule asked for action CUSTOM, by the provider's name.
     pub providers: BTreeMap<String, String>,
@@ -86,7 +93,7 @@ pub struct Data(Value);
 #[derive(Debug)]
 pub struct RegoPolicies {
     engine: Engine,
-    entrypoint: Entrypoint,
+    entrypoint: Option<Entrypoint>,
     input: InputSettings,
     providers: BTreeMap<String, Entrypoint>,
 }
@@ -205,8 +212,12 @@ impl RegoPolicies {
         for module in modules {
             lower::check_names(&module.path, &module.text).map_err(|error| vec![error])?;
         }
-        let query = settings.query.as_deref();
-        let configured = settings.providers.values().chain([&settings.entrypoint]);
+        let (rule, query) = match &settings.asked {
+            Asked::Nothing => (None, None),
+            Asked::Rule(path) => (Some(path), None),
+            Asked::Query(query) => (None, Some(query.as_str())),
+        };
+        let configured = settings.providers.values().chain(rule);
         let is_data = |path: &&String| data.leads_to(parts_of(path));
         let in_data: BTreeSet<String> = configured.filter(is_data).cloned().collect();
         let terms = Terms {
@@ -229,9 +240,10 @@ impl RegoPolicies {
             entrypoint: match query {
                 Some(query) => {
                     let reached = graph.reached(&QUERY_RULE.map(str::to_owned));
-                    Entrypoint::new(query, engine.query_target(query), reached, settings)
+                    let target = engine.query_target(query);
+                    Some(Entrypoint::new(query, target, reached, settings))
                 }
-                None => entrypoint(&settings.entrypoint),
+                None => rule.map(entrypoint),
             },
             input: settings.input.clone(),
             providers: providers
@@ -290,13 +302,13 @@ impl RegoPolicies {
     }
 
     /// What is asked for every request.
-    pub fn entrypoint(&self) -> &Entrypoint {
-        &self.entrypoint
+    pub fn entrypoint(&self) -> Option<&Entrypoint> {
+        self.entrypoint.as_ref()
     }
 
     /// Every rule that can be asked.
     pub fn all(&self) -> impl Iterator<Item = &Entrypoint> {
-        std::iter::once(&self.entrypoint).chain(self.providers.values())
+        self.entrypoint.iter().chain(self.providers.values())
     }
 
     /// What a provider of action CUSTOM asks.
@@ -311,7 +323,7 @@ impl RegoPolicies {
     ) -> impl Iterator<Item = &'a Entrypoint> {
         let providers = providers.into_iter();
         let providers = providers.filter_map(|name| self.provider(name));
-        std::iter::once(&self.entrypoint).chain(providers)
+        self.entrypoint.iter().chain(providers)
     }
 
     /// Whether any module calls a built-in that reaches outside.

@@ -226,7 +226,7 @@ proptest! {
         let data = Data::from_json(json!({"base": {"k": {"a": 1, "b": "a"}, "a": [1]}}));
         let asked = ["p/r0", "p/f0", "lib/r1", "p"];
         let settings = RegoSettings {
-            entrypoint: "p/r0".to_owned(),
+            asked: Asked::Rule("p/r0".to_owned()),
             providers: asked.map(|path| (path.to_owned(), path.to_owned())).into(),
             ..settings()
         };

@@ -26,7 +26,7 @@ fn files(folder: &Path) -> BTreeMap<String, Value> {
 
 /// Whether an answer is another each time, whatever the input.
 fn is_random(policies: &RegoPolicies) -> bool {
-    let volatile = policies.entrypoint().reads().volatile.as_deref();
+    let volatile = policies.entrypoint().unwrap().reads().volatile.as_deref();
     volatile.is_some_and(|name| name != "time.now_ns")
 }
 
@@ -48,7 +48,7 @@ fn the_language_suite() {
             with_input += usize::from(input.is_some());
             let input = input.unwrap_or_else(|| json!({"a": "b", "x": {"a": 1}}));
             let query = case["query"].as_str().unwrap();
-            let read = policies.entrypoint().input();
+            let read = policies.entrypoint().unwrap().input();
             if let Err(why) = check(&policies, query, &input, read) {
                 wrong.push(format!("{group}: {}: {why}", case["note"]));
             }
@@ -70,7 +70,7 @@ fn compiled(case: &Value) -> Option<RegoPolicies> {
         data => Data::from_json(data.clone()),
     };
     let settings = RegoSettings {
-        query: Some(case["query"].as_str().unwrap().to_owned()),
+        asked: Asked::Query(case["query"].as_str().unwrap().to_owned()),
         ..settings()
     };
     let compile = || RegoPolicies::compile(&modules(texts, false), data, &settings);
@@ -92,7 +92,7 @@ fn policies_of(suite: &Value) -> Option<(RegoPolicies, String)> {
         .as_str()
         .unwrap_or("envoy/authz/allow");
     let settings = RegoSettings {
-        entrypoint: entrypoint.to_owned(),
+        asked: Asked::Rule(entrypoint.to_owned()),
         ..settings()
     };
     let policies = RegoPolicies::compile(&modules(texts, v0), data, &settings).ok()?;
@@ -101,14 +101,16 @@ fn policies_of(suite: &Value) -> Option<(RegoPolicies, String)> {
 
 /// The whole input document of a request; `None` if it has none.
 fn document(of: &RegoPolicies, attributes: &Attributes) -> Option<Value> {
-    let outcome = of.evaluate(of.entrypoint(), attributes, NOW_NS).ok()?;
+    let outcome = of
+        .evaluate(of.entrypoint().unwrap(), attributes, NOW_NS)
+        .ok()?;
     serde_json::from_str(&outcome.body?).ok()
 }
 
 fn showing_the_input() -> RegoPolicies {
     let text = "package envoy.authz\nallow := {\"allowed\": false, \"body\": json.marshal(input)}";
     let settings = RegoSettings {
-        entrypoint: "envoy/authz/allow".to_owned(),
+        asked: Asked::Rule("envoy/authz/allow".to_owned()),
         ..settings()
     };
     RegoPolicies::compile(
@@ -134,7 +136,7 @@ fn policies_of_the_plugin() {
         let parts = path.split('/').filter(|part| !part.is_empty());
         let parts: String = parts.map(|part| format!("[{}]", json!(part))).collect();
         let query = format!("data{parts} = x");
-        let read = policies.entrypoint().input();
+        let read = policies.entrypoint().unwrap().input();
         for case in suite["cases"].as_array().unwrap() {
             let attributes = ext_authz::from_json(&case["checkRequest"]);
             let Some(attributes) = attributes.ok().filter(|_| !is_random(&policies)) else {
@@ -160,7 +162,7 @@ fn policies_of_the_plugin() {
 /// Holds the answers to requests that differ in one place each against the one to the request itself:
 /// under the same key they are the same.
 fn check_keys(policies: &RegoPolicies, request: &Value) -> Result<(), String> {
-    let entrypoint = policies.entrypoint();
+    let entrypoint = policies.entrypoint().unwrap();
     let of = |request: &Value| {
         let attributes = ext_authz::from_json(request).ok()?;
         let key = cache::key("", &[entrypoint.reads()], &attributes);
@@ -218,7 +220,7 @@ fn own_examples() -> Vec<(String, RegoPolicies)> {
     });
     let compile = |(name, text): (String, String)| {
         let settings = RegoSettings {
-            entrypoint: format!("{name}/authz/allow"),
+            asked: Asked::Rule(format!("{name}/authz/allow")),
             ..settings()
         };
         let modules = modules([(name.as_str(), text.as_str())], false);
@@ -245,13 +247,13 @@ fn example_policies_read_less_than_everything() {
     }
     let is_useful = |policies: &RegoPolicies| {
         // Nothing at all would be a policy that is not there.
-        let entrypoint = policies.entrypoint();
+        let entrypoint = policies.entrypoint().unwrap();
         !entrypoint.reads().whole_input && !entrypoint.input().is_empty()
     };
     for (name, policies) in found.iter().filter(|(_, policies)| !is_useful(policies)) {
         eprintln!(
             "{name}: {:?}",
-            policies.entrypoint().input().references("input")
+            policies.entrypoint().unwrap().input().references("input")
         );
     }
     let useful = found.iter().filter(|(_, policies)| is_useful(policies));

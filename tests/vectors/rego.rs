@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use doorward::external::{Config, Outside};
 use doorward::policy::rego::external::Reach;
-use doorward::policy::rego::{Data, InputSettings, RegoModule, RegoPolicies, RegoSettings};
+use doorward::policy::rego::{Asked, Data, InputSettings, RegoModule, RegoPolicies, RegoSettings};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -160,9 +160,8 @@ fn compile(texts: &[String], data: Data) -> Result<RegoPolicies, String> {
         v0: false,
     });
     let settings = RegoSettings {
-        query: None,
         input: InputSettings::default(),
-        entrypoint: "test/p".to_owned(),
+        asked: Asked::Rule("test/p".to_owned()),
         providers: BTreeMap::new(),
         evaluation_limit: Duration::from_secs(20),
         runtime: None,

@@ -8,6 +8,8 @@ use super::super::{Config, Flag};
 use super::runtime;
 use crate::ext_authz::Replies;
 use crate::policy::OnError;
+use crate::policy::config::EntrypointConfig;
+use crate::policy::rego::Asked;
 use crate::yaml::Document;
 
 /// Puts a file over the defaults.
@@ -30,6 +32,27 @@ fn take(text: &str, flags: &[Flag]) -> Result<(Config, Vec<String>), Vec<String>
     }
 }
 
+fn path_of(config: &Config) -> String {
+    match config.policy_settings().unwrap().rego.asked {
+        Asked::Rule(path) => path,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What Doorward's own setting takes for none is a path here.
+#[test]
+fn any_path_is_a_path() {
+    for path in ["none", "/none", "a"] {
+        let text = format!("plugins: {{ envoy_ext_authz_grpc: {{ path: {path} }} }}");
+        let (config, _) = take(&text, &[]).unwrap();
+        assert_eq!(path_of(&config), path);
+        // Also where it is written out and read again.
+        let shown = serde_json::to_string(&config.rego.entrypoint).unwrap();
+        let read: Option<EntrypointConfig> = serde_json::from_str(&shown).unwrap();
+        assert!(matches!(read, Some(EntrypointConfig::Path(_))), "{shown}");
+    }
+}
+
 #[test]
 fn options_of_the_plugin_are_taken() {
     let text = "plugins:\n  envoy_ext_authz_grpc:\n    addr: grpc://127.0.0.1:7\n    Path: ${NAME}/allow\n    Dry-Run: true\n    skip-request-body-parse: true\n    enable-reflection: true\n    enable-performance-metrics: true\n    grpc-request-duration-seconds-buckets: [0.001, 1]\n    grpc-max-recv-msg-size: 1000\n    proto-descriptor: \"\"\n    query: null\n";
@@ -37,7 +60,7 @@ fn options_of_the_plugin_are_taken() {
     assert_eq!(warnings, Vec::<String>::new());
     assert_eq!(config.ext_authz.listen.to_string(), "127.0.0.1:7");
     assert_eq!(config.ext_authz.max_message_bytes.0, 1000);
-    assert_eq!(config.rego.entrypoint.as_deref(), Some("web/authz/allow"));
+    assert_eq!(path_of(&config), "web/authz/allow");
     assert!(config.rego.dry_run && config.rego.skip_request_body_parse);
     assert!(config.ext_authz.reflection);
     assert!(config.rego.performance_metrics);
@@ -52,7 +75,7 @@ fn an_empty_file_is_the_defaults_of_the_plugin() {
         assert_eq!(config.ext_authz.listen.to_string(), "0.0.0.0:9191");
         assert_eq!(config.ext_authz.replies, Replies::Plugin);
         assert_eq!(config.rego.on_error, OnError::Error);
-        assert_eq!(config.rego.entrypoint.as_deref(), Some("envoy/authz/allow"));
+        assert_eq!(path_of(&config), "envoy/authz/allow");
     }
 }
 

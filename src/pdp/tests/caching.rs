@@ -42,6 +42,22 @@ fn native_policies_alone() {
     assert_eq!(hits, requests.len() + 3);
 }
 
+/// What is not asked does not count among what was read.
+#[test]
+fn rego_that_is_only_for_providers() {
+    const CLOCK: &str = "package envoy.authz\nallow if time.now_ns() > 0\n";
+    const ONE: &str = "package one\nallow if input.attributes.request.http.method == \"GET\"\n";
+    let setup = || {
+        let asks = json!({"action": "CUSTOM", "provider": {"name": "one"}, "rules": [{}]});
+        let setup = Setup::native(&[policy("asks", &asks)]);
+        setup.with_rego(CLOCK).with_rego(ONE).with(|settings| {
+            settings.rego.asked = Asked::Nothing;
+        })
+    };
+    let requests = [get(&["x-a: 1"]), get(&["x-a: 2"])];
+    assert_eq!(check_equal(setup, &requests), 3);
+}
+
 #[test]
 fn tokens() {
     let signer = Signer::eddsa();

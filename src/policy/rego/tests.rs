@@ -21,9 +21,8 @@ const NOW_NS: i64 = 1_700_000_000_123_456_789;
 
 pub(super) fn settings() -> RegoSettings {
     RegoSettings {
-        query: None,
         input: InputSettings::default(),
-        entrypoint: DEFAULT_ENTRYPOINT.to_owned(),
+        asked: Asked::Rule(DEFAULT_ENTRYPOINT.to_owned()),
         providers: BTreeMap::new(),
         evaluation_limit: Duration::from_secs(20),
         runtime: None,
@@ -52,7 +51,7 @@ fn answering(expression: &str) -> RegoPolicies {
 
 fn ask(policies: &RegoPolicies, attributes: &Attributes) -> Result<Outcome, String> {
     policies
-        .evaluate(policies.entrypoint(), attributes, NOW_NS)
+        .evaluate(policies.entrypoint().unwrap(), attributes, NOW_NS)
         .map_err(|error| error.to_string())
 }
 

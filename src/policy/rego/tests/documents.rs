@@ -308,7 +308,7 @@ fn bodies() {
                 Err(()) => {
                     let policies = answering("true");
                     let error = policies
-                        .evaluate(policies.entrypoint(), &attributes, NOW_NS)
+                        .evaluate(policies.entrypoint().unwrap(), &attributes, NOW_NS)
                         .unwrap_err();
                     assert!(matches!(error, RegoFailure::Input(_)), "{about}: {error:?}");
                     assert!(

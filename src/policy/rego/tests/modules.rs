@@ -165,7 +165,7 @@ fn the_time_is_the_callers() {
     let policies = answering("{\"allowed\": false, \"body\": sprintf(\"%d\", [time.now_ns()])}");
     for now in [0, 1, i64::MAX] {
         let outcome = policies
-            .evaluate(policies.entrypoint(), &Attributes::default(), now)
+            .evaluate(policies.entrypoint().unwrap(), &Attributes::default(), now)
             .unwrap();
         assert_eq!(outcome.body, Some(now.to_string()));
     }
@@ -201,7 +201,7 @@ fn what_makes_answers_volatile() {
     for (rules, expected) in rows {
         let policies = compile(&format!("package envoy.authz\n{rules}\n"));
         assert_eq!(
-            policies.entrypoint().reads().volatile.as_deref(),
+            policies.entrypoint().unwrap().reads().volatile.as_deref(),
             expected,
             "{rules}"
         );
@@ -311,7 +311,11 @@ fn an_evaluation_without_end_is_ended() {
         RegoPolicies::compile(&[module("p.rego", text)], Data::default(), &settings).unwrap();
     for _ in 0..2 {
         let error = policies
-            .evaluate(policies.entrypoint(), &Attributes::default(), NOW_NS)
+            .evaluate(
+                policies.entrypoint().unwrap(),
+                &Attributes::default(),
+                NOW_NS,
+            )
             .unwrap_err();
         assert_eq!(
             error,
@@ -348,7 +352,7 @@ fn the_time_for_others_is_for_those_who_ask_them() {
     let policies = RegoPolicies::compile(&modules, Data::default(), &settings).unwrap();
     let asking = policies.provider("asking").unwrap();
     // In turns, as the same interpreter may evaluate both.
-    for (entrypoint, millis) in [(policies.entrypoint(), 20), (asking, 50)].repeat(2) {
+    for (entrypoint, millis) in [(policies.entrypoint().unwrap(), 20), (asking, 50)].repeat(2) {
         let result = policies.evaluate(entrypoint, &Attributes::default(), NOW_NS);
         let limit = EvaluationError::TimeLimit(Duration::from_millis(millis));
         assert_eq!(result, Err(RegoFailure::Evaluation(limit)));

@@ -17,7 +17,7 @@ fn paths(modules: &[&str]) -> Vec<String> {
         .collect();
     let policies = RegoPolicies::compile(&modules, Data::default(), &settings());
     let policies = policies.unwrap_or_else(|errors| panic!("{errors:?}: {modules:?}"));
-    policies.entrypoint().input().references("input")
+    policies.entrypoint().unwrap().input().references("input")
 }
 
 /// `…` stands for the HTTP request.

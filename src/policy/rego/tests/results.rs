@@ -254,7 +254,11 @@ fn questions_without_a_value() {
     assert_eq!(ask(&nothing, &Attributes::default()), undefined);
     let conflict = compile("package envoy.authz\nallow := true if true\nallow := false if true");
     let error = conflict
-        .evaluate(nothing.entrypoint(), &Attributes::default(), NOW_NS)
+        .evaluate(
+            nothing.entrypoint().unwrap(),
+            &Attributes::default(),
+            NOW_NS,
+        )
         .unwrap_err();
     let text = "p.rego:3: eval_conflict_error: complete rules must not produce multiple outputs";
     let expected = EvaluationError::Conflict(text.to_owned());
@@ -316,14 +320,14 @@ fn entrypoints() {
     ];
     for (entrypoint, expected) in rows {
         let settings = RegoSettings {
-            entrypoint: entrypoint.to_owned(),
+            asked: Asked::Rule(entrypoint.to_owned()),
             ..settings()
         };
         let data = Data::parse("{\"flag\": true}").unwrap();
         let policies = RegoPolicies::compile(&[module("p.rego", text)], data, &settings).unwrap();
         let actual = ask(&policies, &Attributes::default()).map(|outcome| outcome.allowed);
         assert_eq!(actual, expected, "{entrypoint}");
-        assert_eq!(policies.entrypoint().path(), entrypoint);
+        assert_eq!(policies.entrypoint().unwrap().path(), entrypoint);
     }
 }
 
@@ -360,6 +364,7 @@ fn a_query_is_looked_at_before_it_is_asked() {
         with_query(text, query)
             .unwrap()
             .entrypoint()
+            .unwrap()
             .reads()
             .clone()
     };
@@ -371,7 +376,7 @@ fn a_query_is_looked_at_before_it_is_asked() {
 
 fn with_query(text: &str, query: &str) -> Result<RegoPolicies, Vec<RegoError>> {
     let settings = RegoSettings {
-        query: Some(query.to_owned()),
+        asked: Asked::Query(query.to_owned()),
         ..settings()
     };
     RegoPolicies::compile(&[module("p.rego", text)], Data::default(), &settings)

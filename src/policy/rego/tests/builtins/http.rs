@@ -476,7 +476,7 @@ fn without_others_nothing_is_answered() {
         let error = ask(&asking(&request), &Attributes::default()).unwrap_err();
         assert!(error.contains("http.send needs"), "{error}");
     }
-    let reads = |body: &str| asking(body).entrypoint().reads().clone();
+    let reads = |body: &str| asking(body).entrypoint().unwrap().reads().clone();
     let outside = reads(r#"x := http.send({"method": "GET", "url": "u"})"#);
     assert!(outside.external);
     assert_eq!(outside.volatile.as_deref(), Some("http.send"));

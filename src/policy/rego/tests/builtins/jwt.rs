@@ -323,7 +323,7 @@ fn asking(call: &str) -> impl Fn(&[(&str, &str)], i64) -> bool {
             ..HttpRequest::default()
         });
         let now = seconds * 1_000_000_000;
-        let outcome = policies.evaluate(policies.entrypoint(), &attributes, now);
+        let outcome = policies.evaluate(policies.entrypoint().unwrap(), &attributes, now);
         outcome.unwrap().body.unwrap() == "true"
     }
 }

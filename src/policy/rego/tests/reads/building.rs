@@ -112,7 +112,7 @@ fn what_is_not_read_is_not_built() {
             &request,
             None,
             &InputSettings::default(),
-            policies.entrypoint().input(),
+            policies.entrypoint().unwrap().input(),
         );
         let built: Json = serde_json::from_str(&built.unwrap().to_json_str().unwrap()).unwrap();
         assert_eq!(built, *expected, "{body}");
