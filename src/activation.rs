@@ -332,10 +332,8 @@ impl Activation {
         let pushed: Vec<String> = pushed.collect();
         let (mut candidate, policies) = blocking(move || {
             let policies = compile(&candidate, &settings)?;
-            if settings.policy.run_bundle_tests {
-                let pushed = pushed.iter().filter_map(|name| candidate.bundle(name));
-                bundle_tests::run(&candidate, pushed)?;
-            }
+            let pushed = pushed.iter().filter_map(|name| candidate.bundle(name));
+            bundle_tests::run(&candidate, pushed, &settings.policy)?;
             Ok((candidate, policies))
         })
         .await?;
@@ -479,10 +477,7 @@ fn compile(state: &State, settings: &ActivationSettings) -> Result<PolicySet, Ac
 
 /// Runs the tests of bundles that are files. Those pushed had theirs run when they were.
 fn test_files(state: &State, settings: &ActivationSettings) -> Result<(), ActivationError> {
-    match settings.policy.run_bundle_tests {
-        true => bundle_tests::run(state, state.file_bundles()),
-        false => Ok(()),
-    }
+    bundle_tests::run(state, state.file_bundles(), &settings.policy)
 }
 
 /// Runs work that takes a while where it blocks nobody.

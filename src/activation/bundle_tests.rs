@@ -8,7 +8,7 @@ use super::ActivationError;
 use super::state::State;
 use crate::bundle::Bundle;
 use crate::policy::rego::{Cases, RegoTest, RegoTests, TestResult, TestVerdict};
-use crate::policy::{Location, PolicyError};
+use crate::policy::{Location, PolicyError, PolicySettings};
 use crate::telemetry::unix_nanos;
 
 /// Longest one test may take.
@@ -18,11 +18,15 @@ const TOTAL_LIMIT: Duration = Duration::from_secs(60);
 /// Most tests named in a refusal.
 const MAX_NAMED: usize = 20;
 
-/// Runs the tests of bundles. Every test that fails is an error with its place.
+/// Runs the tests of bundles, if settings say so. Every test that fails is an error with its place.
 pub(super) fn run<'a>(
     state: &State,
     bundles: impl Iterator<Item = &'a Bundle>,
+    settings: &PolicySettings,
 ) -> Result<(), ActivationError> {
+    if !settings.run_bundle_tests {
+        return Ok(());
+    }
     let with_tests = bundles.filter(|bundle| RegoTests::are_in(&bundle.modules));
     let prefixes: Vec<String> = with_tests
         .map(|bundle| format!("{}/", bundle.name))
@@ -35,6 +39,7 @@ pub(super) fn run<'a>(
     let tests = compiled.map_err(|errors| {
         ActivationError::Invalid(errors.into_iter().map(PolicyError::from).collect())
     })?;
+    let tests = tests.with_runtime(settings.rego.runtime.as_ref());
     let is_of_bundle =
         |test: &&RegoTest| prefixes.iter().any(|prefix| test.file.starts_with(prefix));
     let wanted: Vec<_> = tests.tests().iter().filter(is_of_bundle).collect();

@@ -46,7 +46,7 @@ use thiserror::Error;
 
 use super::guard::Strict;
 use super::limits;
-pub(super) use jwt::Memory;
+pub(super) use jwt::{Memory, Remembering};
 pub(super) use runtime::{NAME as OPA_RUNTIME, Runtime};
 
 /// Whether a built-in's value depends on its arguments alone. The later is the stronger.

@@ -2,6 +2,7 @@
 //! the prepared interpreter are kept for reuse, and one evaluation runs on one copy without a lock.
 
 mod alone;
+mod entered;
 mod message;
 mod parsed;
 
@@ -15,10 +16,9 @@ use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{PolicyLengthConfig, Value};
 use thiserror::Error;
 
-use super::builtins::{self, Clock, Memory, Runtime};
+use super::builtins::{self, Memory};
 use super::external::ExternalError;
 use super::graph::Graph;
-use super::limits::Evaluation;
 use super::lower::{Lowered, Names};
 use super::module::{self, Analysis};
 use super::{RegoError, RegoModule, check, guard, lower, output, parts_of};
@@ -60,6 +60,8 @@ pub(super) struct Engine {
     /// Whether any module calls a built-in that reaches outside.
     pub(super) asks_others: bool,
     idle: Mutex<Vec<regorus::Engine>>,
+    /// Longest an evaluation may take that is given no other limit.
+    limit: Duration,
     /// Tokens found good under these policies.
     tokens: Memory,
     runtime: Value,
@@ -180,6 +182,7 @@ impl Engine {
             query_expressions,
             files: modules.iter().map(|module| module.path.clone()).collect(),
             idle: Mutex::new(vec![engine]),
+            limit: terms.limit,
             tokens: Memory::default(),
             runtime: terms.runtime.cloned().unwrap_or(Value::Undefined),
         };
@@ -221,14 +224,13 @@ impl Engine {
         let mut engine = self.prepared.clone();
         engine.set_strict_builtin_errors(strict);
         let _strict = guard::Strict::set(strict);
-        let _clock = Clock::set(now_ns);
         engine.set_input(input);
-        let evaluation = Evaluation::begin();
+        let entered = self.enter(self.limit, now_ns);
         let solutions = engine
             .eval_query(query, false)
             .map_err(|error| EvaluationError::from_engine(&error))?;
-        if let Some(limit) = evaluation.hit() {
-            return Err(EvaluationError::from_text(limit));
+        if let Some(hit) = entered.hit() {
+            return Err(hit);
         }
         let solutions = solutions.result.into_iter();
         Ok(solutions.map(|solution| solution.bindings).collect())
@@ -249,12 +251,12 @@ impl Engine {
             .pop();
         let mut engine = idle.unwrap_or_else(|| self.prepared.clone());
         engine.set_execution_timer_config(timer(limit));
-        let _clock = Clock::set(now_ns);
-        let _runtime = Runtime::set(&self.runtime);
-        let _remembering = self.tokens.enter();
         engine.set_input(input);
-        let evaluation = Evaluation::begin();
-        let result = bounded(&evaluation, limit, target.evaluate(&mut engine));
+        let entered = self.enter(limit, now_ns);
+        let result = match target.evaluate(&mut engine) {
+            result @ (Ok(_) | Err(EvaluationError::Undefined)) => entered.hit().map_or(result, Err),
+            failed => failed,
+        };
         // An interpreter that failed or panicked is not used again; undefined is no failure.
         if matches!(result, Ok(_) | Err(EvaluationError::Undefined)) {
             engine.set_input(Value::Undefined);
@@ -275,24 +277,6 @@ fn timer(limit: Duration) -> ExecutionTimerConfig {
         limit,
         check_interval: CHECK_INTERVAL,
     }
-}
-
-/// A result, unless a limit was hit on the way to it.
-fn bounded(
-    evaluation: &Evaluation,
-    limit: Duration,
-    result: Result<Value, EvaluationError>,
-) -> Result<Value, EvaluationError> {
-    if !matches!(result, Ok(_) | Err(EvaluationError::Undefined)) {
-        return result;
-    }
-    if let Some(hit) = evaluation.hit() {
-        return Err(EvaluationError::from_text(hit));
-    }
-    if evaluation.took_longer_than(limit) {
-        return Err(EvaluationError::TimeLimit(limit));
-    }
-    result
 }
 
 /// An interpreter with all built-ins and nothing else.

@@ -92,6 +92,14 @@ impl RegoTests {
         })
     }
 
+    /// Has tests see what policies are told by `opa.runtime`.
+    pub fn with_runtime(mut self, runtime: Option<&Data>) -> Self {
+        if let Some(runtime) = runtime {
+            self.engine.run_by(runtime.0.clone());
+        }
+        self
+    }
+
     /// What tests that were run have reached.
     pub fn coverage<'a>(&self, results: impl IntoIterator<Item = &'a TestResult>) -> Coverage {
         let mut reached = Lines::new();

@@ -16,7 +16,7 @@ use super::{Answer, Builtin, Failure, NOW_NS, any, hexadecimal, text};
 use crate::identity::JwsAlgorithm;
 use keys::{Key, KeySet, mac};
 use memory::Check;
-pub(in super::super) use memory::Memory;
+pub(in super::super) use memory::{Memory, Remembering};
 
 /// Longest token, in bytes.
 const MAX_TOKEN: usize = 64 * 1024;

@@ -3,10 +3,9 @@
 
 use regorus::Value;
 
-use super::Engine;
 use super::message::conflict;
+use super::{Engine, EvaluationError};
 use crate::policy::rego::RegoError;
-use crate::policy::rego::builtins::Clock;
 use crate::policy::rego::coverage::Lines;
 
 /// What an evaluation came to.
@@ -25,13 +24,20 @@ impl Engine {
         self.prepared.set_enable_coverage(enabled);
     }
 
+    /// Tells `opa.runtime` something else from now on.
+    pub(in crate::policy::rego) fn run_by(&mut self, runtime: Value) {
+        self.runtime = runtime;
+    }
+
     /// Evaluates a reference without an input.
     pub(in crate::policy::rego) fn evaluate_alone(&self, text: &str, now_ns: i64) -> Alone {
         let mut engine = self.prepared.clone();
-        let _clock = Clock::set(now_ns);
+        let entered = self.enter(self.limit, now_ns);
         let value = engine.eval_query(text.to_owned(), false);
+        let hit = entered.hit();
         let prints = engine.take_prints().unwrap_or_default();
         let value = value.map_err(|error| RegoError::from_evaluation(&error));
+        let value = value.and_then(|results| hit.map_or(Ok(results), |hit| Err(hit.into())));
         let first = |results: regorus::QueryResults| {
             let result = results.result.into_iter().next()?;
             Some(result.expressions.into_iter().next()?.value)
@@ -70,13 +76,7 @@ impl RegoError {
     /// Of an evaluation, with the code that OPA has for it.
     fn from_evaluation(error: &anyhow::Error) -> Self {
         if let Some(regorus::LimitError::TimeLimitExceeded { limit, .. }) = error.downcast_ref() {
-            return Self {
-                code: "eval_cancel_error",
-                message: format!("evaluation took longer than {}ms", limit.as_millis()),
-                file: String::new(),
-                row: 0,
-                col: 0,
-            };
+            return EvaluationError::TimeLimit(*limit).into();
         }
         let error = Self::from_engine("eval_internal_error", "", error);
         let Some(message) = conflict(&error.message) else {
@@ -86,6 +86,27 @@ impl RegoError {
             code: "eval_conflict_error",
             message: message.to_owned(),
             ..error
+        }
+    }
+}
+
+/// A limit that was hit is at no place.
+impl From<EvaluationError> for RegoError {
+    fn from(error: EvaluationError) -> Self {
+        let is_time = matches!(
+            error,
+            EvaluationError::TimeLimit(_) | EvaluationError::TimeUp(_)
+        );
+        Self {
+            code: if is_time {
+                "eval_cancel_error"
+            } else {
+                "eval_internal_error"
+            },
+            message: error.to_string(),
+            file: String::new(),
+            row: 0,
+            col: 0,
         }
     }
 }

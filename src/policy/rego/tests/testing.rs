@@ -188,6 +188,35 @@ fn a_test_has_a_time_of_its_own() {
     assert_eq!(verdicts[1], TestVerdict::Passed);
 }
 
+/// A test fails where a request would be denied: it is evaluated as one.
+#[test]
+fn a_test_goes_by_the_limits_of_a_request() {
+    let text = "package p
+        test_range if verdict(1) == 2
+        verdict(x) := 1 if { x > 0; count(numbers.range(1, 999999999)) >= 0 }
+        verdict(x) := 2 if x != 0
+        test_runtime if opa.runtime().env.NAME == \"a\"
+        test_next if true";
+    let modules = [module("p.rego", text)];
+    let limit = Duration::from_secs(20);
+    let tests = RegoTests::compile(&modules, Data::default(), limit, false).unwrap();
+    let runtime = Data::parse(r#"{"env": {"NAME": "a"}}"#).unwrap();
+    let tests = tests.with_runtime(Some(&runtime));
+    let run = |test| tests.run(test, NOW_NS).verdict;
+    let [range, told, next] = tests.tests() else {
+        panic!("{:?}", tests.tests());
+    };
+    match run(range) {
+        TestVerdict::Error(error) => {
+            assert_eq!(error.code, "eval_internal_error");
+            assert!(error.message.contains("a range of more than"), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(run(told), TestVerdict::Passed);
+    assert_eq!(run(next), TestVerdict::Passed);
+}
+
 #[test]
 fn what_is_printed_is_kept() {
     let text = "package p\ntest_x if { print(\"a: b\", input.x, {1: 2}); print(); false }";
