@@ -43,7 +43,8 @@ const PRUNE_BYTES: usize = 16 << 20;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Whether decisions are recorded. What was recorded before can be asked for either way.
+    /// Whether decisions are recorded. What was recorded before can be asked for either way, and is
+    /// kept no longer.
     pub enabled: bool,
     /// How long decisions are kept.
     pub retention: Span,
@@ -117,7 +118,8 @@ enum Message {
 /// The running log.
 #[derive(Debug)]
 pub struct DecisionLog {
-    recorder: Recorder,
+    queue: Arc<Queue>,
+    enabled: bool,
     reader: Arc<LogStore>,
     writer: Option<JoinHandle<()>>,
 }
@@ -148,7 +150,8 @@ impl Recorder {
 // === impl DecisionLog ===
 
 impl DecisionLog {
-    /// Opens the log's file and starts its thread, unless nothing is to be recorded.
+    /// Opens the log's file and starts its thread: also where nothing is to be recorded, what is old
+    /// has to go.
     pub fn start(
         path: &Path,
         settings: LogSettings,
@@ -157,13 +160,7 @@ impl DecisionLog {
         let mut store = LogStore::open(path)
             .with_context(|| format!("the decision log {} cannot be opened", path.display()))?;
         let reader = Arc::new(LogStore::open_reader(path)?);
-        if !settings.enabled {
-            return Ok(Self {
-                recorder: Recorder::default(),
-                reader,
-                writer: None,
-            });
-        }
+        let enabled = settings.enabled;
         let (sender, receiver) = mpsc::sync_channel(MAX_QUEUED);
         let queue = Arc::new(Queue {
             sender,
@@ -182,14 +179,16 @@ impl DecisionLog {
                 .run(&receiver);
             })?;
         Ok(Self {
-            recorder: Recorder { queue: Some(queue) },
+            queue,
+            enabled,
             reader,
             writer: Some(writer),
         })
     }
 
     pub fn recorder(&self) -> Recorder {
-        self.recorder.clone()
+        let queue = self.enabled.then(|| Arc::clone(&self.queue));
+        Recorder { queue }
     }
 
     /// Where queries are answered.
@@ -199,8 +198,8 @@ impl DecisionLog {
 
     /// Stores what is queued and ends the thread.
     pub fn stop(&mut self) {
-        if let (Some(queue), Some(writer)) = (&self.recorder.queue, self.writer.take()) {
-            drop(queue.sender.send(Message::Stop));
+        if let Some(writer) = self.writer.take() {
+            drop(self.queue.sender.send(Message::Stop));
             if writer.join().is_err() {
                 tracing::error!("the decision log thread panicked");
             }
@@ -223,6 +222,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn run(mut self, receiver: &Receiver<Message>) {
+        self.prune();
         let mut pruned = Instant::now();
         let mut written = 0;
         loop {

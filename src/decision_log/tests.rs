@@ -196,7 +196,7 @@ fn what_is_handed_over_is_stored_and_counted() {
     let metrics = Arc::new(Metrics::default());
     let settings = LogSettings {
         enabled: true,
-        retention: Duration::from_secs(3600),
+        retention: Duration::MAX,
         max_bytes: 1 << 30,
         mask: Mask::default(),
     };
@@ -238,6 +238,35 @@ fn what_is_handed_over_is_stored_and_counted() {
         ..Filter::default()
     });
     assert_eq!(last.unwrap().decisions.len(), 1);
+}
+
+/// Whether or not anything more is recorded, what was is kept for as long as is said.
+#[test]
+fn what_an_earlier_run_recorded_grows_old() {
+    for enabled in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("decisions.db");
+        let mut store = LogStore::open(&path).unwrap();
+        let at = |age: Duration| {
+            let mut record = record(http("/", &[]));
+            let age = i64::try_from(age.as_nanos()).unwrap();
+            record.time_ns = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap() - age;
+            record.into_entry(&Mask::default())
+        };
+        let old = at(Duration::from_secs(7200));
+        store.append(&[old, at(Duration::ZERO)]).unwrap();
+        drop(store);
+        let settings = LogSettings {
+            enabled,
+            retention: Duration::from_secs(3600),
+            max_bytes: 1 << 30,
+            mask: Mask::default(),
+        };
+        let log = DecisionLog::start(&path, settings, Arc::default()).unwrap();
+        let reader = log.reader();
+        let left = || reader.query(&Filter::default()).unwrap().decisions.len();
+        wait_until(|| left() == 1);
+    }
 }
 
 fn wait_until(is_so: impl Fn() -> bool) {
