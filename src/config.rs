@@ -146,6 +146,7 @@ impl Config {
         // Where replies are OPA's plugin's, so is what they are made of: no body is read whose headers
         // are raw, and there is nothing that OPA does not know.
         if self.ext_authz.replies == Replies::Plugin {
+            settings.replies_as_plugin = true;
             input.lookup = HeaderLookup::Joined;
             input.identity = false;
         }

@@ -16,7 +16,7 @@ use crate::policy::native::{CompiledRule, Observed, Refused};
 use crate::policy::rego::{Outcome, RegoFailure};
 
 pub use crate::policy::rego::FailureCode;
-pub use combine::{Grounds, conclude, lookalikes};
+pub use combine::{Grounds, ParameterChanges, conclude, lookalikes};
 pub use reason::{Reason, ReasonKind};
 
 /// Body of a denial by a native policy.

@@ -68,6 +68,8 @@ pub struct PolicySettings {
     /// Ask the entrypoint even if there is no Rego at all.
     pub rego_always: bool,
     pub on_error: OnError,
+    /// Replies say what opa-envoy-plugin's would of what Rego wants, and nothing else.
+    pub replies_as_plugin: bool,
     /// Denials of the entrypoint let requests pass.
     pub rego_dry_run: bool,
     /// A bundle whose Rego tests fail is refused.

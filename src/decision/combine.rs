@@ -22,6 +22,19 @@ pub struct Grounds<'a> {
     pub default_action: DefaultAction,
     /// Whether there is no policy of any kind, for anybody.
     pub nothing_loaded: bool,
+    pub parameter_changes: ParameterChanges,
+}
+
+/// What becomes of a request whose query parameters are to change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ParameterChanges {
+    /// The reply says so.
+    #[default]
+    Said,
+    /// Its reply has no place for that, and it is denied: it must not go on as it is.
+    Denied,
+    /// The same for what native policies want; what Rego wants is left out, as opa-envoy-plugin does.
+    DeniedOfNative,
 }
 
 /// Decides a request that nothing denied.
@@ -51,6 +64,11 @@ pub fn conclude(grounds: Grounds<'_>) -> Decision {
         }
     };
     let mut mutations = Mutations::of(grounds.authenticated);
+    let is_said = grounds.parameter_changes == ParameterChanges::Said;
+    if !is_said && mutations.changes_parameters() {
+        let why = "the token is in a query parameter, which a reply of version 2 cannot remove";
+        return Decision::fail(403, Reason::new(ReasonKind::RequestAuthentication, why));
+    }
     let mut metadata = None;
     for (mut outcome, _) in grounds.rego {
         if let Err(why) = check_upstream_headers(&outcome).and_then(|()| check_parameters(&outcome))
@@ -59,6 +77,10 @@ pub fn conclude(grounds: Grounds<'_>) -> Decision {
         }
         add_metadata(&mut metadata, outcome.dynamic_metadata.take());
         mutations.add(outcome);
+    }
+    if grounds.parameter_changes == ParameterChanges::Denied && mutations.changes_parameters() {
+        let why = "a reply of version 2 cannot change query parameters, as the policy wants";
+        return Decision::fail(403, Reason::new(ReasonKind::RegoError, why));
     }
     let mut decision = Decision::new(Reply::Allow(mutations), reason);
     decision.dynamic_metadata = metadata;
@@ -82,6 +104,10 @@ impl Mutations {
             remove_parameters: authenticated.remove_parameters.into_iter().collect(),
             ..Self::default()
         }
+    }
+
+    fn changes_parameters(&self) -> bool {
+        !self.set_parameters.is_empty() || !self.remove_parameters.is_empty()
     }
 
     /// Rule: what an earlier part sets or removes, a later one may not touch.

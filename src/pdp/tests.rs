@@ -23,6 +23,7 @@ mod generated;
 mod known;
 mod paths;
 mod peers;
+mod versions;
 
 const NOW: u64 = 1_700_000_000;
 const NOW_NS: i64 = 1_700_000_000_000_000_000;
@@ -76,6 +77,7 @@ impl Default for Setup {
             rego_always: false,
             run_bundle_tests: false,
             on_error: OnError::Deny,
+            replies_as_plugin: false,
         };
         Self {
             objects: Vec::new(),

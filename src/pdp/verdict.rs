@@ -3,8 +3,8 @@
 
 use super::question::Question;
 use super::seconds;
-use crate::attributes::HttpRequest;
-use crate::decision::{Decision, Grounds, ReasonKind, conclude};
+use crate::attributes::{HttpRequest, ProtocolVersion};
+use crate::decision::{Decision, Grounds, ParameterChanges, ReasonKind, conclude};
 use crate::identity::VerifiedToken;
 use crate::policy::native::{
     Attached, Authenticated, CompiledRule, Facts, Passed, Refused, Workload,
@@ -118,10 +118,22 @@ impl<'a> Asked<'a> {
                 authenticated,
                 default_action: self.policies.settings.default_action,
                 nothing_loaded: self.policies.is_empty(),
+                parameter_changes: self.parameter_changes(),
             }),
         };
         decision.observed = observed;
         decision
+    }
+
+    /// Rule: replies of version 2 know no query parameters.
+    fn parameter_changes(&self) -> ParameterChanges {
+        match self.facts.attributes.version {
+            ProtocolVersion::V3 => ParameterChanges::Said,
+            ProtocolVersion::V2 if self.policies.settings.replies_as_plugin => {
+                ParameterChanges::DeniedOfNative
+            }
+            ProtocolVersion::V2 => ParameterChanges::Denied,
+        }
     }
 
     /// CUSTOM: every provider that a matching rule names is asked, and each must allow.

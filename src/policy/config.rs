@@ -266,6 +266,7 @@ pub fn settings(
         rego_dry_run: rego.dry_run,
         run_bundle_tests: rego.run_bundle_tests,
         on_error: rego.on_error,
+        replies_as_plugin: false,
     }
 }
 
