@@ -9,7 +9,7 @@ use crate::identity::VerifiedToken;
 use crate::policy::native::{
     Attached, Authenticated, CompiledRule, Facts, Passed, Refused, Workload,
 };
-use crate::policy::rego::{Entrypoint, Known, Outcome, RegoPolicies};
+use crate::policy::rego::{Entrypoint, Known, Outcome, RegoPolicies, RegoRequest};
 use crate::policy::{OnError, PolicySet};
 use crate::snapshot::Snapshot;
 
@@ -43,11 +43,16 @@ pub(super) fn evaluate(
     let token = authenticated.token.take();
     let token = token.as_deref();
     let principal = token.and_then(VerifiedToken::principal);
+    let known = Known {
+        peer: &caller.peer,
+        token,
+        workload,
+    };
     let asked = Asked {
         policies,
-        workload,
         attached,
         facts: question.facts(settings, token),
+        rego: RegoRequest::new(question.attributes, Some(known)),
         now_ns: question.now_ns,
     };
     let mut decision = asked.decide(authenticated);
@@ -84,9 +89,10 @@ fn passed(denial: Option<&Decision>) -> Passed {
 /// A request of whom it is known who asks.
 struct Asked<'a> {
     policies: &'a PolicySet,
-    workload: &'a Workload,
     attached: &'a Attached,
     facts: Facts<'a>,
+    /// The same request as Rego sees it.
+    rego: RegoRequest<'a>,
     now_ns: i64,
 }
 
@@ -203,12 +209,7 @@ impl<'a> Asked<'a> {
         entrypoint: &'a Entrypoint,
     ) -> Result<Answer<'a>, Decision> {
         let path = entrypoint.path();
-        let known = Known {
-            peer: self.facts.peer,
-            token: self.facts.token,
-            workload: self.workload,
-        };
-        match rego.evaluate_with(entrypoint, self.facts.attributes, Some(&known), self.now_ns) {
+        match rego.evaluate_for(entrypoint, &self.rego, self.now_ns) {
             Ok(outcome) => Ok((outcome, path)),
             Err(failure) => {
                 let as_error = self.policies.settings.on_error == OnError::Error;

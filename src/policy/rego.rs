@@ -35,7 +35,7 @@ use thiserror::Error;
 
 pub use coverage::{Coverage, FileCoverage, Range};
 pub use engine::EvaluationError;
-pub use input::{InputError, InputSettings, Known};
+pub use input::{InputError, InputSettings, Known, RegoRequest};
 pub use json::JsonError;
 pub use outcome::{Outcome, OutcomeError};
 pub use paths::Paths;
@@ -261,19 +261,18 @@ impl RegoPolicies {
         attributes: &Attributes,
         now_ns: i64,
     ) -> Result<Outcome, RegoFailure> {
-        self.evaluate_with(entrypoint, attributes, None, now_ns)
+        self.evaluate_for(entrypoint, &RegoRequest::new(attributes, None), now_ns)
     }
 
-    /// The same with what was found out about the request before.
-    pub fn evaluate_with(
+    /// The same for a request that may have others asked.
+    pub fn evaluate_for(
         &self,
         entrypoint: &Entrypoint,
-        attributes: &Attributes,
-        known: Option<&Known<'_>>,
+        request: &RegoRequest<'_>,
         now_ns: i64,
     ) -> Result<Outcome, RegoFailure> {
         // Also where nothing is read: a request without a document has no outcome.
-        let input = input::build(attributes, known, &self.input, &entrypoint.input)?;
+        let input = input::build(request, &self.input, &entrypoint.input)?;
         let constant = entrypoint.constant.as_ref();
         if let Some(outcome) = constant.and_then(OnceLock::get) {
             return Ok(outcome.clone());

@@ -5,6 +5,7 @@ mod body;
 mod context;
 mod identity;
 mod legacy;
+mod request;
 
 use std::collections::BTreeMap;
 
@@ -17,11 +18,11 @@ use super::json::JsonError;
 use super::paths::Paths;
 use super::protobuf::{Descriptors, ProtobufError};
 use crate::attributes::{
-    Attributes, BodyError, HeaderLookup, HttpRequest, Metadata, MultipartError, Pairs, PathError,
-    ProtocolVersion, split_path_and_query,
+    BodyError, HeaderLookup, Metadata, MultipartError, Pairs, PathError, ProtocolVersion,
 };
 
 pub use identity::Known;
+pub use request::RegoRequest;
 
 /// How the document is made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -136,11 +137,12 @@ impl From<Object<'_>> for Value {
 
 /// Builds as much of the document as is wanted. Whether there is one at all depends on all of it.
 pub(super) fn build(
-    attributes: &Attributes,
-    known: Option<&Known<'_>>,
+    request: &RegoRequest<'_>,
     settings: &InputSettings,
     wanted: &Paths,
 ) -> Result<Value, InputError> {
+    let attributes = request.attributes;
+    let parsed = request.parsed(settings)?;
     let mut input = Object::of(wanted);
     if let Some(wanted) = wanted.member("attributes") {
         let members = match attributes.version {
@@ -155,21 +157,14 @@ pub(super) fn build(
         ProtocolVersion::V3 => version("v3", "protojson"),
         ProtocolVersion::V2 => version("v2", "encoding/json"),
     });
-    let empty = HttpRequest::default();
-    let http = attributes.http().unwrap_or(&empty);
-    let (path, query) = split_path_and_query(&http.path)?;
-    // Rule: both members are left out, and what is wrong with the body is not looked at.
-    if !settings.skip_body {
-        let (body, truncated) = body::parsed(http, &path, settings)?;
-        input.set(key!("parsed_body"), body);
-        input.set(key!("truncated_body"), truncated);
+    if let Some((body, truncated)) = &parsed.body {
+        input.set(key!("parsed_body"), body.clone());
+        input.set(key!("truncated_body"), *truncated);
     }
-    input.build(key!("parsed_path"), |_| {
-        Value::from(path.into_iter().map(Value::from).collect::<Vec<_>>())
-    });
-    input.build(key!("parsed_query"), |_| multimap(query));
+    input.build(key!("parsed_path"), |_| parsed.path());
+    input.build(key!("parsed_query"), |_| parsed.query());
     input.text(key!("source_principal"), attributes.source_principal());
-    if let Some(known) = known.filter(|_| settings.identity) {
+    if let Some(known) = request.known.as_ref().filter(|_| settings.identity) {
         input.build(key!("doorward"), |wanted| identity::members(known, wanted));
     }
     Ok(input.into())
@@ -193,10 +188,10 @@ fn filter_metadata(metadata: &Metadata, wanted: &Paths) -> Value {
     Value::from(filters.collect::<BTreeMap<_, _>>())
 }
 
-fn multimap(values: BTreeMap<String, Vec<String>>) -> Value {
-    let members = values.into_iter().map(|(name, values)| {
-        let values: Vec<_> = values.into_iter().map(Value::from).collect();
-        (Value::from(name), Value::from(values))
+fn multimap(values: &BTreeMap<String, Vec<String>>) -> Value {
+    let members = values.iter().map(|(name, values)| {
+        let values: Vec<_> = values.iter().map(|value| value.as_str().into()).collect();
+        (Value::from(name.as_str()), Value::from(values))
     });
     Value::from(members.collect::<BTreeMap<_, _>>())
 }

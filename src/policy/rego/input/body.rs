@@ -24,7 +24,7 @@ pub(super) fn parsed(
         BodyKind::Json => json::parse(bytes)?,
         BodyKind::Grpc => return grpc(path, bytes, settings),
         BodyKind::Multipart => multipart(http, settings.lookup, bytes)?,
-        BodyKind::Form => multimap(decode_query(&String::from_utf8_lossy(bytes))?),
+        BodyKind::Form => multimap(&decode_query(&String::from_utf8_lossy(bytes))?),
     };
     Ok((body, false))
 }

@@ -10,7 +10,7 @@ fn differs(body: &str) -> bool {
             method: method.to_owned(),
             ..HttpRequest::default()
         });
-        policies.evaluate(policies.entrypoint(), &request, NOW_NS + later)
+        policies.evaluate(policies.entrypoint().unwrap(), &request, NOW_NS + later)
     });
     let [first, second] = outcomes;
     first != second

@@ -4,7 +4,7 @@ use regorus::Value;
 
 use super::super::documents::full_request;
 use super::*;
-use crate::policy::rego::input::{InputSettings, build};
+use crate::policy::rego::input::{InputError, InputSettings, RegoRequest, build};
 use crate::policy::rego::paths::Use;
 
 /// The parts of a document that are read.
@@ -32,6 +32,46 @@ fn paths_of(document: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String
     }
 }
 
+fn built(
+    attributes: &Attributes,
+    settings: &InputSettings,
+    read: &Paths,
+) -> Result<Value, InputError> {
+    build(&RegoRequest::new(attributes, None), settings, read)
+}
+
+/// However many rules a request has asked.
+#[test]
+fn path_query_and_body_are_read_once() {
+    let attributes = http(HttpRequest {
+        path: "/a/b?c=d".to_owned(),
+        headers: Headers::new(
+            vec![("content-type".to_owned(), "application/json".to_owned())],
+            None,
+        ),
+        body: "{\"a\": 1}".to_owned(),
+        ..HttpRequest::default()
+    });
+    let request = RegoRequest::new(&attributes, None);
+    let settings = InputSettings::default();
+    let [one, other] = [(); 2].map(|()| build(&request, &settings, Paths::everything()).unwrap());
+    for (name, is_same) in [
+        ("parsed_path", same_array as fn(&Value, &Value) -> bool),
+        ("parsed_query", same_object),
+        ("parsed_body", same_object),
+    ] {
+        assert!(is_same(&one[name], &other[name]), "{name}");
+    }
+}
+
+fn same_array(one: &Value, other: &Value) -> bool {
+    std::ptr::eq(one.as_array().unwrap(), other.as_array().unwrap())
+}
+
+fn same_object(one: &Value, other: &Value) -> bool {
+    std::ptr::eq(one.as_object().unwrap(), other.as_object().unwrap())
+}
+
 #[test]
 fn what_is_read_is_as_in_the_whole_document() {
     let settings = InputSettings::default();
@@ -40,7 +80,7 @@ fn what_is_read_is_as_in_the_whole_document() {
         Attributes::default(),
         http(HttpRequest::default()),
     ] {
-        let whole = build(&attributes, None, &settings, Paths::everything()).unwrap();
+        let whole = built(&attributes, &settings, Paths::everything()).unwrap();
         let mut paths = Vec::new();
         paths_of(&whole, &mut Vec::new(), &mut paths);
         for path in &paths {
@@ -54,7 +94,7 @@ fn what_is_read_is_as_in_the_whole_document() {
                 let mut read = Paths::default();
                 read.add(path, how);
                 read.add(["attributes", "request", "http", "host"], Use::Whole);
-                let built = build(&attributes, None, &settings, &read).unwrap();
+                let built = built(&attributes, &settings, &read).unwrap();
                 assert_eq!(
                     reduced(&built, &read),
                     reduced(&whole, &read),
@@ -108,9 +148,8 @@ fn what_is_not_read_is_not_built() {
             "package envoy.authz\n{}\n",
             body.replace("HTTP", HTTP)
         ));
-        let built = build(
+        let built = built(
             &request,
-            None,
             &InputSettings::default(),
             policies.entrypoint().unwrap().input(),
         );
