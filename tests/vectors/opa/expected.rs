@@ -180,7 +180,7 @@ pub(super) const DIFFERENCES: &[(&str, &str, &str)] = &[
     (
         "language",
         "general ref head rule referenced through data",
-        "a rule with a dotted name behind a package that is computed fails the evaluation",
+        "all packages under a computed one are evaluated, and one of them has a conflict",
     ),
     (
         "language",
