@@ -423,7 +423,7 @@ impl EvaluationError {
 // === impl RegoError ===
 
 impl RegoError {
-    fn from_engine(code: &'static str, file: &str, error: &anyhow::Error) -> Self {
+    pub(super) fn from_engine(code: &'static str, file: &str, error: &anyhow::Error) -> Self {
         let plain = plain_message(&error.to_string());
         Self {
             code,

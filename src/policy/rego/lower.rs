@@ -4,12 +4,14 @@
 //! and what cannot be lowered is refused. Hashes and listings are over the original text, never over
 //! this.
 
+mod bodies;
 mod imports;
 mod coverage;
 mod keywords;
 mod lines;
 mod loops;
 mod metadata;
+mod moved;
 mod negation;
 mod operators;
 mod otherwise;
@@ -18,6 +20,7 @@ mod syntax;
 mod template;
 pub(super) mod testing;
 mod tokens;
+mod visit;
 mod with;
 
 use super::{RegoError, builtins, guard};
@@ -93,10 +96,18 @@ pub(super) fn module(
         })?;
     let mut texts = Vec::new();
     let mut steps = vec![metadata, lines, templates, split.map];
+    let before = steps.len();
     for text in split.texts {
         // The parser, which these steps use, must not be given what would exhaust it.
         guard::check_module(path, &text)?;
-        let imports = imports::lower(&text, v0, names);
+        let [sets, bodies] = bodies::lower(&text, v0).map_err(|(offset, message)| {
+            let of_split = steps.iter().take(before).rev();
+            refuse((
+                of_split.fold(offset, |at, step| step.original_offset(at)),
+                message,
+            ))
+        })?;
+        let imports = imports::lower(&bodies.lowered, v0, names);
         let loops = loops::lower(&imports.lowered, v0);
         let elses = otherwise::lower(&loops.lowered, v0);
         let values = with::lower(&elses.lowered, v0, names);
@@ -104,7 +115,9 @@ pub(super) fn module(
         texts.push(negations.lowered.clone());
         // Of a text that was split off, places are those before this step: rows are right.
         if texts.len() == 1 {
-            steps.extend([imports, loops, elses, values, negations]);
+            steps.extend([
+                sets, bodies, imports, loops, elses, values, negations,
+            ]);
         }
     }
     Ok(Lowered { texts, steps })
@@ -185,6 +198,22 @@ fn row_and_column(text: &str, offset: usize) -> (u64, u64) {
     (row as u64, line.chars().count() as u64 + 1)
 }
 
+/// The offset of a row and a column as the parser counts them: a tab is four columns.
+fn offset_at(text: &str, row: u64, col: u64) -> Option<usize> {
+    let index = usize::try_from(row.checked_sub(1)?).ok()?;
+    let line = text.split_inclusive('\n').nth(index)?;
+    let before = text.split_inclusive('\n').take(index);
+    let begin: usize = before.map(str::len).sum();
+    let mut column = 1;
+    for (at, byte) in line.bytes().enumerate() {
+        if column >= col {
+            return Some(begin + at);
+        }
+        column += if byte == b'\t' { 4 } else { 1 };
+    }
+    Some(begin + line.len())
+}
+
 // === impl Lowered ===
 
 impl Lowered {
@@ -192,7 +221,7 @@ impl Lowered {
     pub(super) fn locate(&self, error: &mut RegoError) {
         let place = self.steps.last().zip(self.steps.first());
         let Some((last, first)) = place else { return };
-        if let Some(offset) = last.offset_at(error.row, error.col) {
+        if let Some(offset) = offset_at(&last.lowered, error.row, error.col) {
             let steps = self.steps.iter().rev();
             let original = steps.fold(offset, |offset, step| step.original_offset(offset));
             (error.row, error.col) = row_and_column(&first.original, original);
@@ -225,26 +254,6 @@ impl SourceMap {
             Some(piece) => piece.lowered + (original - piece.original),
             None => original,
         }
-    }
-
-    /// The offset of a row and a column as the parser counts them: a tab is four columns.
-    fn offset_at(&self, row: u64, col: u64) -> Option<usize> {
-        let index = usize::try_from(row.checked_sub(1)?).ok()?;
-        let line = self.lowered.split_inclusive('\n').nth(index)?;
-        let begin: usize = self
-            .lowered
-            .split_inclusive('\n')
-            .take(index)
-            .map(str::len)
-            .sum();
-        let mut column = 1;
-        for (at, byte) in line.bytes().enumerate() {
-            if column >= col {
-                return Some(begin + at);
-            }
-            column += if byte == b'\t' { 4 } else { 1 };
-        }
-        Some(begin + line.len())
     }
 }
 

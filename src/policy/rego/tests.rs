@@ -3,6 +3,7 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::attributes::{Headers, HttpRequest, Request};
 
+mod bodies;
 mod builtins;
 mod constant;
 mod documents;
@@ -40,6 +41,17 @@ fn module(path: &str, text: &str) -> RegoModule {
 
 fn compile(text: &str) -> RegoPolicies {
     RegoPolicies::compile(&[module("p.rego", text)], Data::default(), &settings()).unwrap()
+}
+
+/// The document of package `p` for an input.
+fn document_for(module: RegoModule, input: Json) -> Result<Json, String> {
+    let policies = RegoPolicies::compile(&[module], Data::default(), &settings())
+        .map_err(|errors| errors[0].to_string())?;
+    let solutions = policies
+        .query("x = data.p", Data::from_json(input), false, NOW_NS)
+        .map_err(|error| error.to_string())?;
+    let value = solutions[0].member("x").unwrap().to_json().unwrap();
+    Ok(serde_json::from_str(&value).unwrap())
 }
 
 /// Policies whose entrypoint is one expression. Its types are not checked: what a built-in makes of

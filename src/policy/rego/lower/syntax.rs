@@ -8,6 +8,7 @@ use regorus::unstable::{Expr, Module, Parser, Ref, Source, Span};
 use super::check_lines;
 use super::keywords::Names;
 use super::tokens::{Kind, Token, tokens};
+use crate::policy::rego::RegoError;
 use crate::policy::rego::engine::LENGTHS;
 use crate::policy::rego::module::{path_of, rule_reference};
 
@@ -16,21 +17,31 @@ pub(super) type Range = (usize, usize);
 
 /// The tree of a text that the interpreter's parser takes; any other is left for it to refuse.
 pub(super) fn parse(text: &str, v0: bool) -> Option<Module> {
-    let limits = LENGTHS;
     check_lines("", text).ok()?;
+    try_parse(text, v0).ok()
+}
+
+/// Why the parser does not take a text.
+pub(super) fn refusal(text: &str, v0: bool) -> Option<RegoError> {
+    check_lines("", text).ok()?;
+    let error = try_parse(text, v0).err()?;
+    Some(RegoError::from_engine("rego_parse_error", "", &error))
+}
+
+fn try_parse(text: &str, v0: bool) -> anyhow::Result<Module> {
+    let limits = LENGTHS;
     let source = Source::from_contents_with_limits(
         String::new(),
         text.to_owned(),
         limits.max_file_bytes,
         limits.max_lines,
-    );
-    let source = source.ok()?;
-    let mut parser = Parser::new(&source).ok()?;
+    )?;
+    let mut parser = Parser::new(&source)?;
     parser.set_max_col(limits.max_col);
     if !v0 {
-        parser.enable_rego_v1().ok()?;
+        parser.enable_rego_v1()?;
     }
-    parser.parse().ok()
+    parser.parse()
 }
 
 pub(super) fn begin(span: &Span) -> usize {

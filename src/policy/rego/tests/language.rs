@@ -5,14 +5,7 @@ use super::*;
 
 /// The document of package `p`, for the input `{"a": "abc", "n": 1}`.
 fn document(text: &str) -> Result<Json, String> {
-    let policies = RegoPolicies::compile(&[module("p.rego", text)], Data::default(), &settings())
-        .map_err(|errors| errors[0].to_string())?;
-    let input = Data::from_json(json!({"a": "abc", "n": 1}));
-    let solutions = policies
-        .query("x = data.p", input, false, NOW_NS)
-        .map_err(|error| error.to_string())?;
-    let value = solutions[0].member("x").unwrap().to_json().unwrap();
-    Ok(serde_json::from_str(&value).unwrap())
+    document_for(module("p.rego", text), json!({"a": "abc", "n": 1}))
 }
 
 fn check(rules: &str, expected: Json) {

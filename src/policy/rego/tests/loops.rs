@@ -5,17 +5,9 @@ use super::*;
 /// The document of package `p`, for inputs with a text, a number, a list and an object.
 fn check(rules: &str, expected: &Json) {
     let text = format!("package p\n{rules}");
-    let policies =
-        RegoPolicies::compile(&[module("p.rego", &text)], Data::default(), &settings()).unwrap();
     let input = json!({"s": "abc", "n": 5, "l": [3, {"z": 4}], "o": {"a": {"b": [1, 2]}}});
-    let solutions = policies.query("x = data.p", Data::from_json(input), false, NOW_NS);
-    let value = solutions.unwrap()[0]
-        .member("x")
-        .unwrap()
-        .to_json()
-        .unwrap();
-    let value: Json = serde_json::from_str(&value).unwrap();
-    assert_eq!(&value, expected, "{rules}");
+    let document = document_for(module("p.rego", &text), input);
+    assert_eq!(document.as_ref(), Ok(expected), "{rules}");
 }
 
 #[test]
