@@ -7,6 +7,7 @@
 mod bodies;
 mod imports;
 mod coverage;
+mod elements;
 mod keywords;
 mod lines;
 mod loops;
@@ -107,7 +108,8 @@ pub(super) fn module(
                 message,
             ))
         })?;
-        let imports = imports::lower(&bodies.lowered, v0, names);
+        let elements = elements::lower(&bodies.lowered, v0);
+        let imports = imports::lower(&elements.lowered, v0, names);
         let loops = loops::lower(&imports.lowered, v0);
         let elses = otherwise::lower(&loops.lowered, v0);
         let values = with::lower(&elses.lowered, v0, names);
@@ -116,7 +118,7 @@ pub(super) fn module(
         // Of a text that was split off, places are those before this step: rows are right.
         if texts.len() == 1 {
             steps.extend([
-                sets, bodies, imports, loops, elses, values, negations,
+                sets, bodies, elements, imports, loops, elses, values, negations,
             ]);
         }
     }

@@ -180,6 +180,13 @@ fn sets() {
                 "deny[`a\n`] {\n  false\n}\n\n{\n  true\n}",
                 json!({"deny": ["a\n"]}),
             ),
+            ("x.y { false } { true }", json!({"x": ["y"]})),
+            ("x.y { false }\nok { x.y }", json!({"x": []})),
+            (
+                "x.y { false }\nx[\"z\"] { true }\nok { x.z }",
+                json!({"x": ["z"], "ok": true}),
+            ),
+            ("x.if { true }\nx.y", json!({"x": ["if", "y"]})),
             (
                 "import future.keywords.contains\nimport future.keywords.if\nx contains v if { v := 1 } { v := 2 }\ny contains {1} { false } { true }",
                 json!({"x": [1, 2], "y": [[1]]}),
