@@ -110,16 +110,17 @@ pub(super) fn module(
         })?;
         let elements = elements::lower(&bodies.lowered, v0);
         let imports = imports::lower(&elements.lowered, v0, names);
-        let loops = loops::lower(&imports.lowered, v0);
-        let elses = otherwise::lower(&loops.lowered, v0);
+        let loops = loops::lower(&imports.lowered, v0, names);
+        let looped = loops.last().unwrap_or(&imports);
+        let elses = otherwise::lower(&looped.lowered, v0);
         let values = with::lower(&elses.lowered, v0, names);
         let negations = negation::lower(&values.lowered, v0, names);
         texts.push(negations.lowered.clone());
         // Of a text that was split off, places are those before this step: rows are right.
         if texts.len() == 1 {
-            steps.extend([
-                sets, bodies, elements, imports, loops, elses, values, negations,
-            ]);
+            steps.extend([sets, bodies, elements, imports]);
+            steps.extend(loops);
+            steps.extend([elses, values, negations]);
         }
     }
     Ok(Lowered { texts, steps })

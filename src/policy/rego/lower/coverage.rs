@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use regorus::unstable::{Expr, Literal, Module, Query, Ref, Rule, RuleBody, RuleHead};
 
+use super::loops::ELEMENT;
 use super::syntax::parts;
 
 /// What is put in at an offset.
@@ -64,6 +65,8 @@ impl Lines {
             match &statement.literal {
                 // Rule: a declaration is no expression.
                 Literal::SomeVars { .. } => continue,
+                // A term that was moved out of its head: it has no line of its own.
+                _ if statement.span.text().starts_with(ELEMENT) => continue,
                 Literal::SomeIn {
                     key,
                     value,

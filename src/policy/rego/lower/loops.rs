@@ -1,141 +1,155 @@
 //! Loops over what is no collection. Rule: there is nothing in it to loop over, so what needs an
 //! element is undefined. The interpreter fails instead, and with it the whole evaluation, for `some … in`
-//! and for `x[_]` in a rule's head or a comprehension's term; in a body it does as OPA.
+//! and for `x[_]` in a rule's head or a comprehension's term; in a body it does as OPA, so such terms
+//! are moved there.
+
+use std::collections::BTreeSet;
 
 use regorus::Value;
-use regorus::unstable::{Expr, Literal, Module, Query, Ref, Rule, RuleBody, RuleHead};
+use regorus::unstable::{Expr, Literal, LiteralStmt, Query, Ref, Rule, RuleBody, RuleHead};
 
-use super::syntax::{Range, begin, parse, parts, range, strings, widen};
+use super::keywords::Names;
+use super::moved::Source;
+use super::syntax::{Range, begin, names_of, parse, parts, range, strings, widen};
 use super::tokens::Token;
+use super::visit::{self, Visit};
 use super::{Output, SourceMap};
-use crate::policy::rego::module::rule_reference;
 
 /// What a collection is lowered to: itself, or nothing to loop over.
 pub(super) const FUNCTION: &str = "internal.collection";
 /// What names of elements begin with.
 pub(super) const ELEMENT: &str = "__element_";
+/// Most steps; each goes one comprehension deeper, and brackets nest less deep than that.
+const MAX_STEPS: usize = 64;
 
-/// Lowers a text that the interpreter's parser takes; any other is left for the parser to refuse.
-pub(super) fn lower(text: &str, v0: bool) -> SourceMap {
+/// Lowers a text that the interpreter's parser takes; any other is left for the parser to refuse. A
+/// term in a term is moved a step later.
+pub(super) fn lower(text: &str, v0: bool, names: &Names) -> Vec<SourceMap> {
+    let mut steps: Vec<SourceMap> = Vec::new();
+    for count in 0..MAX_STEPS {
+        let text = steps.last().map_or(text, |step| &step.lowered);
+        let (step, has_more) = write(text, edits(text, v0, names, count));
+        steps.push(step);
+        if !has_more {
+            break;
+        }
+    }
+    steps
+}
+
+/// The text after all edits that lie in no term that is moved itself, and whether there are others.
+fn write(text: &str, edits: Vec<(usize, Edit)>) -> (SourceMap, bool) {
     let mut output = Output::new(text);
     let mut copied = 0;
-    for (at, edit) in edits(text, v0) {
-        // What lies inside of a term that was moved stays as it is.
+    let mut has_more = false;
+    for (at, edit) in edits {
         if at < copied {
+            has_more = true;
             continue;
         }
         output.copy(copied, at);
         copied = at;
         match edit {
-            Edit::Insert(insertion) => output.put(&insertion, at),
             Edit::Replace(end, name) => {
                 output.put(&name, at);
                 copied = end;
             }
+            Edit::Close => output.put(")", at),
+            Edit::Statements(put) | Edit::Brace(put) => output.put(&put, at),
+            Edit::Open => output.put(&format!("{FUNCTION}("), at),
         }
     }
     output.copy(copied, text.len());
-    output.finish()
+    (output.finish(), has_more)
 }
 
+/// What becomes of a place of the text; at one place, in this order.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Edit {
-    Insert(String),
+    /// Behind a collection.
+    Close,
+    /// Statements, at the end of a body.
+    Statements(String),
+    /// In front of a body that had no braces.
+    Brace(String),
+    /// In front of a collection.
+    Open,
     /// Up to an offset.
     Replace(usize, String),
 }
 
 /// What becomes of loops, in the order of the text.
-fn edits(text: &str, v0: bool) -> Vec<(usize, Edit)> {
-    let may_loop = text.contains("_]") || text.contains("some");
+fn edits(text: &str, v0: bool, names: &Names, count: usize) -> Vec<(usize, Edit)> {
+    let may_loop = text.contains('[') || text.contains("some");
     let Some(module) = parse(text, v0).filter(|_| may_loop) else {
         return Vec::new();
     };
-    let mut finder = Finder::default();
+    let mut finder = Finder {
+        documents: names_of(&module, names),
+        ..Finder::default()
+    };
     finder.module(&module);
     let mut edits = Edits {
-        text,
+        source: Source::of(text, &module),
         v0,
         strings: strings(text),
-        opened: Vec::new(),
-        closed: Vec::new(),
+        count,
+        all: Vec::new(),
     };
-    for Loop { place, wanted } in finder.found {
-        edits.wrap(place, wanted);
+    for collection in finder.collections {
+        let (begin, end) = edits.whole(collection);
+        edits.all.extend([(begin, Edit::Open), (end, Edit::Close)]);
     }
-    for partial in finder.partial {
-        edits.partial(partial);
+    for moved in finder.moved {
+        edits.moved(moved, text);
     }
-    edits.in_order()
+    edits.all.sort();
+    edits.all
 }
 
 /// Edits in the making.
 struct Edits<'a> {
-    text: &'a str,
+    source: Source<'a>,
     v0: bool,
     strings: Vec<Token>,
-    // What lies inside was found after: it is opened later and closed earlier.
-    opened: Vec<(usize, Edit)>,
-    closed: Vec<(usize, Edit)>,
+    /// How many steps were before.
+    count: usize,
+    all: Vec<(usize, Edit)>,
 }
 
 impl Edits<'_> {
-    fn wrap(&mut self, place: Range, wanted: Wanted) {
-        let (begin, end) = self.whole(place);
-        let (before, after) = match wanted {
-            Wanted::Collection => (format!("{FUNCTION}("), ")"),
-            // In the body of a comprehension.
-            Wanted::Element => {
-                let name = element(begin);
-                (format!("[{name} | {name} = "), "][_]")
+    /// Rule: terms are evaluated behind the body, whose variables they may use.
+    fn moved(&mut self, Moved { terms, to }: Moved, text: &str) {
+        let terms: Vec<_> = terms.into_iter().map(|term| self.whole(term)).collect();
+        let equations = terms
+            .iter()
+            .map(|&term| format!("{} = {}", self.element(term), self.source.part(term)));
+        let statements = equations.collect::<Vec<_>>().join("; ");
+        match to {
+            Body::None(end) => {
+                let sign = if self.v0 { "" } else { "if " };
+                let body = format!(" {sign}{{ {statements} }}");
+                let end = self.whole((end, end)).1;
+                self.all.push((end, Edit::Statements(body)));
             }
-        };
-        self.opened.push((begin, Edit::Insert(before)));
-        self.closed.push((end, Edit::Insert(after.to_owned())));
-    }
-
-    /// Terms of a head are moved into the bodies; without any, they are one.
-    fn partial(&mut self, Partial { terms, bodies, end }: Partial) {
-        let places: Vec<_> = terms.into_iter().map(|term| self.whole(term)).collect();
-        let text = self.text;
-        let term = |(begin, end)| text.get(begin..end).unwrap_or_default();
-        if places.iter().any(|place| term(*place).contains(['#', '`'])) {
-            // A comment would go on to the end of its new line, and a raw string may hold lines.
-            let elements = places.into_iter();
-            return elements.for_each(|place| self.wrap(place, Wanted::Element));
-        }
-        let statements = places.iter().map(|&place| {
-            // On one line: the rows of all that follows stay what they are.
-            format!("{} = {}", element(place.0), term(place).replace('\n', " "))
-        });
-        let statements = statements.collect::<Vec<_>>().join("; ");
-        if bodies.is_empty() {
-            let begin = if self.v0 { "{" } else { "if {" };
-            let body = format!(" {begin} {statements} }}");
-            self.closed.push((end, Edit::Insert(body)));
-        }
-        for body in bodies {
-            // Rule: terms of a head are evaluated behind the body, whose variables they may use.
-            match body {
-                Body::Empty(at) => self
-                    .opened
-                    .push((at, Edit::Insert(format!(" {statements} ")))),
-                Body::Braces(at) => {
-                    let before = text.get(..at).unwrap_or_default();
-                    let is_own_line = before.trim_end_matches([' ', '\t']).ends_with('\n');
-                    let separator = if is_own_line { "" } else { "; " };
-                    let put = format!("{separator}{statements} ");
-                    self.closed.push((at, Edit::Insert(put)));
-                }
-                Body::Bare((begin, end)) => {
-                    self.opened.push((begin, Edit::Insert("{ ".to_owned())));
-                    self.closed
-                        .push((end, Edit::Insert(format!("; {statements} }}"))));
-                }
+            Body::Closed(bracket) => {
+                let before = text.get(..bracket).unwrap_or_default();
+                let is_own_line = before.trim_end_matches([' ', '\t']).ends_with('\n');
+                let separator = if is_own_line { "" } else { "; " };
+                let put = format!("{separator}{statements} ");
+                self.all.push((bracket, Edit::Statements(put)));
+            }
+            Body::Bare(place) => {
+                let (begin, end) = self.whole(place);
+                self.all.push((begin, Edit::Brace("{ ".to_owned())));
+                let put = format!("; {statements} }}");
+                self.all.push((end, Edit::Statements(put)));
             }
         }
-        let replaced = places.iter();
-        let replaced = replaced.map(|&(begin, end)| (begin, Edit::Replace(end, element(begin))));
-        self.opened.extend(replaced);
+        for term in terms {
+            let name = self.element(term);
+            self.all.push((term.0, Edit::Replace(term.1, name)));
+        }
     }
 
     fn whole(&self, mut place: Range) -> Range {
@@ -143,17 +157,13 @@ impl Edits<'_> {
         place
     }
 
-    fn in_order(mut self) -> Vec<(usize, Edit)> {
-        self.closed.reverse();
-        let mut all: Vec<_> = self.closed.into_iter().chain(self.opened).collect();
-        all.sort_by_key(|(at, _)| *at);
-        all
+    /// The name of the element that is asked for by a term.
+    fn element(&self, (begin, _): Range) -> String {
+        match self.count {
+            0 => format!("{ELEMENT}{begin}__"),
+            count => format!("{ELEMENT}{begin}_{count}__"),
+        }
     }
-}
-
-/// The name of the element that is asked for at an offset.
-fn element(offset: usize) -> String {
-    format!("{ELEMENT}{offset}__")
 }
 
 /// The function that collections are lowered to.
@@ -165,39 +175,21 @@ pub(super) fn collection(arguments: Vec<Value>) -> anyhow::Result<Value> {
     })
 }
 
-/// A loop that is lowered.
-struct Loop {
-    place: Range,
-    wanted: Wanted,
-}
-
-#[derive(Clone, Copy)]
-enum Wanted {
-    Collection,
-    Element,
-}
-
-/// A rule that makes a part of a set or an object, with terms that loop. If nothing is looped over its
-/// body does not hold, but the set or the object is there.
-struct Partial {
+/// Terms that loop, and the body that they are moved to.
+struct Moved {
     terms: Vec<Range>,
-    bodies: Vec<Body>,
-    /// Where the rule ends.
-    end: usize,
+    to: Body,
 }
 
-/// Where statements are put into a body.
+/// Where a body is.
+#[derive(Clone, Copy)]
 enum Body {
-    Empty(usize),
-    Braces(usize),
-    /// One statement without braces, up to the end of the body.
+    /// There is none; it would be here.
+    None(usize),
+    /// Up to this bracket.
+    Closed(usize),
+    /// One statement without braces.
     Bare(Range),
-}
-
-#[derive(Default)]
-struct Finder {
-    found: Vec<Loop>,
-    partial: Vec<Partial>,
 }
 
 // === impl Body ===
@@ -205,67 +197,59 @@ struct Finder {
 impl Body {
     fn of(body: &RuleBody) -> Self {
         let query = &body.query;
+        let end = range(&body.span).1;
         match query.stmts.first() {
-            None => Self::Empty(begin(&query.span) + 1),
+            None => Self::None(end),
             Some(first) if begin(&first.span) == begin(&query.span) => {
-                Self::Bare((begin(&query.span), range(&body.span).1))
+                Self::Bare((begin(&query.span), end))
             }
-            Some(_) => Self::Braces(range(&body.span).1.saturating_sub(1)),
+            Some(_) => Self::Closed(end.saturating_sub(1)),
         }
     }
+
+    fn of_comprehension(query: &Query) -> Self {
+        Self::Closed(range(&query.span).1.saturating_sub(1))
+    }
+}
+
+#[derive(Default)]
+struct Finder {
+    /// Names that are no variables.
+    documents: BTreeSet<String>,
+    /// Parameters of the rule that is looked at.
+    parameters: BTreeSet<String>,
+    collections: Vec<Range>,
+    moved: Vec<Moved>,
+    /// Terms found so far that go to the same body.
+    terms: Vec<Range>,
 }
 
 // === impl Finder ===
 
 impl Finder {
-    fn module(&mut self, module: &Module) {
-        for rule in &module.policy {
-            self.name(rule_reference(rule));
-            let Rule::Spec { span, head, bodies } = rule.as_ref() else {
-                continue;
-            };
-            let end = range(span).1;
-            match head {
-                RuleHead::Compr { refr, assign, .. } => {
-                    let value = assign.iter().map(|assign| &assign.value);
-                    match refr.as_ref() {
-                        Expr::RefBrack { .. } => self.partial(value, bodies, end),
-                        _ => self.terms(value),
-                    }
-                }
-                RuleHead::Func { assign, .. } => {
-                    self.terms(assign.iter().map(|assign| &assign.value));
-                }
-                RuleHead::Set { key, .. } => self.partial(key, bodies, end),
-            }
-            for body in bodies {
-                self.terms(body.assign.iter().map(|assign| &assign.value));
-                self.query(&body.query);
-            }
+    /// Looks for terms that are moved to a body.
+    fn to(&mut self, body: Body, look: impl FnOnce(&mut Self)) {
+        let others = std::mem::take(&mut self.terms);
+        look(self);
+        let terms = std::mem::replace(&mut self.terms, others);
+        if !terms.is_empty() {
+            self.moved.push(Moved { terms, to: body });
         }
     }
 
-    fn partial<'e>(
-        &mut self,
-        terms: impl IntoIterator<Item = &'e Ref<Expr>>,
-        bodies: &[RuleBody],
-        end: usize,
-    ) {
-        let before = self.found.len();
-        self.terms(terms);
-        let is_element = |found: &Loop| matches!(found.wanted, Wanted::Element);
-        if bodies.iter().any(|body| body.is_else) {
-            return;
-        }
-        let moved = self.found.split_off(before);
-        let (moved, stay): (Vec<_>, Vec<_>) = moved.into_iter().partition(is_element);
-        self.found.extend(stay);
-        if !moved.is_empty() {
-            self.partial.push(Partial {
-                terms: moved.into_iter().map(|found| found.place).collect(),
-                bodies: bodies.iter().map(Body::of).collect(),
-                end,
-            });
+    fn head(&mut self, head: &RuleHead) {
+        match head {
+            RuleHead::Compr { refr, assign, .. } => {
+                self.name(refr);
+                assign.iter().for_each(|assign| self.term(&assign.value));
+            }
+            RuleHead::Set { refr, key, .. } => {
+                self.name(refr);
+                key.iter().for_each(|key| self.term(key));
+            }
+            RuleHead::Func { assign, .. } => {
+                assign.iter().for_each(|assign| self.term(&assign.value));
+            }
         }
     }
 
@@ -275,97 +259,107 @@ impl Finder {
             Expr::RefDot { refr, .. } => self.name(refr),
             Expr::RefBrack { refr, index, .. } => {
                 self.name(refr);
-                self.expression(index);
+                self.term(index);
             }
             _ => {}
         }
     }
 
-    fn query(&mut self, query: &Query) {
-        for statement in &query.stmts {
-            for modifier in &statement.with_mods {
-                self.expression(&modifier.r#as);
-            }
-            match &statement.literal {
-                Literal::SomeVars { .. } => {}
-                Literal::SomeIn {
-                    key,
-                    value,
-                    collection,
-                    ..
-                } => {
-                    self.all(key.iter().chain([value]));
-                    self.collection(collection);
-                    self.expression(collection);
-                }
-                Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => self.expression(expr),
-                Literal::Every { domain, query, .. } => {
-                    self.expression(domain);
-                    self.query(query);
-                }
-            }
-        }
-    }
-
-    /// What may be no collection; of literals the interpreter's places are not all of them.
-    fn collection(&mut self, expression: &Expr) {
-        if let Expr::Var { span, .. }
-        | Expr::RefDot { span, .. }
-        | Expr::RefBrack { span, .. }
-        | Expr::Call { span, .. } = expression
-        {
-            self.found.push(Loop {
-                place: range(span),
-                wanted: Wanted::Collection,
-            });
-        }
-    }
-
-    fn all<'e>(&mut self, expressions: impl IntoIterator<Item = &'e Ref<Expr>>) {
-        for expression in expressions {
-            self.expression(expression);
-        }
-    }
-
-    /// An expression of a body: only the comprehensions in it matter.
-    fn expression(&mut self, expression: &Expr) {
+    /// Whether all elements of something are asked for, or may be.
+    fn loops(&self, expression: &Expr) -> bool {
         match expression {
-            Expr::ArrayCompr { query, .. }
-            | Expr::SetCompr { query, .. }
-            | Expr::ObjectCompr { query, .. } => {
-                self.terms(parts(expression));
-                self.query(query);
-            }
-            _ => self.all(parts(expression)),
+            Expr::ArrayCompr { .. } | Expr::SetCompr { .. } | Expr::ObjectCompr { .. } => false,
+            Expr::RefBrack { index, .. } if self.is_open(index) => true,
+            _ => parts(expression).into_iter().any(|part| self.loops(part)),
         }
     }
 
-    /// Terms of a rule's head or a comprehension: references in them that loop.
-    fn terms<'e>(&mut self, terms: impl IntoIterator<Item = &'e Ref<Expr>>) {
-        for term in terms {
-            match term.as_ref() {
-                Expr::RefDot { span, .. } | Expr::RefBrack { span, .. } if loops(term) => {
-                    self.found.push(Loop {
-                        place: range(span),
-                        wanted: Wanted::Element,
-                    });
-                    self.expression(term);
-                }
-                Expr::ArrayCompr { .. } | Expr::SetCompr { .. } | Expr::ObjectCompr { .. } => {
-                    self.expression(term);
-                }
-                _ => self.terms(parts(term)),
+    /// Whether an index is a variable, or has one to be matched.
+    fn is_open(&self, index: &Expr) -> bool {
+        match index {
+            Expr::Var { span, .. } => {
+                let name = span.text();
+                !self.documents.contains(name) && !self.parameters.contains(name)
             }
+            Expr::Array { items, .. } => items.iter().any(|item| self.is_open(item)),
+            Expr::Object { fields, .. } => fields.iter().any(|(_, _, value)| self.is_open(value)),
+            _ => false,
         }
     }
 }
 
-/// Whether all elements of something are asked for.
-fn loops(expression: &Expr) -> bool {
-    let is_wildcard = |index: &Expr| matches!(index, Expr::Var { span, .. } if span.text() == "_");
-    match expression {
-        Expr::ArrayCompr { .. } | Expr::SetCompr { .. } | Expr::ObjectCompr { .. } => false,
-        Expr::RefBrack { index, .. } if is_wildcard(index) => true,
-        _ => parts(expression).into_iter().any(|part| loops(part)),
+impl Visit for Finder {
+    fn rule(&mut self, rule: &Rule) {
+        let Rule::Spec { span, head, bodies } = rule else {
+            return;
+        };
+        self.parameters.clear();
+        if let RuleHead::Func { args, .. } = head {
+            args.iter().for_each(|argument| self.parameter(argument));
+        }
+        let first = bodies.first().map_or(Body::None(range(span).1), Body::of);
+        self.to(first, |finder| finder.head(head));
+        for body in bodies {
+            let value = body.assign.iter();
+            self.to(Body::of(body), |finder| {
+                value.for_each(|assign| finder.term(&assign.value));
+            });
+            self.query(&body.query);
+        }
+    }
+
+    fn parameter(&mut self, parameter: &Expr) {
+        if let Expr::Var { span, .. } = parameter {
+            self.parameters.insert(span.text().to_owned());
+        }
+        for part in parts(parameter) {
+            self.parameter(part);
+        }
+    }
+
+    /// References in a term that loop.
+    fn term(&mut self, term: &Expr) {
+        match term {
+            Expr::RefDot { span, .. } | Expr::RefBrack { span, .. } if self.loops(term) => {
+                self.terms.push(range(span));
+                self.expression(term);
+            }
+            Expr::ArrayCompr { .. } | Expr::SetCompr { .. } | Expr::ObjectCompr { .. } => {
+                self.expression(term);
+            }
+            _ => {
+                let all: Vec<&Ref<Expr>> = parts(term);
+                all.into_iter().for_each(|part| self.term(part));
+            }
+        }
+    }
+
+    fn statement(&mut self, statement: &LiteralStmt) {
+        // What may be no collection; of literals the interpreter's places are not all of them.
+        if let Literal::SomeIn { collection, .. } = &statement.literal
+            && let Expr::Var { span, .. }
+            | Expr::RefDot { span, .. }
+            | Expr::RefBrack { span, .. }
+            | Expr::Call { span, .. } = collection.as_ref()
+        {
+            self.collections.push(range(span));
+        }
+        visit::in_statement(self, statement);
+    }
+
+    /// An expression of a body: only the comprehensions in it matter.
+    fn expression(&mut self, expression: &Expr) {
+        if let Expr::ArrayCompr { query, .. }
+        | Expr::SetCompr { query, .. }
+        | Expr::ObjectCompr { query, .. } = expression
+        {
+            self.to(Body::of_comprehension(query), |finder| {
+                let all: Vec<&Ref<Expr>> = parts(expression);
+                all.into_iter().for_each(|term| finder.term(term));
+            });
+            self.query(query);
+        } else {
+            visit::in_expression(self, expression);
+        }
     }
 }
