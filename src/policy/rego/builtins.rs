@@ -23,6 +23,7 @@ mod notation;
 mod numbers;
 mod objects;
 mod operators;
+mod parse_module;
 mod patch;
 mod unions;
 mod pem;
@@ -102,6 +103,7 @@ const TABLE: &[&[Builtin]] = &[
     numbers::BUILTINS,
     objects::BUILTINS,
     operators::BUILTINS,
+    parse_module::BUILTINS,
     patch::BUILTINS,
     unions::BUILTINS,
     private_keys::BUILTINS,

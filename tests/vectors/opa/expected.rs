@@ -173,11 +173,6 @@ pub(super) const DIFFERENCES: &[(&str, &str, &str)] = &[
         "the text of a number is not kept",
     ),
     (
-        "builtins",
-        r#"misc: rego.parse_module("x.rego", "package x\n\na := 1").package.path[1].value"#,
-        "rego.parse_module is refused",
-    ),
-    (
         "language",
         "general ref head rule referenced through data",
         "all packages under a computed one are evaluated, and one of them has a conflict",

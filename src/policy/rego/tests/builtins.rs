@@ -19,6 +19,7 @@ mod lookup;
 mod net;
 mod objects;
 mod output;
+mod parse_module;
 mod private_keys;
 mod regex;
 mod schema;
