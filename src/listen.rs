@@ -35,6 +35,14 @@ pub enum Listener {
     Unix(UnixListener, PathBuf),
 }
 
+/// The other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    Tcp(SocketAddr),
+    /// Somebody on this machine.
+    Unix,
+}
+
 /// An accepted connection.
 pub type Stream = Either<TcpStream, UnixStream>;
 
@@ -105,6 +113,27 @@ impl<'de> Deserialize<'de> for Address {
         String::deserialize(deserializer)?
             .parse()
             .map_err(serde::de::Error::custom)
+    }
+}
+
+// === impl Peer ===
+
+impl Peer {
+    /// Who is connected. Fails if the connection is gone already.
+    pub fn of(stream: &Stream) -> io::Result<Self> {
+        match stream {
+            Either::Left(stream) => stream.peer_addr().map(Self::Tcp),
+            Either::Right(_) => Ok(Self::Unix),
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(formatter),
+            Self::Unix => formatter.write_str("unix"),
+        }
     }
 }
 

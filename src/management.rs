@@ -3,6 +3,7 @@
 
 mod access;
 mod bundles;
+mod caller;
 mod check;
 mod decisions;
 mod error;
@@ -27,6 +28,7 @@ use crate::pdp::Pdp;
 use crate::telemetry::Metrics;
 
 pub use access::{Token, TokenError};
+pub use caller::Caller;
 pub use server::run;
 
 /// Largest body of a push, in bytes.

@@ -4,6 +4,7 @@
 use std::str::FromStr;
 
 use aws_lc_rs::{constant_time, digest};
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::{HeaderMap, Uri};
@@ -13,7 +14,9 @@ use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
 use super::Api;
+use super::caller::{ANONYMOUS, Caller, UNNAMED_TOKEN};
 use super::error::ApiError;
+use crate::listen::Peer;
 
 /// A token's SHA-256 digest; the token itself is known to its holder only.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,7 +68,8 @@ impl<'de> Deserialize<'de> for Token {
 /// Lets a call through, or answers 401.
 pub(super) async fn guard(
     State(api): State<Api>,
-    request: Request,
+    Extension(address): Extension<Peer>,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
     check(&api.tokens, request.headers())?;
@@ -73,6 +77,13 @@ pub(super) async fn guard(
         check_host(request.uri(), request.headers())?;
         check_origin(request.headers())?;
     }
+    let name = if api.tokens.is_empty() {
+        ANONYMOUS
+    } else {
+        UNNAMED_TOKEN
+    };
+    let name = name.to_owned();
+    request.extensions_mut().insert(Caller { name, address });
     Ok(next.run(request).await)
 }
 

@@ -9,13 +9,15 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::Semaphore;
+use tower::ServiceExt as _;
 
 use super::error::ApiError;
-use crate::listen::Listener;
+use crate::listen::{Listener, Peer};
 
 /// Most connections at once; further ones are closed.
 const MAX_CONNECTIONS: usize = 256;
@@ -53,7 +55,14 @@ pub async fn run(
                 tracing::warn!("a management connection was closed: there are {MAX_CONNECTIONS}");
                 return;
             };
-            let service = TowerToHyperService::new(router.clone());
+            let Ok(peer) = Peer::of(&stream) else {
+                return;
+            };
+            let tell = move |mut request: hyper::Request<Incoming>| {
+                request.extensions_mut().insert(peer);
+                request
+            };
+            let service = TowerToHyperService::new(router.clone().map_request(tell));
             let connection = http1.serve_connection(TokioIo::new(stream), service);
             let connection = graceful.watch(connection);
             tokio::spawn(async move {
