@@ -2,6 +2,8 @@
 //! not reach what this process can, and where clouds hand out credentials must not become reachable
 //! through a URL of theirs. Rules hold for the address that is connected to, after names are resolved.
 
+mod home;
+
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +13,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use url::{Host, Url};
+
+pub use home::{AtHome, Home, OwnPorts, sends_from_elsewhere};
 
 /// An address that is not asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::activation::{Activation, ActivationSettings, FileSources};
+use crate::address::OwnPorts;
 use crate::config::{Config, ShutdownConfig};
 use crate::decision_log::{DecisionLog, LogSettings};
 use crate::ext_authz;
@@ -46,7 +47,12 @@ impl App {
     pub async fn start(config: Config, v0: bool) -> anyhow::Result<Self> {
         let metrics = Arc::new(metrics(&config));
         make_folder(&config.data_dir)?;
-        let activation = Arc::new(activate(&config, v0, Arc::clone(&metrics)).await?);
+        // Those that are fixed are known before any key is fetched.
+        let own_ports = OwnPorts::default();
+        let configured = [&config.ext_authz.listen, &config.management.listen].into_iter();
+        own_ports.add(configured.filter_map(Address::port));
+        let activation = activate(&config, v0, own_ports.clone(), Arc::clone(&metrics)).await?;
+        let activation = Arc::new(activation);
         let log = DecisionLog::start(
             &config.data_dir.join(LOG_FILE),
             LogSettings::from(&config.decision_log),
@@ -63,11 +69,15 @@ impl App {
         let management_listener = bind(&config.management.listen, "management").await?;
         let ext_authz = check_listener.address()?;
         let management = management_listener.address()?;
-        let own_ports = [&ext_authz, &management].into_iter();
+        own_ports.add(
+            [&ext_authz, &management]
+                .into_iter()
+                .filter_map(Address::port),
+        );
         let outside = Arc::new(Outside::new(
             &config.external,
             config.outside_deadline(),
-            own_ports.filter_map(Address::port).collect(),
+            own_ports,
             Arc::clone(&metrics),
         ));
 
@@ -153,7 +163,12 @@ fn metrics(config: &Config) -> Metrics {
     }
 }
 
-async fn activate(config: &Config, v0: bool, metrics: Arc<Metrics>) -> anyhow::Result<Activation> {
+async fn activate(
+    config: &Config,
+    v0: bool,
+    own_ports: OwnPorts,
+    metrics: Arc<Metrics>,
+) -> anyhow::Result<Activation> {
     let path = config.data_dir.join(POLICY_FILE);
     let store = EmbeddedStore::open(&path).context("the policy store cannot be opened")?;
     let activation = Activation::start(
@@ -163,7 +178,7 @@ async fn activate(config: &Config, v0: bool, metrics: Arc<Metrics>) -> anyhow::R
         },
         file_sources(config, v0),
         Arc::new(store),
-        KeyFetcher::new(config.jwks, Arc::clone(&metrics)),
+        KeyFetcher::new(config.jwks, own_ports, Arc::clone(&metrics)),
         metrics,
     );
     Ok(activation.await?)

@@ -5,7 +5,6 @@
 
 mod client;
 mod exchange;
-mod home;
 mod responses;
 
 #[cfg(test)]
@@ -24,14 +23,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::address::{Block, Rules};
+use crate::address::{Block, Home, OwnPorts, Rules};
 use crate::policy::rego::external::{
     External, ExternalError, HttpRequest, HttpResponse, Reach, Remember,
 };
 use crate::telemetry::Metrics;
 use crate::units::{Size, Span};
 use client::Clients;
-use home::Home;
 use responses::Responses;
 
 /// Most names that are looked up at once: the system's resolver takes a thread each.
@@ -121,7 +119,7 @@ struct Asking {
     resolver: Resolver,
     max_response: usize,
     /// Where this process listens.
-    own_ports: Vec<u16>,
+    own_ports: OwnPorts,
     metrics: Arc<Metrics>,
     runtime: Handle,
 }
@@ -152,7 +150,7 @@ impl Outside {
     pub fn new(
         config: &Config,
         deadline: Duration,
-        own_ports: Vec<u16>,
+        own_ports: OwnPorts,
         metrics: Arc<Metrics>,
     ) -> Self {
         let rules = Arc::new(Rules {

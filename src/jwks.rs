@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use crate::address::OwnPorts;
 use crate::identity::{KeySource, RemoteKeySets, SourceKind};
 use crate::telemetry::Metrics;
 use crate::units::Span;
@@ -113,9 +114,10 @@ pub struct FetchFailure {
 // === impl KeyFetcher ===
 
 impl KeyFetcher {
-    pub fn new(config: Config, metrics: Arc<Metrics>) -> Self {
+    /// `own_ports` are never asked on this machine.
+    pub fn new(config: Config, own_ports: OwnPorts, metrics: Arc<Metrics>) -> Self {
         Self {
-            fetcher: Arc::new(Fetcher::default()),
+            fetcher: Arc::new(Fetcher::new(own_ports)),
             schedule: Schedule {
                 interval: config.refresh_interval.0,
                 cool_down: config.cool_down.0,

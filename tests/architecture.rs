@@ -116,6 +116,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "app",
         &[
             "activation",
+            "address",
             "config",
             "decision_log",
             "ext_authz",
@@ -132,6 +133,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "cli",
         &[
             "activation",
+            "address",
             "app",
             "cases",
             "config",

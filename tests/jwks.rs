@@ -230,6 +230,28 @@ async fn redirects_are_followed_and_names_resolved() {
     assert_eq!(issuer.asked(), ["/one", "/two?x=1", "/three"]);
 }
 
+/// Neither by a policy, nor by whoever answers what it asks.
+#[tokio::test]
+async fn the_process_itself_is_never_asked() {
+    let server = Server::with_config(SELDOM);
+    let own = server.url("/v1/status");
+    let issuer = Issuer::start(Play::Redirect(own.clone()));
+    let metadata = json!({"jwks_uri": own}).to_string();
+    issuer.play_at("/.well-known/openid-configuration", Play::Body(metadata));
+    let rows = [
+        json!({"issuer": "i", "jwksUri": own}),
+        json!({"issuer": "i", "jwksUri": own.replace("127.0.0.1", "localhost")}),
+        json!({"issuer": "i", "jwksUri": own.replace("127.0.0.1", "[::ffff:127.0.0.1]")}),
+        json!({"issuer": "i", "jwksUri": issuer.url("/moved")}),
+        json!({"issuer": issuer.url("")}),
+    ];
+    for rule in rows {
+        put(&server, "jwt", &json!([rule])).expect(200);
+        let refused = "is this machine's, which may not be asked there";
+        eventually("a refusal", || error(&server).contains(refused)).await;
+    }
+}
+
 #[tokio::test]
 async fn an_issuer_without_keys_is_asked_where_they_are() {
     let key = Key::new("k");

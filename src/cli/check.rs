@@ -20,6 +20,7 @@ use server::ServerArgs;
 use super::serve::PolicyPaths;
 use super::{Outcome, complain, say};
 use crate::activation::{ActivationError, ActivationSettings, FilePolicies};
+use crate::address::OwnPorts;
 use crate::app::file_sources;
 use crate::config::{Config, Flag};
 use crate::ext_authz::from_json;
@@ -110,7 +111,12 @@ impl Args {
                 let runtime = Runtime::new().map_err(|error| Unanswered::one(error.to_string()))?;
                 let _runtime = runtime.enter();
                 let deadline = config.outside_deadline();
-                let outside = Outside::new(&config.external, deadline, Vec::new(), Arc::default());
+                let outside = Outside::new(
+                    &config.external,
+                    deadline,
+                    OwnPorts::default(),
+                    Arc::default(),
+                );
                 let _reach = Reach::through(outside.for_one_check());
                 pdp.check_explained(attributes, now_ns)
             }

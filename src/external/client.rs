@@ -22,7 +22,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use tower::Service;
 
 use super::Resolver;
-use super::home::Home;
+use crate::address::Home;
 use crate::policy::rego::external::{ExternalError, TlsOptions};
 
 /// Longest that connecting may take.

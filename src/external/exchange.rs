@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use url::{ParseError, Url};
 
 use super::Asking;
-use super::home::{Home, names_loopback};
+use crate::address::sends_from_elsewhere;
 use crate::policy::rego::external::{ExternalError, HttpRequest, HttpResponse, TlsOptions};
 
 /// Most redirects that are followed.
@@ -140,7 +140,7 @@ impl Asking {
         };
         let checked = self.resolver.rules.check_host(&hop.url);
         checked.map_err(|error| fail(&error.to_string()))?;
-        let home = self.home(hop);
+        let home = self.own_ports.home(&hop.url, hop.is_from_elsewhere);
         let checked = home.check_host(&hop.url);
         checked.map_err(|error| fail(&error.to_string()))?;
         let client = self.clients.get(options, home)?;
@@ -153,17 +153,6 @@ impl Asking {
             answer = client.request(hop.message()?).await;
         }
         answer.map_err(|error| fail(&chain(&error)))
-    }
-
-    /// Rule: the management API takes whoever comes from this machine for its operator, which those who
-    /// write policy are not, and still less those who answer it.
-    fn home(&self, hop: &Hop) -> Home {
-        let port = hop.url.port_or_known_default();
-        match port.is_some_and(|port| self.own_ports.contains(&port)) {
-            true => Home::Closed,
-            false if hop.is_from_elsewhere => Home::NoLoopback,
-            false => Home::Open,
-        }
     }
 
     /// Reads a body to its end or its limit.
@@ -248,6 +237,7 @@ impl Hop {
             return Err("a redirect leads from https to http");
         }
         let is_same_origin = self.url.origin() == url.origin();
+        let leads_elsewhere = sends_from_elsewhere(&self.url, &url);
         let mut headers = self.headers.clone();
         if !is_same_origin {
             CREDENTIALS
@@ -273,8 +263,7 @@ impl Hop {
                 Bytes::new()
             },
             is_first_origin: self.is_first_origin && is_same_origin,
-            is_from_elsewhere: self.is_from_elsewhere
-                || (!is_same_origin && !names_loopback(&self.url)),
+            is_from_elsewhere: self.is_from_elsewhere || leads_elsewhere,
         })
     }
 

@@ -14,7 +14,7 @@ use thiserror::Error;
 use tokio::sync::OnceCell;
 use url::Url;
 
-use crate::address::{RefusedAddress, Rules};
+use crate::address::{AtHome, Home, OwnPorts, RefusedAddress, Rules, sends_from_elsewhere};
 use crate::identity::{
     KeySet, KeySetError, KeySource, KeyUrlError, SourceKind, check_key_url, parse_key_url,
 };
@@ -27,10 +27,14 @@ const MAX_REDIRECTS: usize = 3;
 const MAX_MESSAGE: usize = 200;
 
 /// Fetches documents.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Fetcher {
-    /// Made at the first fetch, since it reads the system's certificates.
-    client: OnceCell<Client>,
+    own_ports: OwnPorts,
+    /// Made at the first fetch, since it reads the system's certificates: one for each part of this
+    /// machine that may be asked.
+    open: OnceCell<Client>,
+    no_loopback: OnceCell<Client>,
+    closed: OnceCell<Client>,
 }
 
 /// A key set that was fetched.
@@ -48,6 +52,8 @@ pub(super) enum FetchError {
     Timeout(Duration),
     #[error("{0}")]
     Address(#[from] RefusedAddress),
+    #[error("{0}")]
+    AtHome(#[from] AtHome),
     #[error("{what} {error}")]
     Url {
         what: &'static str,
@@ -74,23 +80,32 @@ pub(super) enum FetchError {
 // === impl Fetcher ===
 
 impl Fetcher {
+    pub(super) fn new(own_ports: OwnPorts) -> Self {
+        Self {
+            own_ports,
+            open: OnceCell::new(),
+            no_loopback: OnceCell::new(),
+            closed: OnceCell::new(),
+        }
+    }
+
     /// Fetches a set; each document may take as long as `timeout`.
     pub(super) async fn fetch(
         &self,
         source: &KeySource,
         timeout: Duration,
     ) -> Result<FetchedSet, FetchError> {
-        let mut body = self.get_within(source.url().clone(), timeout).await?;
+        let mut body = self.get_within(Hop::first(source), timeout).await?;
         if source.kind() == SourceKind::Discovery {
             let url = jwks_uri(&body, source.url())?;
-            body = self.get_within(url, timeout).await?;
+            body = self.get_within(Hop::first(source).to(url), timeout).await?;
         }
         parse(&body)
     }
 
-    async fn get_within(&self, url: Url, timeout: Duration) -> Result<Vec<u8>, FetchError> {
+    async fn get_within(&self, hop: Hop, timeout: Duration) -> Result<Vec<u8>, FetchError> {
         let get = async {
-            let response = self.get(url).await?;
+            let response = self.get(hop).await?;
             read(response).await
         };
         tokio::time::timeout(timeout, get)
@@ -99,32 +114,72 @@ impl Fetcher {
     }
 
     /// Asks, and follows redirects by hand: each hop is checked as the first one is.
-    async fn get(&self, mut url: Url) -> Result<Response, FetchError> {
-        let client = self.client.get_or_try_init(client).await?;
+    async fn get(&self, mut hop: Hop) -> Result<Response, FetchError> {
         for _ in 0..=MAX_REDIRECTS {
-            Rules::default().check_host(&url)?;
-            let request = client.get(url.clone()).header(ACCEPT, "application/json");
+            Rules::default().check_host(&hop.url)?;
+            let home = self.own_ports.home(&hop.url, hop.is_from_elsewhere);
+            home.check_host(&hop.url)?;
+            let client = self.client(home).await?;
+            let request = client.get(hop.url.clone());
+            let request = request.header(ACCEPT, "application/json");
             let response = request.send().await.map_err(http)?;
             match response.status() {
                 StatusCode::OK => return Ok(response),
-                status if status.is_redirection() => url = redirect(&url, &response)?,
+                status if status.is_redirection() => {
+                    let url = redirect(&hop.url, &response)?;
+                    hop = hop.to(url);
+                }
                 status => return Err(FetchError::Status(status.as_u16())),
             }
         }
         Err(FetchError::Redirects)
+    }
+
+    async fn client(&self, home: Home) -> Result<&Client, FetchError> {
+        let client = match home {
+            Home::Open => &self.open,
+            Home::NoLoopback => &self.no_loopback,
+            Home::Closed => &self.closed,
+        };
+        client.get_or_try_init(|| make_client(home)).await
+    }
+}
+
+/// One request to one server.
+struct Hop {
+    url: Url,
+    /// Whether a server of another machine chose where it goes.
+    is_from_elsewhere: bool,
+}
+
+impl Hop {
+    fn first(source: &KeySource) -> Self {
+        Self {
+            url: source.url().clone(),
+            is_from_elsewhere: false,
+        }
+    }
+
+    /// Where the server of this one sends on to.
+    fn to(&self, url: Url) -> Self {
+        Self {
+            is_from_elsewhere: self.is_from_elsewhere || sends_from_elsewhere(&self.url, &url),
+            url,
+        }
     }
 }
 
 /// Resolves names as the system does, and leaves out what is refused. What it returns is what is
 /// connected to: the name is not resolved a second time.
 #[derive(Debug, Clone, Copy)]
-struct CheckedResolver;
+struct CheckedResolver(Home);
 
 impl Resolve for CheckedResolver {
     fn resolve(&self, name: Name) -> Resolving {
+        let Self(home) = *self;
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed = Rules::default().filter(found)?;
+            let allowed = home.filter(Rules::default().filter(found)?)?;
             Ok(Box::new(allowed.into_iter()) as reqwest::dns::Addrs)
         })
     }
@@ -132,8 +187,8 @@ impl Resolve for CheckedResolver {
 
 /// The system's certificates decide whom to trust, so that a company's own authority is known. A
 /// machine without any can still be served over plain HTTP.
-async fn client() -> Result<Client, FetchError> {
-    let builder = || {
+async fn make_client(home: Home) -> Result<Client, FetchError> {
+    let builder = move || {
         Client::builder()
             .user_agent(concat!("doorward/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
@@ -142,7 +197,7 @@ async fn client() -> Result<Client, FetchError> {
             // A connection of the last refresh is of no use for the next, and its address would
             // not be resolved again.
             .pool_max_idle_per_host(0)
-            .dns_resolver(CheckedResolver)
+            .dns_resolver(CheckedResolver(home))
     };
     let build = move || {
         builder().build().or_else(|error| {
@@ -235,6 +290,9 @@ fn http(error: reqwest::Error) -> FetchError {
     while let Some(inner) = source {
         if let Some(refused) = inner.downcast_ref::<RefusedAddress>() {
             return FetchError::Address(*refused);
+        }
+        if let Some(refused) = inner.downcast_ref::<AtHome>() {
+            return FetchError::AtHome(*refused);
         }
         source = inner.source();
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use doorward::address::OwnPorts;
 use doorward::external::{Config, Outside};
 use doorward::policy::rego::external::Reach;
 use doorward::policy::rego::{Asked, Data, InputSettings, RegoModule, RegoPolicies, RegoSettings};
@@ -180,7 +181,12 @@ fn outside() -> &'static Outside {
         let runtime = Runtime::new().unwrap();
         let _entered = runtime.enter();
         let deadline = Duration::from_secs(20);
-        let outside = Outside::new(&Config::default(), deadline, Vec::new(), Arc::default());
+        let outside = Outside::new(
+            &Config::default(),
+            deadline,
+            OwnPorts::default(),
+            Arc::default(),
+        );
         (runtime, outside)
     });
     outside

@@ -6,6 +6,7 @@ use std::task::Waker;
 use doorward_proto::envoy::service::auth::v3::check_response::HttpResponse;
 
 use super::*;
+use crate::address::OwnPorts;
 use crate::external;
 use crate::policy::config::{MeshConfig, RegoConfig, settings};
 use crate::policy::{PolicySet, PolicySources};
@@ -22,7 +23,7 @@ fn service() -> CheckService {
     let outside = Outside::new(
         &external::Config::default(),
         Duration::from_secs(1),
-        Vec::new(),
+        OwnPorts::default(),
         Arc::clone(&metrics),
     );
     CheckService {

@@ -1,10 +1,11 @@
 //! What of this machine is not asked: ports of this process at any of its addresses, and loopback where
-//! a server of elsewhere sends on to it. Other addresses are `address`'s to refuse.
+//! a server of elsewhere sends on to it. Other addresses are `Rules`' to refuse.
 
 #[cfg(test)]
 mod tests;
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use thiserror::Error;
 use url::{Host, Url};
@@ -12,21 +13,53 @@ use url::{Host, Url};
 /// An address of this machine that is not asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("address {0} is this machine's, which may not be asked there")]
-pub(super) struct AtHome(IpAddr);
+pub struct AtHome(pub IpAddr);
 
 /// Which addresses of this machine a request may go to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub(super) enum Home {
+pub enum Home {
     #[default]
     Open,
     NoLoopback,
     Closed,
 }
 
+/// Ports at which this process listens, as they become known. All copies are one.
+#[derive(Debug, Clone, Default)]
+pub struct OwnPorts(Arc<RwLock<Vec<u16>>>);
+
+// === impl OwnPorts ===
+
+impl OwnPorts {
+    /// From now on it listens there, or will.
+    pub fn add(&self, ports: impl IntoIterator<Item = u16>) {
+        let mut own = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        own.extend(ports);
+    }
+
+    /// What a request to a URL may reach of this machine. Rule: the management API takes whoever comes
+    /// from this machine for its operator, which those who write policy are not, and still less those who
+    /// answer what it asks. `is_from_elsewhere`: a server of another machine sent the request there.
+    pub fn home(&self, url: &Url, is_from_elsewhere: bool) -> Home {
+        let own = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let port = url.port_or_known_default();
+        match port.is_some_and(|port| own.contains(&port)) {
+            true => Home::Closed,
+            false if is_from_elsewhere => Home::NoLoopback,
+            false => Home::Open,
+        }
+    }
+}
+
+/// Whether a server sends on as one of another machine: away from itself, and it is not loopback.
+pub fn sends_from_elsewhere(from: &Url, to: &Url) -> bool {
+    from.origin() != to.origin() && !names_loopback(from)
+}
+
 // === impl Home ===
 
 impl Home {
-    pub(super) fn check(self, address: IpAddr) -> Result<(), AtHome> {
+    pub fn check(self, address: IpAddr) -> Result<(), AtHome> {
         let address = address.to_canonical();
         let is_loopback = address.is_loopback() || address.is_unspecified();
         let is_refused = match self {
@@ -41,7 +74,7 @@ impl Home {
     }
 
     /// Checks a host that is an address and so is never resolved.
-    pub(super) fn check_host(self, url: &Url) -> Result<(), AtHome> {
+    pub fn check_host(self, url: &Url) -> Result<(), AtHome> {
         match url.host() {
             Some(Host::Ipv4(address)) => self.check(address.into()),
             Some(Host::Ipv6(address)) => self.check(address.into()),
@@ -50,7 +83,7 @@ impl Home {
     }
 
     /// The addresses that may be asked, or the first that may not if there is no other.
-    pub(super) fn filter(self, mut found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, AtHome> {
+    pub fn filter(self, mut found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, AtHome> {
         let first = found.iter().find_map(|found| self.check(found.ip()).err());
         found.retain(|found| self.check(found.ip()).is_ok());
         match first {
@@ -61,7 +94,7 @@ impl Home {
 }
 
 /// Whether a URL says by itself that it leads to this machine.
-pub(super) fn names_loopback(url: &Url) -> bool {
+fn names_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),

@@ -26,3 +26,33 @@ fn addresses_that_are_refused() {
     let refused = Home::Closed.filter(vec![found[0]]).unwrap_err();
     assert_eq!(refused, AtHome(found[0].ip()));
 }
+
+#[test]
+fn what_may_be_asked_of_this_machine() {
+    let own = OwnPorts::default();
+    let url = |text: &str| Url::parse(text).unwrap();
+    assert_eq!(own.home(&url("http://a:8181/"), false), Home::Open);
+    own.clone().add([8181, 80]);
+    let rows = [
+        ("http://a:8181/", false, Home::Closed),
+        ("https://a:8181/", true, Home::Closed),
+        ("http://a/", false, Home::Closed),
+        ("https://a/", false, Home::Open),
+        ("https://a/", true, Home::NoLoopback),
+    ];
+    for (text, is_from_elsewhere, home) in rows {
+        assert_eq!(own.home(&url(text), is_from_elsewhere), home, "{text}");
+    }
+    let rows = [
+        ("https://a/", "https://a/b", false),
+        ("https://a/", "https://b/", true),
+        ("https://a/", "https://a:444/", true),
+        ("http://localhost/", "http://localhost:1/", false),
+        ("http://127.0.0.1/", "http://b/", false),
+        ("http://[::ffff:127.0.0.1]/", "http://b/", false),
+    ];
+    for (from, to, expected) in rows {
+        let sends = sends_from_elsewhere(&url(from), &url(to));
+        assert_eq!(sends, expected, "{from} {to}");
+    }
+}
