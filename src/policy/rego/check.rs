@@ -27,6 +27,7 @@ use regorus::unstable::{Module, Ref, Span};
 use self::core::{Constant, Expression, Rule, Term};
 use self::documents::Documents;
 use super::RegoError;
+pub(super) use scope::{declared_in, pattern_names};
 
 const PARSE: &str = "rego_parse_error";
 const COMPILE: &str = "rego_compile_error";

@@ -17,6 +17,7 @@ mod negation;
 mod operators;
 mod otherwise;
 mod replaced;
+mod shadows;
 mod syntax;
 mod template;
 pub(super) mod testing;
@@ -109,7 +110,8 @@ pub(super) fn module(
             ))
         })?;
         let elements = elements::lower(&bodies.lowered, v0);
-        let imports = imports::lower(&elements.lowered, v0, names);
+        let shadows = shadows::lower(&elements.lowered, v0, names);
+        let imports = imports::lower(&shadows.lowered, v0, names);
         let loops = loops::lower(&imports.lowered, v0, names);
         let looped = loops.last().unwrap_or(&imports);
         let elses = otherwise::lower(&looped.lowered, v0);
@@ -118,7 +120,7 @@ pub(super) fn module(
         texts.push(negations.lowered.clone());
         // Of a text that was split off, places are those before this step: rows are right.
         if texts.len() == 1 {
-            steps.extend([sets, bodies, elements, imports]);
+            steps.extend([sets, bodies, elements, shadows, imports]);
             steps.extend(loops);
             steps.extend([elses, values, negations]);
         }
@@ -168,6 +170,8 @@ const REPLACED: &str = "__doorward_built_in_";
 /// What all names begin with that are put in.
 pub(super) const PUT_IN: [&str; 5] = [ARGUMENT, "__with_", "__template_", loops::ELEMENT, OWN];
 const OWN: &str = "__doorward_";
+/// What stands in front of the name of a variable that is named as a document is.
+pub(super) const LOCAL: &str = "__doorward_local_";
 /// What `walk` for a value is lowered to: all of its pairs.
 const WALK_FUNCTION: &str = "internal.walk";
 
@@ -220,8 +224,12 @@ fn offset_at(text: &str, row: u64, col: u64) -> Option<usize> {
 // === impl Lowered ===
 
 impl Lowered {
-    /// Corrects the place of an error that the parser or an analysis of the lowered text found.
+    /// Corrects the place of an error that the parser or an analysis of the lowered text found, and the
+    /// names in it.
     pub(super) fn locate(&self, error: &mut RegoError) {
+        if error.message.contains(LOCAL) {
+            error.message = error.message.replace(LOCAL, "");
+        }
         let place = self.steps.last().zip(self.steps.first());
         let Some((last, first)) = place else { return };
         if let Some(offset) = offset_at(&last.lowered, error.row, error.col) {

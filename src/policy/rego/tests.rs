@@ -16,6 +16,7 @@ mod modules;
 mod operators;
 mod reads;
 mod results;
+mod shadows;
 mod testing;
 
 const NOW_NS: i64 = 1_700_000_000_123_456_789;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use regorus::unstable::Span;
 
-use crate::policy::rego::lower::PUT_IN;
+use crate::policy::rego::lower::{LOCAL, PUT_IN};
 
 /// A variable: `data` and `input`, `x` as written, `x@1` declared in a scope, `@2` made by the
 /// lowering, `_@3` a wildcard.
@@ -128,7 +128,7 @@ pub(super) const SAFETY: Skip = Skip {
 /// The name a variable has in the policy; `None` where it has none.
 pub(super) fn written(var: &str) -> Option<&str> {
     let name = var.split_once('@').map_or(var, |(name, _)| name);
-    let put_in = PUT_IN.iter().any(|begin| name.starts_with(begin));
+    let put_in = PUT_IN.iter().any(|begin| name.starts_with(begin)) && !name.starts_with(LOCAL);
     (!name.is_empty() && !put_in).then_some(name)
 }
 

@@ -144,7 +144,7 @@ impl Scopes {
 }
 
 /// Names that a body declares, those of its `every` bodies with it and of comprehensions not.
-pub(super) fn declared_in(query: &Query, names: &mut BTreeSet<String>) {
+pub(in crate::policy::rego) fn declared_in(query: &Query, names: &mut BTreeSet<String>) {
     for statement in &query.stmts {
         match &statement.literal {
             Literal::SomeVars { vars, .. } => {
@@ -171,7 +171,7 @@ pub(super) fn declared_in(query: &Query, names: &mut BTreeSet<String>) {
 }
 
 /// Names that a pattern can give a value to.
-pub(super) fn pattern_names(pattern: &Ref<Expr>, names: &mut BTreeSet<String>) {
+pub(in crate::policy::rego) fn pattern_names(pattern: &Ref<Expr>, names: &mut BTreeSet<String>) {
     match pattern.as_ref() {
         Expr::Var { span, .. } if span.text() != "_" => {
             names.insert(span.text().to_owned());

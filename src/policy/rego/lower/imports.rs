@@ -9,7 +9,7 @@ use regorus::unstable::{
 };
 
 use super::keywords::{Names, is_name};
-use super::syntax::{Range, parse, parts, range};
+use super::syntax::{Range, package_of, parse, parts, range};
 use super::{Output, SourceMap};
 use crate::policy::rego::module::{path_of, rule_reference};
 
@@ -33,8 +33,7 @@ pub(super) fn lower(text: &str, v0: bool, names: &Names) -> SourceMap {
 
 /// Where imports are used, in the order of the text, and what they stand for.
 fn uses(module: &Module, names: &Names) -> Vec<(Range, String)> {
-    let package = path_of(&module.package.refr).unwrap_or_default().join(".");
-    let rules: BTreeSet<_> = names.of_package(&package).collect();
+    let rules: BTreeSet<_> = names.of_package(&package_of(module)).collect();
     let imports = module.imports.iter().filter_map(import);
     // Which of the two a name means that is a rule's too is left to the interpreter.
     let imports: BTreeMap<_, _> = imports.filter(|(name, _)| !rules.contains(name)).collect();

@@ -31,9 +31,16 @@ pub(super) struct Split {
     pub(super) map: SourceMap,
 }
 
-/// Names of rules by package, over all modules; and what their comments say.
+/// Names by package.
+type ByPackage = BTreeMap<String, BTreeSet<String>>;
+
+/// Names of rules and of imports, over all modules; and what their comments say.
 #[derive(Debug, Default)]
-pub(in crate::policy::rego) struct Names(BTreeMap<String, BTreeSet<String>>, Annotations);
+pub(in crate::policy::rego) struct Names {
+    rules: ByPackage,
+    imports: ByPackage,
+    annotations: Annotations,
+}
 
 /// Tokens of a module, grouped.
 pub(super) struct Statements<'a> {
@@ -84,14 +91,19 @@ pub(super) fn module(text: &str, names: Option<&Names>) -> Result<Split, Fault> 
 impl Names {
     pub(in crate::policy::rego) fn of<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
         let texts: Vec<_> = texts.collect();
-        let mut names = Self(BTreeMap::new(), Annotations::of(&texts));
+        let mut names = Self {
+            annotations: Annotations::of(&texts),
+            ..Self::default()
+        };
         for text in texts {
             let text = super::without_mark(text);
             let lowered = template::lower(text);
             let statements = Statements::of(lowered.as_ref().map_or(text, |map| &map.lowered));
             let package = plain_path(&statements.package().unwrap_or_default());
-            let of_package = names.0.entry(package).or_default();
-            of_package.extend(statements.rule_names().map(str::to_owned));
+            let imports = names.imports.entry(package.clone()).or_default();
+            imports.extend(statements.import_names().map(str::to_owned));
+            let rules = names.rules.entry(package).or_default();
+            rules.extend(statements.rule_names().map(str::to_owned));
         }
         names
     }
@@ -99,12 +111,18 @@ impl Names {
 
 impl Names {
     pub(super) fn annotations(&self) -> &Annotations {
-        &self.1
+        &self.annotations
     }
 
     /// Names of the rules of a package.
     pub(super) fn of_package(&self, package: &str) -> impl Iterator<Item = String> {
-        let names = self.0.get(package).into_iter().flatten();
+        let names = self.rules.get(package).into_iter().flatten();
+        names.cloned()
+    }
+
+    /// Names of the imports of all modules of a package.
+    pub(super) fn imported_in(&self, package: &str) -> impl Iterator<Item = String> {
+        let names = self.imports.get(package).into_iter().flatten();
         names.cloned()
     }
 }
@@ -248,10 +266,12 @@ impl<'a> Statements<'a> {
 
     /// Whether an import goes by this name.
     fn imports(&self, name: &str) -> bool {
-        self.ranges
-            .iter()
-            .filter(|range| self.is_import(**range))
-            .any(|range| self.word(range.1 - 1) == name)
+        self.import_names().any(|import| import == name)
+    }
+
+    fn import_names(&self) -> impl Iterator<Item = &'a str> {
+        let imports = self.ranges.iter().filter(|range| self.is_import(**range));
+        imports.map(|range| self.word(range.1 - 1))
     }
 
     fn is_import(&self, (begin, _): (usize, usize)) -> bool {
@@ -407,7 +427,7 @@ impl<'a> Statements<'a> {
 
     /// Refuses names of rules in moved rules: there they would mean nothing, or a variable.
     fn check_names(&self, moved: &[Moved], package: &str, names: &Names) -> Result<(), Fault> {
-        let known = names.0.get(&plain_path(package));
+        let known = names.rules.get(&plain_path(package));
         for rule in moved {
             for index in rule.range.0..rule.range.1 {
                 let Some(token) = self.tokens.get(index) else {

@@ -102,9 +102,14 @@ pub(super) fn widen((begin, end): &mut Range, strings: &[Token]) {
     *end = around(*end).map_or(*end, |token| token.end);
 }
 
+/// The package of a module, its parts joined by dots.
+pub(super) fn package_of(module: &Module) -> String {
+    path_of(&module.package.refr).unwrap_or_default().join(".")
+}
+
 /// Names that stand for documents in a module: those of rules and imports.
 pub(super) fn names_of(module: &Module, names: &Names) -> BTreeSet<String> {
-    let package = path_of(&module.package.refr).unwrap_or_default().join(".");
+    let package = package_of(module);
     let imports = module.imports.iter().filter_map(|import| {
         let alias = import.r#as.as_ref().map(|alias| alias.text().to_owned());
         alias.or_else(|| path_of(&import.refr)?.pop())

@@ -78,7 +78,7 @@ pub(super) fn in_rule<V: Visit + ?Sized>(visitor: &mut V, rule: &Rule) {
 }
 
 /// Goes on into what stands in the brackets of a rule's name; its beginning is no reference.
-fn in_name<V: Visit + ?Sized>(visitor: &mut V, name: &Expr) {
+pub(super) fn in_name<V: Visit + ?Sized>(visitor: &mut V, name: &Expr) {
     match name {
         Expr::RefDot { refr, .. } => in_name(visitor, refr),
         Expr::RefBrack { refr, index, .. } => {
