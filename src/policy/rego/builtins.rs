@@ -31,6 +31,7 @@ mod private_keys;
 mod regex;
 mod runtime;
 mod schema;
+mod search;
 mod strings;
 mod template;
 mod time;

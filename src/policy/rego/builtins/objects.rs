@@ -1,7 +1,11 @@
-//! `object.subset`, which the interpreter answers for what cannot be compared.
+//! `object.subset`, which the interpreter answers for what cannot be compared. However large both values
+//! are, no part of them is compared again for each part of the other.
+
+use std::collections::BTreeSet;
 
 use regorus::Value;
 
+use super::search::Sought;
 use super::{Answer, Builtin, Failure, any};
 
 pub(super) const BUILTINS: &[Builtin] = &[Builtin::pure("object.subset", 2, subset)];
@@ -11,7 +15,10 @@ pub(super) const BUILTINS: &[Builtin] = &[Builtin::pure("object.subset", 2, subs
 fn subset(arguments: &[Value]) -> Answer {
     let (all, some) = (any(arguments, 0)?, any(arguments, 1)?);
     let is_subset = match (all, some) {
-        (Value::Array(all), Value::Set(some)) => some.iter().all(|member| all.contains(member)),
+        (Value::Array(all), Value::Set(some)) => {
+            let all: BTreeSet<_> = all.iter().collect();
+            some.iter().all(|member| all.contains(member))
+        }
         _ => of_kind(all, some).ok_or(Failure::Failed(
             "both arguments object.subset must be of the same type or array and set",
         ))?,
@@ -20,18 +27,21 @@ fn subset(arguments: &[Value]) -> Answer {
 }
 
 /// `None` for what has no members, or is of two kinds. Rule: of an object every key is there, and its
-/// value is equal or a subset; of an array the elements, one behind the other.
+/// value is equal or a subset, which an equal one is; of an array the elements, one behind the other.
 fn of_kind(all: &Value, some: &Value) -> Option<bool> {
     Some(match (all, some) {
         (Value::Object(all), Value::Object(some)) => some.iter().all(|(key, part)| {
             let whole = all.get(key);
-            whole.is_some_and(|whole| whole == part || of_kind(whole, part) == Some(true))
+            whole.is_some_and(|whole| of_kind(whole, part).unwrap_or_else(|| whole == part))
         }),
         (Value::Set(all), Value::Set(some)) => some.is_subset(all),
-        (Value::Array(all), Value::Array(some)) => {
-            let (all, some) = (all.as_slice(), some.as_slice());
-            some.is_empty() || all.windows(some.len()).any(|window| window == some)
-        }
+        (Value::Array(all), Value::Array(some)) => is_within(all.as_slice(), some.as_slice()),
         _ => return None,
     })
+}
+
+/// Whether elements are in a list, one behind the other.
+fn is_within(all: &[Value], some: &[Value]) -> bool {
+    let mut sought = Sought::new(some);
+    some.is_empty() || all.iter().any(|item| sought.ends_with(item))
 }

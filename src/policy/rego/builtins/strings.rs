@@ -1,12 +1,16 @@
 //! Texts, and `array.flatten`, where the interpreter lacks something or takes it otherwise than Go:
 //! letters, searches, replacements, and how long a text may get.
 
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regorus::Value;
 
+use super::search::Sought;
 use super::{Answer, Builtin, Failure, aggregates, any, text};
 
 /// Longest text made, in bytes.
 const MAX_TEXT: usize = 16 << 20;
+/// Longest patterns that are looked for at once, in bytes: a table is made of them.
+const MAX_PATTERNS: usize = 256 << 10;
 
 pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::pure("array.flatten", 1, flatten),
@@ -83,47 +87,18 @@ fn found(arguments: &[Value]) -> Result<impl Iterator<Item = usize>, Failure> {
     if wanted.is_empty() {
         return Err(Failure::Failed("empty search character"));
     }
-    // By Knuth, Morris and Pratt: no byte of the text is looked at again, whatever repeats.
-    let borders = borders(wanted);
+    let mut sought = Sought::new(wanted);
     let length = wanted.iter().filter(|byte| is_first(**byte)).count();
-    let (mut matched, mut characters) = (0, 0);
+    let mut characters = 0;
     Ok(text.bytes().filter_map(move |byte| {
         characters += usize::from(is_first(byte));
-        matched = extended(wanted, &borders, matched, byte);
-        (matched == wanted.len()).then(|| {
-            matched = borders.last().copied().unwrap_or(0);
-            characters - length
-        })
+        sought.ends_with(&byte).then(|| characters - length)
     }))
 }
 
 /// Whether a character begins with a byte.
 fn is_first(byte: u8) -> bool {
     byte & 0xc0 != 0x80
-}
-
-/// For each beginning of a text, the longest shorter one that it ends with.
-fn borders(wanted: &[u8]) -> Vec<usize> {
-    let mut borders = Vec::with_capacity(wanted.len());
-    let mut matched = 0;
-    for (at, byte) in wanted.iter().enumerate() {
-        if at > 0 {
-            matched = extended(wanted, &borders, matched, *byte);
-        }
-        borders.push(matched);
-    }
-    borders
-}
-
-/// How much of a text is matched with one more byte.
-fn extended(wanted: &[u8], borders: &[usize], mut matched: usize, byte: u8) -> usize {
-    while wanted.get(matched) != Some(&byte) {
-        let Some(last) = matched.checked_sub(1) else {
-            return 0;
-        };
-        matched = borders.get(last).copied().unwrap_or(0);
-    }
-    matched + 1
 }
 
 fn index_of(arguments: &[Value]) -> Answer {
@@ -192,31 +167,63 @@ fn replace_n(arguments: &[Value]) -> Answer {
     let patterns = patterns.iter().map(pair);
     let mut patterns = patterns.collect::<Result<Vec<_>, _>>()?;
     patterns.sort();
-    let mut rest = text(arguments, 1)?;
-    let mut replaced = String::with_capacity(rest.len());
-    let mut was_empty = false;
-    loop {
-        let found = patterns
-            .iter()
-            .find(|(old, _)| rest.starts_with(&**old) && !(was_empty && old.is_empty()));
-        was_empty = found.is_some_and(|(old, _)| old.is_empty());
-        let taken = match found {
-            Some((old, new)) => {
-                replaced.push_str(new);
-                old.len()
-            }
-            None => match rest.chars().next() {
-                Some(character) => {
-                    replaced.push(character);
-                    character.len_utf8()
-                }
-                None => break,
-            },
-        };
-        if replaced.len() > MAX_TEXT {
+    let empty = patterns.iter().position(|(old, _)| old.is_empty());
+    let empty = empty.map(|at| patterns.remove(at).1);
+    let length: usize = patterns.iter().map(|(old, _)| old.len()).sum();
+    if length > MAX_PATTERNS {
+        return Err(Failure::Limit(format!(
+            "patterns of more than {MAX_PATTERNS} bytes are refused"
+        )));
+    }
+    // All patterns are looked for at once: no byte of the text is looked at again for each of them.
+    let automaton = AhoCorasick::builder()
+        .match_kind(MatchKind::LeftmostFirst)
+        .kind(Some(AhoCorasickKind::NoncontiguousNFA))
+        .build(patterns.iter().map(|(old, _)| &**old));
+    let automaton = automaton.map_err(|_| Failure::Failed("patterns cannot be searched"))?;
+    let text = text(arguments, 1)?;
+    let mut replaced = Replaced {
+        text: String::with_capacity(text.len()),
+        everywhere: empty.as_deref(),
+    };
+    let mut at = 0;
+    for found in automaton.find_iter(text) {
+        replaced.keep(text.get(at..found.start()).unwrap_or_default())?;
+        let new = patterns.get(found.pattern().as_usize());
+        replaced.put(new.map_or("", |(_, new)| new))?;
+        at = found.end();
+    }
+    replaced.keep(text.get(at..).unwrap_or_default())?;
+    replaced.put("")?;
+    Ok(Value::from(replaced.text))
+}
+
+/// A text under construction.
+struct Replaced<'a> {
+    text: String,
+    /// What stands for the empty pattern.
+    everywhere: Option<&'a str>,
+}
+
+impl Replaced<'_> {
+    /// Text in which nothing else is found.
+    fn keep(&mut self, part: &str) -> Result<(), Failure> {
+        if self.everywhere.is_some() {
+            let mut buffer = [0; 4];
+            return part
+                .chars()
+                .try_for_each(|character| self.put(character.encode_utf8(&mut buffer)));
+        }
+        self.put(part)
+    }
+
+    /// What comes next at a place.
+    fn put(&mut self, part: &str) -> Result<(), Failure> {
+        self.text.push_str(self.everywhere.unwrap_or_default());
+        self.text.push_str(part);
+        if self.text.len() > MAX_TEXT {
             return Err(too_long());
         }
-        rest = rest.get(taken..).unwrap_or_default();
+        Ok(())
     }
-    Ok(Value::from(replaced))
 }

@@ -12,20 +12,21 @@ use aws_lc_rs::{error::KeyRejected, hmac};
 use base64::Engine as _;
 use regorus::Value;
 
+use super::super::encoding::json_text;
 use super::super::{Answer, Failure, any, text};
 use super::keys::{Curve, Jwk, Key, mac, number};
 use super::{BASE64URL, MAX_TOKEN, json_object, member};
 use crate::identity::JwsAlgorithm;
 
-/// Rule: header, payload and key are values, written as JSON without spaces, keys in order.
+/// Rule: header, payload and key are values, written as JSON without spaces, keys in order, numbers with
+/// all their digits.
 pub(super) fn encode_sign(arguments: &[Value]) -> Answer {
     let json = |index| {
         let value = any(arguments, index)?;
         let Value::Object(_) = value else {
             return Err(Failure::Failed("header, payload and key must be objects"));
         };
-        serde_json::to_string(value)
-            .map_err(|_| Failure::Failed("a value cannot be written as JSON"))
+        json_text(value)
     };
     encode(&json(0)?, &json(1)?, &json(2)?)
 }

@@ -27,6 +27,17 @@ fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
 }
 
+/// No number becomes another one.
+#[test]
+fn numbers_are_signed_with_all_their_digits() {
+    let claims = r#"{"n": 123456789012345678901234567890, "m": -18446744073709551617, "<": 0.5}"#;
+    let key = r#"{"kty": "oct", "k": "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ"}"#;
+    let token = format!(r#"io.jwt.encode_sign({{"alg": "HS256"}}, {claims}, {key})"#);
+    let payload = format!("base64url.decode(split({token}, \".\")[1])");
+    let expected = r#"{"\u003c":0.5,"m":-18446744073709551617,"n":123456789012345678901234567890}"#;
+    assert_eq!(result(&payload), Some(json!(expected)));
+}
+
 #[test]
 fn tokens_are_taken_apart() {
     let token = hs256(r#"{"sub": "alice"}"#);

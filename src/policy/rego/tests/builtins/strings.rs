@@ -77,12 +77,40 @@ fn texts_replaced_all_at_once() {
         ),
         ("strings.replace_n({\"\": \"-\"}, \"ab\")", json!("-a-b-")),
         ("strings.replace_n({}, \"ab\")", json!("ab")),
+        (
+            "strings.replace_n({\"\": \"-\", \"b\": \"X\", \"bc\": \"Y\"}, \"abcb\")",
+            json!("-a-X-c-X-"),
+        ),
+        (
+            "strings.replace_n({\"abc\": \"X\", \"b\": \"Y\"}, \"ababcab\")",
+            json!("aYXaY"),
+        ),
+        (
+            "strings.replace_n({\"é\": \"e\", \"\": \"\"}, \"aéa\")",
+            json!("aea"),
+        ),
+        ("strings.replace_n({\"a\": \"\"}, \"\")", json!("")),
     ]);
     check_undefined(&[
         "strings.replace_n({1: \"b\"}, \"ab\")",
         "strings.replace_n({\"a\": 1}, \"ab\")",
         "strings.replace_n([], \"ab\")",
     ]);
+}
+
+/// It is a matter of both lengths, not of their product.
+#[test]
+fn many_patterns_in_a_long_text() {
+    let long = r#"concat("", [PART | some i in numbers.range(1, 1000)])"#;
+    let patterns = r#"{p: "" | some i in numbers.range(1, 600); p := concat("", [substring(PART, 0, i), "b"])}"#;
+    let call = format!("count(strings.replace_n({patterns}, {long}))");
+    let call = call.replace("PART", &quoted(&"a".repeat(900)));
+    assert_eq!(result(&call), Some(json!(900_000)));
+    let why = refusal(
+        &format!("strings.replace_n({{p: \"\" | p := {long}}}, \"\")")
+            .replace("PART", &quoted(&"a".repeat(900))),
+    );
+    assert!(why.contains("patterns of more than"), "{why}");
 }
 
 #[test]
