@@ -20,6 +20,7 @@ mod paths;
 mod protobuf;
 mod reads;
 mod testing;
+mod visit;
 mod walk;
 
 #[cfg(test)]

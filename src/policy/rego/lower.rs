@@ -1,8 +1,8 @@
 //! Language that the interpreter lacks or takes otherwise than OPA, written in what it has, in front
-//! of its parser: template strings, references that begin with a keyword, names of imports, arguments
-//! under `not`, loops over what is no collection, `walk` as a value, `rego.metadata.*`. Places map back,
-//! and what cannot be lowered is refused. Hashes and listings are over the original text, never over
-//! this.
+//! of its parser: template strings, references that begin with a keyword, bodies without `else`, names
+//! of variables and imports, arguments under `not`, loops over what is no collection, `walk` as a value,
+//! operators, `rego.metadata.*`. Places map back, and what cannot be lowered is refused. Hashes and
+//! listings are over the original text, never over this.
 
 mod bodies;
 mod imports;
@@ -22,7 +22,6 @@ mod syntax;
 mod template;
 pub(super) mod testing;
 mod tokens;
-mod visit;
 mod with;
 
 use super::{RegoError, builtins, guard};

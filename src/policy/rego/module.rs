@@ -101,7 +101,7 @@ impl Analysis {
         let mut errors = Vec::new();
         let mut ids = ids.iter().copied();
         for module in modules {
-            Walk::new(module, imports, self, &mut errors).module(module, &mut ids);
+            Walk::new(module, imports, self, &mut errors).rules(module, &mut ids);
         }
         errors
     }

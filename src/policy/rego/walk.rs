@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 
 use regorus::unstable::{
-    AssignOp, Expr, Literal, LiteralStmt, Module, Query, Ref, Rule, RuleAssign, RuleHead, Span,
+    AssignOp, Expr, Literal, LiteralStmt, Module, Ref, Rule, RuleAssign, RuleHead, Span,
+    WithModifier,
 };
 
 use super::builtins::{OPA_RUNTIME, Purity, purity};
@@ -13,6 +14,7 @@ use super::graph::{Facts, OBJECT_GET, RuleId};
 use super::imports::{Aliases, Imports, imports_of};
 use super::module::{Analysis, Place, begin_of, path_of, reference, rule_reference, whole_path_of};
 use super::paths::{Paths, Use};
+use super::visit::{self, Visit};
 use super::{RegoError, lower};
 
 /// How often names for names are followed; beyond, they count as all they stand for.
@@ -64,7 +66,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes through all rules; `ids` gives one for each.
-    pub(super) fn module(mut self, module: &Module, ids: &mut impl Iterator<Item = RuleId>) {
+    pub(super) fn rules(mut self, module: &Module, ids: &mut impl Iterator<Item = RuleId>) {
         for (rule, id) in module.policy.iter().zip(ids) {
             let name = path_of(rule_reference(rule)).unwrap_or_default();
             self.current = reference(self.package.iter().chain(&name));
@@ -138,49 +140,6 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn query(&mut self, query: &Query) {
-        for statement in &query.stmts {
-            self.literal(&statement.literal);
-            self.modifiers(statement);
-        }
-    }
-
-    fn literal(&mut self, literal: &Literal) {
-        match literal {
-            Literal::SomeVars { .. } => {}
-            Literal::SomeIn {
-                key,
-                value,
-                collection,
-                ..
-            } => {
-                self.all(key);
-                self.expression(value);
-                self.expression(collection);
-            }
-            Literal::Expr { expr, .. } if self.names_a_path(expr) => {}
-            Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => self.expression(expr),
-            Literal::Every { domain, query, .. } => {
-                self.expression(domain);
-                self.query(query);
-            }
-        }
-    }
-
-    fn modifiers(&mut self, statement: &LiteralStmt) {
-        for modifier in &statement.with_mods {
-            let target = path_of(&modifier.refr).map(|path| path.join("."));
-            if let Some(name) = target.filter(|name| purity(name).is_some()) {
-                self.analysis.graph.replace(name);
-            }
-            // What replaces a function may be the name of another.
-            if let Some(path) = path_of(&modifier.r#as) {
-                self.note_built_in(&path.join("."), begin_of(&modifier.r#as));
-            }
-            self.expression(&modifier.r#as);
-        }
-    }
-
     /// Takes `x := input.a.b` for a name: what is read is told by the uses of the name.
     fn names_a_path(&mut self, expression: &Expr) -> bool {
         let Expr::AssignExpr {
@@ -226,69 +185,6 @@ impl<'a> Walk<'a> {
     fn all<'e>(&mut self, expressions: impl IntoIterator<Item = &'e Ref<Expr>>) {
         for expression in expressions {
             self.expression(expression);
-        }
-    }
-
-    fn expression(&mut self, expression: &Expr) {
-        match expression {
-            Expr::String { .. }
-            | Expr::RawString { .. }
-            | Expr::Number { .. }
-            | Expr::Bool { .. }
-            | Expr::Null { .. } => {}
-            Expr::Var { .. } | Expr::RefDot { .. } | Expr::RefBrack { .. } => {
-                if let Some(path) = path_of(expression) {
-                    self.note(&path, Use::Whole);
-                }
-                self.indices(expression);
-            }
-            Expr::Array { items, .. } | Expr::Set { items, .. } => self.all(items),
-            Expr::Object { fields, .. } => {
-                for (_, key, value) in fields {
-                    self.expression(key);
-                    self.expression(value);
-                }
-            }
-            Expr::ArrayCompr { term, query, .. } | Expr::SetCompr { term, query, .. } => {
-                self.expression(term);
-                self.query(query);
-            }
-            Expr::ObjectCompr {
-                key, value, query, ..
-            } => {
-                self.expression(key);
-                self.expression(value);
-                self.query(query);
-            }
-            Expr::Call { fcn, params, .. } => {
-                self.call(fcn);
-                self.arguments(fcn, params);
-            }
-            Expr::UnaryExpr { expr, .. } => self.expression(expr),
-            // A name that is declared is not used thereby.
-            Expr::AssignExpr {
-                op: AssignOp::ColEq,
-                lhs,
-                rhs,
-                ..
-            } if matches!(lhs.as_ref(), Expr::Var { .. }) => self.expression(rhs),
-            Expr::BinExpr { lhs, rhs, .. }
-            | Expr::BoolExpr { lhs, rhs, .. }
-            | Expr::ArithExpr { lhs, rhs, .. }
-            | Expr::AssignExpr { lhs, rhs, .. } => {
-                self.expression(lhs);
-                self.expression(rhs);
-            }
-            Expr::Membership {
-                key,
-                value,
-                collection,
-                ..
-            } => {
-                self.all(key);
-                self.expression(value);
-                self.expression(collection);
-            }
         }
     }
 
@@ -463,6 +359,53 @@ impl<'a> Walk<'a> {
             row: u64::from(span.line),
             col: u64::from(span.col),
         });
+    }
+}
+
+impl Visit for Walk<'_> {
+    fn statement(&mut self, statement: &LiteralStmt) {
+        match &statement.literal {
+            Literal::Expr { expr, .. } if self.names_a_path(expr) => {
+                let modifiers = statement.with_mods.iter();
+                modifiers.for_each(|modifier| self.modifier(modifier));
+            }
+            _ => visit::in_statement(self, statement),
+        }
+    }
+
+    fn modifier(&mut self, modifier: &WithModifier) {
+        let target = path_of(&modifier.refr).map(|path| path.join("."));
+        if let Some(name) = target.filter(|name| purity(name).is_some()) {
+            self.analysis.graph.replace(name);
+        }
+        // What replaces a function may be the name of another.
+        if let Some(path) = path_of(&modifier.r#as) {
+            self.note_built_in(&path.join("."), begin_of(&modifier.r#as));
+        }
+        self.expression(&modifier.r#as);
+    }
+
+    fn expression(&mut self, expression: &Expr) {
+        match expression {
+            Expr::Var { .. } | Expr::RefDot { .. } | Expr::RefBrack { .. } => {
+                if let Some(path) = path_of(expression) {
+                    self.note(&path, Use::Whole);
+                }
+                self.indices(expression);
+            }
+            Expr::Call { fcn, params, .. } => {
+                self.call(fcn);
+                self.arguments(fcn, params);
+            }
+            // A name that is declared is not used thereby.
+            Expr::AssignExpr {
+                op: AssignOp::ColEq,
+                lhs,
+                rhs,
+                ..
+            } if matches!(lhs.as_ref(), Expr::Var { .. }) => self.expression(rhs),
+            _ => visit::in_expression(self, expression),
+        }
     }
 }
 

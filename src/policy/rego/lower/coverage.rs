@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use regorus::unstable::{Expr, Literal, Module, Query, Ref, Rule, RuleBody, RuleHead};
+use regorus::unstable::{Literal, LiteralStmt, Module, Rule, RuleBody, RuleHead, WithModifier};
 
 use super::loops::ELEMENT;
-use super::syntax::parts;
+use crate::policy::rego::visit::{self, Visit};
 
 /// What is put in at an offset.
 type Edit = (usize, String);
@@ -59,45 +59,22 @@ impl Lines {
         }
         bodies.iter().for_each(|body| self.query(&body.query));
     }
+}
 
-    fn query(&mut self, query: &Query) {
-        for statement in &query.stmts {
-            match &statement.literal {
-                // Rule: a declaration is no expression.
-                Literal::SomeVars { .. } => continue,
-                // A term that was moved out of its head: it has no line of its own.
-                _ if statement.span.text().starts_with(ELEMENT) => continue,
-                Literal::SomeIn {
-                    key,
-                    value,
-                    collection,
-                    ..
-                } => {
-                    let all = key.iter().chain([value, collection]);
-                    all.for_each(|expression| self.expression(expression));
-                }
-                Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => {
-                    self.expression(expr);
-                }
-                Literal::Every { domain, query, .. } => {
-                    self.expression(domain);
-                    self.query(query);
-                }
-            }
+impl Visit for Lines {
+    fn statement(&mut self, statement: &LiteralStmt) {
+        let is_counted = match &statement.literal {
+            // Rule: a declaration is no expression.
+            Literal::SomeVars { .. } => false,
+            // A term that was moved out of its head has no line of its own.
+            _ => !statement.span.text().starts_with(ELEMENT),
+        };
+        if is_counted {
             self.rows.insert(statement.span.line);
         }
+        visit::in_statement(self, statement);
     }
 
-    /// Looks for the queries of comprehensions.
-    fn expression(&mut self, expression: &Ref<Expr>) {
-        if let Expr::ArrayCompr { query, .. }
-        | Expr::SetCompr { query, .. }
-        | Expr::ObjectCompr { query, .. } = expression.as_ref()
-        {
-            self.query(query);
-        }
-        for part in parts(expression) {
-            self.expression(part);
-        }
-    }
+    /// Nothing is said of it.
+    fn modifier(&mut self, _: &WithModifier) {}
 }

@@ -4,14 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use regorus::unstable::{
-    AssignOp, Expr, Import, Literal, Module, Query, Ref, Rule, RuleAssign, RuleHead,
-};
+use regorus::unstable::{Expr, Import, Module, WithModifier};
 
 use super::keywords::{Names, is_name};
-use super::syntax::{Range, package_of, parse, parts, range};
+use super::syntax::{Range, package_of, parse, range};
 use super::{Output, SourceMap};
-use crate::policy::rego::module::{path_of, rule_reference};
+use crate::policy::rego::module::path_of;
+use crate::policy::rego::visit::{self, Visit};
 
 /// Lowers a text that the interpreter's parser takes; any other is left for the parser to refuse.
 pub(super) fn lower(text: &str, v0: bool, names: &Names) -> SourceMap {
@@ -43,8 +42,8 @@ fn uses(module: &Module, names: &Names) -> Vec<(Range, String)> {
         finder.rule(rule);
         let uses = finder.variables.into_iter().filter_map(|(at, name)| {
             let full = imports.get(&name)?;
-            // Rule: a variable that is declared hides an import. How far is not looked into.
-            (!finder.declared.contains(&name)).then(|| (at, full.clone()))
+            // Rule: a parameter hides an import. Variables that do have names of their own.
+            (!finder.parameters.contains(&name)).then(|| (at, full.clone()))
         });
         found.extend(uses);
     }
@@ -75,130 +74,26 @@ fn import(import: &Import) -> Option<(String, String)> {
 #[derive(Default)]
 struct Finder {
     variables: Vec<(Range, String)>,
-    declared: BTreeSet<String>,
+    parameters: BTreeSet<String>,
 }
 
-impl Finder {
-    fn rule(&mut self, rule: &Rule) {
-        self.indices(rule_reference(rule));
-        match rule {
-            Rule::Default { args, value, .. } => {
-                self.declare(args);
-                self.expression(value);
-            }
-            Rule::Spec { head, bodies, .. } => {
-                self.head(head);
-                for body in bodies {
-                    self.assign(body.assign.as_ref());
-                    self.query(&body.query);
-                }
-            }
-        }
+impl Visit for Finder {
+    fn parameter(&mut self, parameter: &Expr) {
+        let before = self.variables.len();
+        self.expression(parameter);
+        let new = self.variables.iter().skip(before);
+        self.parameters.extend(new.map(|(_, name)| name.clone()));
     }
 
-    fn head(&mut self, head: &RuleHead) {
-        match head {
-            RuleHead::Compr { assign, .. } => self.assign(assign.as_ref()),
-            RuleHead::Set { key, .. } => self.all(key),
-            RuleHead::Func { args, assign, .. } => {
-                self.declare(args);
-                self.assign(assign.as_ref());
-            }
-        }
-    }
-
-    /// What stands in the brackets of a rule's name; its beginning is no reference.
-    fn indices(&mut self, name: &Expr) {
-        match name {
-            Expr::RefDot { refr, .. } => self.indices(refr),
-            Expr::RefBrack { refr, index, .. } => {
-                self.indices(refr);
-                self.expression(index);
-            }
-            _ => {}
-        }
-    }
-
-    fn assign(&mut self, assign: Option<&RuleAssign>) {
-        self.all(assign.map(|assign| &assign.value));
-    }
-
-    fn query(&mut self, query: &Query) {
-        for statement in &query.stmts {
-            for modifier in &statement.with_mods {
-                self.all([&modifier.refr, &modifier.r#as]);
-            }
-            match &statement.literal {
-                Literal::SomeVars { vars, .. } => {
-                    let names = vars.iter().map(|name| name.text().to_owned());
-                    self.declared.extend(names);
-                }
-                Literal::SomeIn {
-                    key,
-                    value,
-                    collection,
-                    ..
-                } => {
-                    self.declare(key.iter().chain([value]));
-                    self.expression(collection);
-                }
-                Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => self.expression(expr),
-                Literal::Every {
-                    key,
-                    value,
-                    domain,
-                    query,
-                    ..
-                } => {
-                    let names = key.iter().chain([value]);
-                    self.declared
-                        .extend(names.map(|name| name.text().to_owned()));
-                    self.expression(domain);
-                    self.query(query);
-                }
-            }
-        }
-    }
-
-    /// A pattern whose variables are new. What else is in it is only looked for.
-    fn declare<'e>(&mut self, patterns: impl IntoIterator<Item = &'e Ref<Expr>>) {
-        for pattern in patterns {
-            let before = self.variables.len();
-            self.expression(pattern);
-            let new = self.variables.iter().skip(before);
-            let names: Vec<_> = new.map(|(_, name)| name.clone()).collect();
-            self.declared.extend(names);
-        }
-    }
-
-    fn all<'e>(&mut self, expressions: impl IntoIterator<Item = &'e Ref<Expr>>) {
-        for expression in expressions {
-            self.expression(expression);
-        }
+    fn modifier(&mut self, modifier: &WithModifier) {
+        self.expression(&modifier.refr);
+        self.expression(&modifier.r#as);
     }
 
     fn expression(&mut self, expression: &Expr) {
-        match expression {
-            Expr::Var { span, .. } => {
-                let name = span.text().to_owned();
-                self.variables.push((range(span), name));
-            }
-            Expr::AssignExpr {
-                op: AssignOp::ColEq,
-                lhs,
-                rhs,
-                ..
-            } => {
-                self.declare([lhs]);
-                self.expression(rhs);
-            }
-            Expr::ArrayCompr { query, .. }
-            | Expr::SetCompr { query, .. }
-            | Expr::ObjectCompr { query, .. } => {
-                self.query(query);
-                self.all(parts(expression));
-            }
-            _ => self.all(parts(expression)),
+        if let Expr::Var { span, .. } = expression {
+            self.variables.push((range(span), span.text().to_owned()));
         }
+        visit::in_expression(self, expression);
     }
 }

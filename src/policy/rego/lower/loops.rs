@@ -10,10 +10,10 @@ use regorus::unstable::{Expr, Literal, LiteralStmt, Query, Ref, Rule, RuleBody, 
 
 use super::keywords::Names;
 use super::moved::Source;
-use super::syntax::{Range, begin, names_of, parse, parts, range, strings, widen};
+use super::syntax::{Range, begin, names_of, parse, range, strings, widen};
 use super::tokens::Token;
-use super::visit::{self, Visit};
 use super::{Output, SourceMap};
+use crate::policy::rego::visit::{self, Visit, parts};
 
 /// What a collection is lowered to: itself, or nothing to loop over.
 pub(super) const FUNCTION: &str = "internal.collection";
@@ -253,18 +253,6 @@ impl Finder {
         }
     }
 
-    /// What stands in the brackets of a rule's name.
-    fn name(&mut self, name: &Expr) {
-        match name {
-            Expr::RefDot { refr, .. } => self.name(refr),
-            Expr::RefBrack { refr, index, .. } => {
-                self.name(refr);
-                self.term(index);
-            }
-            _ => {}
-        }
-    }
-
     /// Whether all elements of something are asked for, or may be.
     fn loops(&self, expression: &Expr) -> bool {
         match expression {
@@ -305,6 +293,18 @@ impl Visit for Finder {
                 value.for_each(|assign| finder.term(&assign.value));
             });
             self.query(&body.query);
+        }
+    }
+
+    /// What stands in the brackets of a rule's name.
+    fn name(&mut self, name: &Expr) {
+        match name {
+            Expr::RefDot { refr, .. } => self.name(refr),
+            Expr::RefBrack { refr, index, .. } => {
+                self.name(refr);
+                self.term(index);
+            }
+            _ => {}
         }
     }
 

@@ -8,7 +8,7 @@ use regorus::unstable::{Module, Query};
 
 use super::syntax::{Range, begin};
 use super::tokens::{Kind, Token, tokens};
-use super::visit::Visit;
+use crate::policy::rego::visit::Visit;
 
 /// A text that parts are taken from.
 pub(super) struct Source<'a> {

@@ -2,15 +2,14 @@
 //! `not f(input.x)` is undefined, not true, where `input.x` is undefined. The interpreter negates
 //! the whole, so each argument is given a name in a statement in front of the negation.
 
-use regorus::unstable::{
-    BoolOp, Expr, Literal, LiteralStmt, Module, Query, Ref, Rule, RuleHead, Span,
-};
-
 use std::collections::BTreeSet;
 
+use regorus::unstable::{BoolOp, Expr, Literal, LiteralStmt, Query, Span};
+
 use super::keywords::Names;
-use super::syntax::{Range, begin, names_of, parse, parts, range, strings, widen};
+use super::syntax::{Range, begin, names_of, parse, range, strings, widen};
 use super::{ARGUMENT, Output, SourceMap};
+use crate::policy::rego::visit::{Visit, parts};
 
 /// A negation with arguments to be named.
 struct Negation {
@@ -69,56 +68,19 @@ struct Finder {
     negations: Vec<Negation>,
 }
 
-impl Finder {
-    fn module(&mut self, module: &Module) {
-        for rule in &module.policy {
-            let Rule::Spec { head, bodies, .. } = rule.as_ref() else {
-                continue;
-            };
-            match head {
-                RuleHead::Compr { assign, .. } | RuleHead::Func { assign, .. } => {
-                    self.all(assign.iter().map(|assign| &assign.value));
-                }
-                RuleHead::Set { key, .. } => self.all(key),
-            }
-            for body in bodies {
-                self.all(body.assign.iter().map(|assign| &assign.value));
-                self.query(&body.query);
-            }
-        }
-    }
-
+impl Visit for Finder {
     fn query(&mut self, query: &Query) {
         for statement in &query.stmts {
-            for modifier in &statement.with_mods {
-                self.expression(&modifier.r#as);
+            if let Literal::NotExpr { span, expr } = &statement.literal {
+                let bare = begin(&query.span) == begin(&statement.span);
+                self.negation(statement, span, expr, bare);
             }
-            match &statement.literal {
-                Literal::SomeVars { .. } => {}
-                Literal::SomeIn {
-                    key,
-                    value,
-                    collection,
-                    ..
-                } => {
-                    self.all(key);
-                    self.expression(value);
-                    self.expression(collection);
-                }
-                Literal::Expr { expr, .. } => self.expression(expr),
-                Literal::NotExpr { span, expr } => {
-                    let bare = begin(&query.span) == begin(&statement.span);
-                    self.negation(statement, span, expr, bare);
-                    self.expression(expr);
-                }
-                Literal::Every { domain, query, .. } => {
-                    self.expression(domain);
-                    self.query(query);
-                }
-            }
+            self.statement(statement);
         }
     }
+}
 
+impl Finder {
     fn negation(&mut self, statement: &LiteralStmt, span: &Span, negated: &Expr, bare: bool) {
         let mut arguments = Vec::new();
         self.negated_term(negated, &mut arguments);
@@ -136,24 +98,6 @@ impl Finder {
         }
     }
 
-    fn all<'e>(&mut self, expressions: impl IntoIterator<Item = &'e Ref<Expr>>) {
-        for expression in expressions {
-            self.expression(expression);
-        }
-    }
-
-    fn expression(&mut self, expression: &Expr) {
-        if let Expr::ArrayCompr { query, .. }
-        | Expr::SetCompr { query, .. }
-        | Expr::ObjectCompr { query, .. } = expression
-        {
-            self.query(query);
-        }
-        self.all(parts(expression));
-    }
-}
-
-impl Finder {
     /// What of a negated expression is evaluated before it is negated.
     fn negated_term(&self, expression: &Expr, found: &mut Vec<Range>) {
         match expression {

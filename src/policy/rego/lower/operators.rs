@@ -3,14 +3,13 @@
 //! fails, is false, and has another. Only what is evaluated is written so: what policies call and read
 //! is told of the text before this step.
 
-use regorus::unstable::{
-    ArithOp, BinOp, BoolOp, Expr, Literal, Module, Query, Ref, Rule, RuleHead,
-};
+use regorus::unstable::{ArithOp, BinOp, BoolOp, Expr, Module, Ref};
 
 use super::OWN;
-use super::syntax::{Range, parts, range, strings, widen};
+use super::syntax::{Range, range, strings, widen};
 use super::tokens::{Token, tokens};
 use crate::policy::rego::RegoModule;
+use crate::policy::rego::visit::{self, Visit};
 
 /// The built-ins that operators are written as.
 const CALLED: [&str; 13] = [
@@ -64,21 +63,7 @@ struct Operator {
 
 fn find(module: &Module) -> Vec<Operator> {
     let mut finder = Finder::default();
-    for rule in &module.policy {
-        let Rule::Spec { head, bodies, .. } = rule.as_ref() else {
-            continue;
-        };
-        match head {
-            RuleHead::Compr { assign, .. } | RuleHead::Func { assign, .. } => {
-                finder.all(assign.iter().map(|assign| &assign.value));
-            }
-            RuleHead::Set { key, .. } => finder.all(key),
-        }
-        for body in bodies {
-            finder.all(body.assign.iter().map(|assign| &assign.value));
-            finder.query(&body.query);
-        }
-    }
+    finder.module(module);
     finder.found
 }
 
@@ -137,46 +122,13 @@ struct Finder {
     found: Vec<Operator>,
 }
 
-// === impl Finder ===
-
-impl Finder {
-    fn query(&mut self, query: &Query) {
-        for statement in &query.stmts {
-            for modifier in &statement.with_mods {
-                self.expression(&modifier.r#as);
-            }
-            match &statement.literal {
-                Literal::SomeVars { .. } => {}
-                Literal::SomeIn {
-                    key,
-                    value,
-                    collection,
-                    ..
-                } => self.all(key.iter().chain([value, collection])),
-                Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => self.expression(expr),
-                Literal::Every { domain, query, .. } => {
-                    self.expression(domain);
-                    self.query(query);
-                }
-            }
-        }
-    }
-
-    fn all<'e>(&mut self, expressions: impl IntoIterator<Item = &'e Ref<Expr>>) {
-        for expression in expressions {
-            self.expression(expression);
-        }
-    }
+impl Visit for Finder {
+    /// No call can stand there.
+    fn name(&mut self, _: &Expr) {}
 
     fn expression(&mut self, expression: &Expr) {
         self.found.extend(operator(expression));
-        if let Expr::ArrayCompr { query, .. }
-        | Expr::SetCompr { query, .. }
-        | Expr::ObjectCompr { query, .. } = expression
-        {
-            self.query(query);
-        }
-        self.all(parts(expression));
+        visit::in_expression(self, expression);
     }
 }
 

@@ -5,14 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use regorus::unstable::{Expr, Literal, Module, Query, Ref, Rule, RuleHead};
+use regorus::unstable::{Expr, Literal, LiteralStmt, Module, Ref, Span, WithModifier};
 
 use super::REPLACED;
 use super::keywords::is_name;
-use super::syntax::{Range, parts, range};
+use super::syntax::{Range, range};
 use crate::policy::rego::RegoModule;
 use crate::policy::rego::builtins::{arity, is_of_interpreter};
 use crate::policy::rego::module::{begin_of, path_of, reference, rule_reference};
+use crate::policy::rego::visit::{self, Visit};
 
 /// Where the functions that are put in are said to be.
 const FILE: &str = "built-ins";
@@ -229,87 +230,24 @@ struct Finder {
     found: Found,
 }
 
-impl Finder {
-    fn rule(&mut self, rule: &Rule) {
-        match rule {
-            Rule::Default { args, value, .. } => {
-                self.all(args);
-                self.expression(value);
-            }
-            Rule::Spec { head, bodies, .. } => {
-                self.indices(rule_reference(rule));
-                match head {
-                    RuleHead::Compr { assign, .. } => {
-                        self.all(assign.iter().map(|assign| &assign.value));
-                    }
-                    RuleHead::Set { key, .. } => self.all(key),
-                    RuleHead::Func { args, assign, .. } => {
-                        self.all(args);
-                        self.all(assign.iter().map(|assign| &assign.value));
-                    }
-                }
-                for body in bodies {
-                    self.all(body.assign.iter().map(|assign| &assign.value));
-                    self.query(&body.query);
-                }
-            }
+impl Visit for Finder {
+    fn modifier(&mut self, modifier: &WithModifier) {
+        self.found.replaced.extend(name_of(&modifier.refr));
+        match name_of(&modifier.r#as) {
+            Some(name) => self.found.replacing.push(name),
+            None => self.expression(&modifier.r#as),
         }
     }
 
-    /// What stands in the brackets of a rule's name.
-    fn indices(&mut self, name: &Expr) {
-        match name {
-            Expr::RefDot { refr, .. } => self.indices(refr),
-            Expr::RefBrack { refr, index, .. } => {
-                self.indices(refr);
-                self.expression(index);
-            }
-            _ => {}
-        }
-    }
-
-    fn query(&mut self, query: &Query) {
-        for statement in &query.stmts {
-            for modifier in &statement.with_mods {
-                self.found.replaced.extend(name_of(&modifier.refr));
-                match name_of(&modifier.r#as) {
-                    Some(name) => self.found.replacing.push(name),
-                    None => self.expression(&modifier.r#as),
-                }
-            }
-            match &statement.literal {
-                Literal::SomeVars { vars, .. } => {
-                    let names = vars.iter().map(|name| name.text().to_owned());
-                    self.variables.extend(names);
-                }
-                Literal::SomeIn {
-                    key,
-                    value,
-                    collection,
-                    ..
-                } => self.all(key.iter().chain([value, collection])),
-                Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => self.expression(expr),
-                Literal::Every {
-                    key,
-                    value,
-                    domain,
-                    query,
-                    ..
-                } => {
-                    let names = key.iter().chain([value]);
-                    self.variables
-                        .extend(names.map(|name| name.text().to_owned()));
-                    self.expression(domain);
-                    self.query(query);
-                }
-            }
-        }
-    }
-
-    fn all<'e>(&mut self, expressions: impl IntoIterator<Item = &'e Ref<Expr>>) {
-        for expression in expressions {
-            self.expression(expression);
-        }
+    fn statement(&mut self, statement: &LiteralStmt) {
+        let names: Vec<&Span> = match &statement.literal {
+            Literal::SomeVars { vars, .. } => vars.iter().collect(),
+            Literal::Every { key, value, .. } => key.iter().chain([value]).collect(),
+            _ => Vec::new(),
+        };
+        let names = names.into_iter().map(|name| name.text().to_owned());
+        self.variables.extend(names);
+        visit::in_statement(self, statement);
     }
 
     fn expression(&mut self, expression: &Expr) {
@@ -317,15 +255,9 @@ impl Finder {
             Expr::Var { span, .. } => drop(self.variables.insert(span.text().to_owned())),
             Expr::Call { fcn, params, .. } => {
                 self.found.called.extend(name_of(fcn));
-                self.all(params);
+                params.iter().for_each(|each| self.expression(each));
             }
-            Expr::ArrayCompr { query, .. }
-            | Expr::SetCompr { query, .. }
-            | Expr::ObjectCompr { query, .. } => {
-                self.query(query);
-                self.all(parts(expression));
-            }
-            _ => self.all(parts(expression)),
+            _ => visit::in_expression(self, expression),
         }
     }
 }

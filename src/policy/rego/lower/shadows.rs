@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use regorus::unstable::{Expr, Literal, LiteralStmt, Query, Ref, Rule, RuleHead, Span};
 
 use super::keywords::Names;
-use super::syntax::{Range, names_of, package_of, parse, parts, range};
-use super::visit::{self, Visit};
+use super::syntax::{Range, names_of, package_of, parse, range};
 use super::{LOCAL, Output, SourceMap};
 use crate::policy::rego::check::{declared_in, pattern_names};
+use crate::policy::rego::visit::{self, Visit, parts};
 
 /// Lowers a text that the interpreter's parser takes; any other is left for the parser to refuse.
 pub(super) fn lower(text: &str, v0: bool, names: &Names) -> SourceMap {
@@ -103,11 +103,11 @@ impl Finder {
             }
             RuleHead::Set { refr, key, .. } => (refr, key.iter().collect()),
         };
-        visit::in_name(self, name);
+        self.name(name);
         terms.into_iter().for_each(|term| self.term(term));
     }
 
-    fn name(&mut self, name: &Span) {
+    fn place(&mut self, name: &Span) {
         if let Some(depth) = self.depth(name.text()).filter(|depth| *depth > 0) {
             self.places.insert(range(name), depth);
         }
@@ -157,13 +157,13 @@ impl Visit for Finder {
         let modifiers = statement.with_mods.iter();
         modifiers.for_each(|modifier| self.expression(&modifier.refr));
         match &statement.literal {
-            Literal::SomeVars { vars, .. } => vars.iter().for_each(|name| self.name(name)),
+            Literal::SomeVars { vars, .. } => vars.iter().for_each(|name| self.place(name)),
             Literal::Every { key, value, .. } => {
                 let names = key.iter().chain([value]);
                 let declared = names.clone().map(|name| name.text().to_owned());
                 let scope = self.scope(declared.collect(), BTreeSet::new());
                 self.scopes.push(scope);
-                names.for_each(|name| self.name(name));
+                names.for_each(|name| self.place(name));
                 visit::in_statement(self, statement);
                 self.scopes.pop();
                 return;
@@ -175,7 +175,7 @@ impl Visit for Finder {
 
     fn expression(&mut self, expression: &Expr) {
         match expression {
-            Expr::Var { span, .. } => self.name(span),
+            Expr::Var { span, .. } => self.place(span),
             Expr::ArrayCompr { query, .. }
             | Expr::SetCompr { query, .. }
             | Expr::ObjectCompr { query, .. } => {

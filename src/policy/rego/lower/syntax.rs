@@ -1,9 +1,9 @@
-//! Looking at the syntax tree of a text before it is lowered further: parsing it, places in it, and
-//! the parts of an expression. What they are looked at for is told by the steps themselves.
+//! Looking at the syntax tree of a text before it is lowered further: parsing it, and places in it.
+//! What they are looked at for is told by the steps themselves.
 
 use std::collections::BTreeSet;
 
-use regorus::unstable::{Expr, Module, Parser, Ref, Source, Span};
+use regorus::unstable::{Module, Parser, Source, Span};
 
 use super::check_lines;
 use super::keywords::Names;
@@ -50,39 +50,6 @@ pub(super) fn begin(span: &Span) -> usize {
 
 pub(super) fn range(span: &Span) -> Range {
     (span.start as usize, span.end as usize)
-}
-
-/// The expressions an expression is made of, queries aside.
-pub(super) fn parts(expression: &Expr) -> Vec<&Ref<Expr>> {
-    match expression {
-        Expr::String { .. }
-        | Expr::RawString { .. }
-        | Expr::Number { .. }
-        | Expr::Bool { .. }
-        | Expr::Null { .. }
-        | Expr::Var { .. } => Vec::new(),
-        Expr::Array { items, .. } | Expr::Set { items, .. } => items.iter().collect(),
-        Expr::Object { fields, .. } => {
-            let fields = fields.iter();
-            fields.flat_map(|(_, key, value)| [key, value]).collect()
-        }
-        Expr::ArrayCompr { term, .. } | Expr::SetCompr { term, .. } => vec![term],
-        Expr::ObjectCompr { key, value, .. } => vec![key, value],
-        Expr::Call { fcn, params, .. } => std::iter::once(fcn).chain(params).collect(),
-        Expr::UnaryExpr { expr, .. } => vec![expr],
-        Expr::RefDot { refr, .. } => vec![refr],
-        Expr::RefBrack { refr, index, .. } => vec![refr, index],
-        Expr::BinExpr { lhs, rhs, .. }
-        | Expr::BoolExpr { lhs, rhs, .. }
-        | Expr::ArithExpr { lhs, rhs, .. }
-        | Expr::AssignExpr { lhs, rhs, .. } => vec![lhs, rhs],
-        Expr::Membership {
-            key,
-            value,
-            collection,
-            ..
-        } => key.iter().chain([value, collection]).collect(),
-    }
 }
 
 /// Strings and numbers of a text.

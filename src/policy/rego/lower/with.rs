@@ -5,14 +5,15 @@
 
 use std::collections::BTreeSet;
 
-use regorus::unstable::{Expr, Literal, LiteralStmt, Module, Query, Ref, Rule, RuleHead};
+use regorus::unstable::{Expr, LiteralStmt, Query, Ref, Rule, RuleHead, WithModifier};
 
 use super::keywords::Names;
-use super::syntax::{Range, begin, names_of, parse, parts, range, strings, widen};
+use super::syntax::{Range, begin, names_of, parse, range, strings, widen};
 use super::tokens::{Token, tokens};
 use super::{Output, SourceMap};
 use crate::policy::rego::builtins::purity;
 use crate::policy::rego::module::{path_of, rule_reference};
+use crate::policy::rego::visit::{Visit, parts};
 
 /// A statement with values to be named.
 struct Statement {
@@ -169,52 +170,22 @@ struct Finder {
     statements: Vec<Statement>,
 }
 
-impl Finder {
-    fn module(&mut self, module: &Module) {
-        for rule in &module.policy {
-            let Rule::Spec { head, bodies, .. } = rule.as_ref() else {
-                continue;
-            };
-            match head {
-                RuleHead::Compr { assign, .. } | RuleHead::Func { assign, .. } => {
-                    self.all(assign.iter().map(|assign| &assign.value));
-                }
-                RuleHead::Set { key, .. } => self.all(key),
-            }
-            for body in bodies {
-                self.all(body.assign.iter().map(|assign| &assign.value));
-                let first = body.query.stmts.first();
-                let is_bare =
-                    first.is_some_and(|first| begin(&body.query.span) == begin(&first.span));
-                self.query(&body.query, is_bare);
-            }
-        }
-    }
-
-    /// `bare`: it has no braces.
-    fn query(&mut self, query: &Query, bare: bool) {
+impl Visit for Finder {
+    fn query(&mut self, query: &Query) {
         for statement in &query.stmts {
-            self.statement(statement, bare);
-            match &statement.literal {
-                Literal::SomeVars { .. } => {}
-                Literal::SomeIn {
-                    key,
-                    value,
-                    collection,
-                    ..
-                } => self.all(key.iter().chain([value, collection])),
-                Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => {
-                    self.expression(expr);
-                }
-                Literal::Every { domain, query, .. } => {
-                    self.expression(domain);
-                    self.query(query, false);
-                }
-            }
+            let bare = begin(&query.span) == begin(&statement.span);
+            self.values(statement, bare);
+            self.statement(statement);
         }
     }
 
-    fn statement(&mut self, statement: &LiteralStmt, bare: bool) {
+    /// What lies inside of a value stays as it is.
+    fn modifier(&mut self, _: &WithModifier) {}
+}
+
+impl Finder {
+    /// `bare`: it is a body of its own, without braces.
+    fn values(&mut self, statement: &LiteralStmt, bare: bool) {
         let modifiers = statement.with_mods.iter();
         let ends = modifiers.clone().skip(1).map(|next| begin(&next.span));
         let ends = ends.chain([range(&statement.span).1]);
@@ -231,22 +202,6 @@ impl Finder {
                 bare,
             });
         }
-    }
-
-    fn all<'e>(&mut self, expressions: impl IntoIterator<Item = &'e Ref<Expr>>) {
-        for expression in expressions {
-            self.expression(expression);
-        }
-    }
-
-    fn expression(&mut self, expression: &Expr) {
-        if let Expr::ArrayCompr { query, .. }
-        | Expr::SetCompr { query, .. }
-        | Expr::ObjectCompr { query, .. } = expression
-        {
-            self.query(query, false);
-        }
-        self.all(parts(expression));
     }
 
     /// Whether a value is given a name: if it uses documents, and is not a function itself.

@@ -1,12 +1,11 @@
-//! Going through the syntax tree of a module. A step takes over what it looks at; all else is gone
-//! through as it stands here, in the order in which parts of it are declared.
+//! Going through the syntax tree of a module. A visitor takes over what it looks at; all else is gone
+//! through as it stands here. What is outside stands before what is inside.
 
 use regorus::unstable::{
     Expr, Literal, LiteralStmt, Module, Query, Ref, Rule, RuleHead, WithModifier,
 };
 
-use super::syntax::parts;
-use crate::policy::rego::module::rule_reference;
+use super::module::rule_reference;
 
 pub(super) trait Visit {
     fn module(&mut self, module: &Module) {
@@ -17,6 +16,18 @@ pub(super) trait Visit {
 
     fn rule(&mut self, rule: &Rule) {
         in_rule(self, rule);
+    }
+
+    /// The name of a rule: what stands in its brackets. Its beginning is no reference.
+    fn name(&mut self, name: &Expr) {
+        match name {
+            Expr::RefDot { refr, .. } => self.name(refr),
+            Expr::RefBrack { refr, index, .. } => {
+                self.name(refr);
+                self.expression(index);
+            }
+            _ => {}
+        }
     }
 
     /// A parameter of a function.
@@ -55,7 +66,7 @@ pub(super) trait Visit {
 
 /// Goes on into a rule.
 pub(super) fn in_rule<V: Visit + ?Sized>(visitor: &mut V, rule: &Rule) {
-    in_name(visitor, rule_reference(rule));
+    visitor.name(rule_reference(rule));
     let (head, bodies) = match rule {
         Rule::Default { args, value, .. } => {
             args.iter().for_each(|each| visitor.parameter(each));
@@ -74,18 +85,6 @@ pub(super) fn in_rule<V: Visit + ?Sized>(visitor: &mut V, rule: &Rule) {
     for body in bodies {
         body.assign.iter().for_each(|it| visitor.term(&it.value));
         visitor.query(&body.query);
-    }
-}
-
-/// Goes on into what stands in the brackets of a rule's name; its beginning is no reference.
-pub(super) fn in_name<V: Visit + ?Sized>(visitor: &mut V, name: &Expr) {
-    match name {
-        Expr::RefDot { refr, .. } => in_name(visitor, refr),
-        Expr::RefBrack { refr, index, .. } => {
-            in_name(visitor, refr);
-            visitor.expression(index);
-        }
-        _ => {}
     }
 }
 
@@ -126,5 +125,38 @@ pub(super) fn in_expression<V: Visit + ?Sized>(visitor: &mut V, expression: &Exp
             visitor.query(query);
         }
         _ => all.iter().for_each(|part| visitor.expression(part)),
+    }
+}
+
+/// The expressions an expression is made of, queries aside.
+pub(super) fn parts(expression: &Expr) -> Vec<&Ref<Expr>> {
+    match expression {
+        Expr::String { .. }
+        | Expr::RawString { .. }
+        | Expr::Number { .. }
+        | Expr::Bool { .. }
+        | Expr::Null { .. }
+        | Expr::Var { .. } => Vec::new(),
+        Expr::Array { items, .. } | Expr::Set { items, .. } => items.iter().collect(),
+        Expr::Object { fields, .. } => {
+            let fields = fields.iter();
+            fields.flat_map(|(_, key, value)| [key, value]).collect()
+        }
+        Expr::ArrayCompr { term, .. } | Expr::SetCompr { term, .. } => vec![term],
+        Expr::ObjectCompr { key, value, .. } => vec![key, value],
+        Expr::Call { fcn, params, .. } => std::iter::once(fcn).chain(params).collect(),
+        Expr::UnaryExpr { expr, .. } => vec![expr],
+        Expr::RefDot { refr, .. } => vec![refr],
+        Expr::RefBrack { refr, index, .. } => vec![refr, index],
+        Expr::BinExpr { lhs, rhs, .. }
+        | Expr::BoolExpr { lhs, rhs, .. }
+        | Expr::ArithExpr { lhs, rhs, .. }
+        | Expr::AssignExpr { lhs, rhs, .. } => vec![lhs, rhs],
+        Expr::Membership {
+            key,
+            value,
+            collection,
+            ..
+        } => key.iter().chain([value, collection]).collect(),
     }
 }
