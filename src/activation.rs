@@ -2,6 +2,7 @@
 //! made durable, and only then swapped in. Whatever fails leaves the active revision as it was.
 
 mod bundle_tests;
+mod bundles;
 mod files;
 mod load;
 mod state;
@@ -13,15 +14,16 @@ use arc_swap::ArcSwap;
 use thiserror::Error;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
-use crate::bundle::{Bundle, BundleError, Limits};
+use crate::bundle::{BundleError, BundleSettings};
 use crate::cache::CacheSettings;
 use crate::jwks::{KeyFetcher, KeyStatus};
 use crate::policy::resource::{Resource, ResourceId};
 use crate::policy::{PolicyError, PolicySet, PolicySettings};
 use crate::snapshot::Snapshot;
-use crate::store::{Change, PolicyStore, StoreError, StoredBundle};
+use crate::store::{Change, PolicyStore, StoreError};
 use crate::telemetry::Metrics;
 
+pub use bundles::PushedBundle;
 pub use files::FilePolicies;
 pub use load::FileSources;
 use load::load;
@@ -31,6 +33,7 @@ pub use state::{BundleStatus, Owner};
 /// What activation needs to know besides policy.
 #[derive(Debug, Clone)]
 pub struct ActivationSettings {
+    pub bundles: BundleSettings,
     pub policy: PolicySettings,
     pub cache: CacheSettings,
 }
@@ -123,7 +126,7 @@ impl Activation {
         let (mut state, policies) = blocking({
             let settings = settings.clone();
             move || {
-                let state = load(&files, stored)?;
+                let state = load(&files, stored, &settings.bundles)?;
                 let policies = compile(&state, &settings)?;
                 test_files(&state, &settings)?;
                 Ok((state, policies))
@@ -134,8 +137,11 @@ impl Activation {
             // Files may have changed since the last start: their content is a revision of its own.
             state.revision = store.commit(Change::to(state.revision)).await?;
         }
-        for warning in &policies.warnings {
-            tracing::warn!("{}", warning.problem);
+        for warning in policies.warnings.iter().map(|warning| &warning.problem) {
+            tracing::warn!("{warning}");
+        }
+        for warning in state.bundle_warnings() {
+            tracing::warn!("{warning}");
         }
         let loaded = watch::Sender::new(!policies.is_empty());
         let key_changes = keys.changes();
@@ -166,55 +172,6 @@ impl Activation {
     /// Follows whether any policy is loaded.
     pub fn loaded(&self) -> watch::Receiver<bool> {
         self.loaded.subscribe()
-    }
-
-    /// Puts a bundle and returns its manifest's revision and the new snapshot's.
-    pub async fn put_bundle(
-        self: &Arc<Self>,
-        name: &str,
-        archive: Vec<u8>,
-        if_match: Option<u64>,
-    ) -> Result<(String, u64), ActivationError> {
-        self.counted(async {
-            let owned_name = name.to_owned();
-            let (bundle, archive) = blocking(move || {
-                let bundle = Bundle::from_archive(&owned_name, &archive, Limits::default());
-                let bundle = bundle.map_err(|error| invalid_bundle(error, &owned_name))?;
-                Ok((bundle, archive))
-            })
-            .await?;
-            let state = self.writable(if_match).await?;
-            state.require_api_bundle(name)?;
-            let manifest_revision = bundle.manifest.revision.clone();
-            let mut candidate = state.clone();
-            candidate.put_bundle(Arc::new(bundle), Owner::Api);
-            let mut change = Change::to(state.revision);
-            let name = name.to_owned();
-            change.put_bundles.push(StoredBundle { name, archive });
-            let revision = self.activate(state, candidate, change).await?;
-            Ok((manifest_revision, revision))
-        })
-        .await
-    }
-
-    /// Removes a bundle.
-    pub async fn delete_bundle(
-        self: &Arc<Self>,
-        name: &str,
-        if_match: Option<u64>,
-    ) -> Result<u64, ActivationError> {
-        self.counted(async {
-            let state = self.writable(if_match).await?;
-            state.require_api_bundle(name)?;
-            let mut candidate = state.clone();
-            if !candidate.delete_bundle(name) {
-                return Err(ActivationError::NotFound(format!("bundle `{name}`")));
-            }
-            let mut change = Change::to(state.revision);
-            change.delete_bundles.push(name.to_owned());
-            self.activate(state, candidate, change).await
-        })
-        .await
     }
 
     /// Puts the native objects of a YAML or JSON text, all or none. `file` is what errors
@@ -423,16 +380,16 @@ pub fn check_files(
     files: &FileSources,
     settings: &ActivationSettings,
 ) -> Result<Checked, ActivationError> {
-    let files = FilePolicies::load(files)?;
+    let files = FilePolicies::load(files, &settings.bundles)?;
     let policies = files.compile(settings)?;
     files.test(settings)?;
-    let warnings = policies.warnings.into_iter();
+    let warnings = policies.warnings.into_iter().map(|warning| warning.problem);
     Ok(Checked {
         resources: policies.native.len(),
         modules: files.modules(),
         bundles: files.bundles(),
         asks_others: policies.rego.is_some_and(|rego| rego.asks_others()),
-        warnings: warnings.map(|warning| warning.problem).collect(),
+        warnings: files.bundle_warnings().chain(warnings).collect(),
     })
 }
 

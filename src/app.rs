@@ -173,6 +173,7 @@ async fn activate(
     let store = EmbeddedStore::open(&path).context("the policy store cannot be opened")?;
     let activation = Activation::start(
         ActivationSettings {
+            bundles: config.bundle_settings(),
             policy: config.policy_settings()?,
             cache: config.cache.into(),
         },

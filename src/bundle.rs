@@ -13,6 +13,7 @@ use thiserror::Error;
 use crate::policy::rego::{Data, RegoModule};
 use crate::policy::{Location, PolicyError};
 use crate::yaml::{Document, Mark, Problem};
+use manifest::go_list;
 
 pub use archive::Limits;
 pub use folder::{LooseFiles, read_files, walk};
@@ -28,6 +29,14 @@ pub struct Bundle {
     pub manifest: Manifest,
     pub modules: Vec<RegoModule>,
     pub data: Data,
+    /// What it holds that has no effect.
+    pub warnings: Vec<PolicyError>,
+}
+
+/// How bundles are read.
+#[derive(Debug, Clone, Default)]
+pub struct BundleSettings {
+    pub limits: Limits,
 }
 
 /// A file of a bundle: its path without leading slash, and its bytes.
@@ -44,6 +53,8 @@ pub enum BundleError {
     Archive(String),
     #[error("{0}")]
     Limit(String),
+    #[error("bundle file '{path}' exceeded max size ({limit} bytes)")]
+    FileSize { path: String, limit: u64 },
     #[error("entry `{path}` {why}")]
     Entry { path: String, why: String },
     #[error("{path}: {problem}")]
@@ -56,16 +67,24 @@ pub enum BundleError {
 
 impl Bundle {
     /// Reads a `.tar.gz` archive.
-    pub fn from_archive(name: &str, archive: &[u8], limits: Limits) -> Result<Self, BundleError> {
-        Self::from_files(name, &archive::read(archive, limits)?)
+    pub fn from_archive(
+        name: &str,
+        archive: &[u8],
+        settings: &BundleSettings,
+    ) -> Result<Self, BundleError> {
+        Self::from_files(name, &archive::read(archive, settings.limits)?)
     }
 
     /// Reads a folder or an archive file.
-    pub fn from_path(name: &str, path: &std::path::Path) -> Result<Self, BundleError> {
+    pub fn from_path(
+        name: &str,
+        path: &std::path::Path,
+        settings: &BundleSettings,
+    ) -> Result<Self, BundleError> {
         if path.is_dir() {
             return Self::from_files(name, &folder::bundle_files(path)?);
         }
-        Self::from_archive(name, &std::fs::read(path)?, Limits::default())
+        Self::from_archive(name, &std::fs::read(path)?, settings)
     }
 
     /// Whether a name can stand in a URL and in error locations.
@@ -106,18 +125,19 @@ impl Bundle {
                     text: text(file)?,
                     v0: manifest.is_v0(&file.path),
                 }),
-                // Whatever else lies there (`policy.wasm`, `plan.json`, other JSON) is not read,
-                // as OPA does it.
+                // Whatever else lies there is not read, as OPA does it.
                 _ => {}
             }
         }
-        let bundle = Self {
+        let mut bundle = Self {
             name: name.to_owned(),
             manifest,
             modules,
             data,
+            warnings: Vec::new(),
         };
         bundle.check_package_roots()?;
+        bundle.note_ignored(files);
         Ok(bundle)
     }
 
@@ -129,26 +149,75 @@ impl Bundle {
                 continue;
             };
             if !self.manifest.owns(&package.join("/")) {
-                let prefix = format!("{}/", self.name);
+                let path = self.path_inside(module).to_owned();
+                let message = format!(
+                    "manifest roots {} do not permit 'package {}' in module '{path}'",
+                    go_list(&self.manifest.roots),
+                    package.join(".")
+                );
                 return Err(BundleError::File {
-                    path: module
-                        .path
-                        .strip_prefix(&prefix)
-                        .unwrap_or(&module.path)
-                        .to_owned(),
+                    path,
                     problem: Problem {
                         mark: Some(Mark { row, col: 1 }),
                         path: String::new(),
-                        message: format!(
-                            "manifest roots {:?} do not permit 'package {}'",
-                            self.manifest.roots,
-                            package.join(".")
-                        ),
+                        message,
                     },
                 });
             }
         }
         Ok(())
+    }
+
+    /// The path of a module inside the bundle.
+    fn path_inside<'a>(&self, module: &'a RegoModule) -> &'a str {
+        let rest = module.path.strip_prefix(&self.name);
+        let rest = rest.and_then(|rest| rest.strip_prefix('/'));
+        rest.unwrap_or(&module.path)
+    }
+
+    /// Notes policy in another form than Rego: whoever built it that way may count on it.
+    fn note_ignored(&mut self, files: &[BundleFile]) {
+        for file in files {
+            let form = match file.path.rsplit('/').next() {
+                Some("plan.json") if file.path == "plan.json" => "a plan",
+                Some(base) if base.ends_with(".wasm") => "Wasm",
+                _ => continue,
+            };
+            let message = format!(
+                "{} is ignored: policy is evaluated as Rego, not as {form}",
+                file.path
+            );
+            self.warn(&file.path, message);
+        }
+        let entrypoints = self.manifest.wasm_entrypoints();
+        for entrypoint in entrypoints.map(str::to_owned).collect::<Vec<_>>() {
+            let package = entrypoint
+                .rsplit_once('/')
+                .map_or("", |(package, _)| package);
+            let is_there = |module: &RegoModule| {
+                let found = module.package();
+                found.is_none_or(|(parts, _)| parts.join("/") == package)
+            };
+            if !self.modules.iter().any(is_there) {
+                let message = format!(
+                    "entrypoint '{entrypoint}' is there as Wasm only, which is ignored: \
+                     build the bundle with Rego in it"
+                );
+                self.warn(".manifest", message);
+            }
+        }
+    }
+
+    fn warn(&mut self, path: &str, message: String) {
+        self.warnings.push(PolicyError {
+            code: "warning",
+            message,
+            location: Some(Location {
+                file: format!("{}/{path}", self.name),
+                row: 0,
+                col: 0,
+            }),
+        });
     }
 }
 
@@ -163,8 +232,9 @@ fn check_data_roots(
         Some(path) => Err(entry(
             file,
             format!(
-                "is outside the bundle: manifest roots {:?} do not permit data at path '/{path}'",
-                manifest.roots
+                "is outside the bundle: manifest roots {} do not permit data at path '/{path}' \
+                 (hint: check bundle directory structure)",
+                go_list(&manifest.roots)
             ),
         )),
     }
@@ -174,6 +244,9 @@ fn check_data_roots(
 fn read_data(file: &BundleFile, folder: &str, base: &str) -> Result<Data, BundleError> {
     let data = if base.ends_with(".json") {
         parse_json(file)?
+    } else if let Ok(json) = Data::parse(&file.bytes) {
+        // Rule: what is JSON is read as such, whatever it is called.
+        json
     } else {
         let text = text(file)?;
         let documents = Document::parse_stream(&text).map_err(|problem| in_file(file, problem))?;
@@ -228,6 +301,11 @@ fn in_file(file: &BundleFile, problem: Problem) -> BundleError {
 // === impl BundleError ===
 
 impl BundleError {
+    #[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
+    fn archive(error: std::io::Error) -> Self {
+        Self::Archive(error.to_string())
+    }
+
     /// The error in the shape of the API, with the file inside the bundle.
     pub fn into_policy_error(self, bundle: &str) -> PolicyError {
         self.located(|path| format!("{bundle}/{path}"))
@@ -240,7 +318,7 @@ impl BundleError {
                 let mark = problem.mark.unwrap_or_default();
                 Some((path.clone(), mark.row, mark.col))
             }
-            Self::Entry { path, .. } => Some((path.clone(), 0, 0)),
+            Self::Entry { path, .. } | Self::FileSize { path, .. } => Some((path.clone(), 0, 0)),
             Self::Archive(_) | Self::Limit(_) | Self::Io(_) => None,
         };
         PolicyError {

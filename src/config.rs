@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::attributes::HeaderLookup;
+use crate::bundle::{BundleSettings, Limits};
 use crate::ext_authz::Replies;
 use crate::policy::PolicySettings;
 use crate::policy::config::{BundleSources, Deadlines, MeshConfig, RegoConfig, settings};
@@ -36,6 +37,7 @@ pub struct Config {
     /// Files and folders of policy.
     pub policies: Vec<PathBuf>,
     pub bundles: BundleSources,
+    pub bundle_limits: Limits,
     pub mesh: MeshConfig,
     pub rego: RegoConfig,
     pub external: external::Config,
@@ -83,6 +85,7 @@ impl Default for Config {
             data_dir: PathBuf::from("./data"),
             policies: Vec::new(),
             bundles: BundleSources::new(),
+            bundle_limits: Limits::default(),
             mesh: MeshConfig::default(),
             rego: RegoConfig::default(),
             external: external::Config::default(),
@@ -151,6 +154,13 @@ impl Config {
             input.identity = false;
         }
         Ok(settings)
+    }
+
+    /// How bundles are read.
+    pub fn bundle_settings(&self) -> BundleSettings {
+        BundleSettings {
+            limits: self.bundle_limits,
+        }
     }
 
     /// Longest a check may take that waits for what policies ask of others.

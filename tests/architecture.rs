@@ -41,7 +41,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ),
     ("external", &["address", "policy", "telemetry", "units"]),
     ("jwks", &["address", "identity", "telemetry", "units"]),
-    ("bundle", &["policy", "yaml"]),
+    ("bundle", &["policy", "units", "yaml"]),
     ("store", &["policy"]),
     (
         "activation",

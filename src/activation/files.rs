@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::state::State;
 use super::{ActivationError, ActivationSettings, FileSources, compile, load, test_files};
-use crate::policy::PolicySet;
+use crate::bundle::BundleSettings;
 use crate::policy::resource::{Resource, ResourceId};
+use crate::policy::{PolicyError, PolicySet};
 use crate::store::Stored;
 
 /// What files hold, read and not yet compiled.
@@ -15,8 +16,8 @@ pub struct FilePolicies(State);
 
 impl FilePolicies {
     /// Reads files as a start would.
-    pub fn load(files: &FileSources) -> Result<Self, ActivationError> {
-        load(files, Stored::default()).map(Self)
+    pub fn load(files: &FileSources, settings: &BundleSettings) -> Result<Self, ActivationError> {
+        load(files, Stored::default(), settings).map(Self)
     }
 
     /// Compiles everything as a start would.
@@ -45,6 +46,11 @@ impl FilePolicies {
     /// How many Rego files there are that belong to no bundle.
     pub fn modules(&self) -> usize {
         self.0.loose_modules()
+    }
+
+    /// What of the bundles has no effect.
+    pub(super) fn bundle_warnings(&self) -> impl Iterator<Item = PolicyError> {
+        self.0.bundle_warnings().cloned()
     }
 
     /// How many bundles there are.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::state::{Owner, State};
 use super::{ActivationError, invalid_bundle};
-use crate::bundle::{Bundle, Limits, read_files};
+use crate::bundle::{Bundle, BundleSettings, read_files};
 use crate::policy::PolicyError;
 use crate::policy::resource::Resource;
 use crate::store::{Stored, StoredBundle};
@@ -23,8 +23,13 @@ pub struct FileSources {
 }
 
 /// Reads everything, or tells all that is wrong.
-pub(super) fn load(files: &FileSources, stored: Stored) -> Result<State, ActivationError> {
+pub(super) fn load(
+    files: &FileSources,
+    stored: Stored,
+    settings: &BundleSettings,
+) -> Result<State, ActivationError> {
     let mut loader = Loader {
+        settings,
         state: State::at(stored.revision),
         errors: Vec::new(),
     };
@@ -37,12 +42,13 @@ pub(super) fn load(files: &FileSources, stored: Stored) -> Result<State, Activat
     }
 }
 
-struct Loader {
+struct Loader<'a> {
+    settings: &'a BundleSettings,
     state: State,
     errors: Vec<PolicyError>,
 }
 
-impl Loader {
+impl Loader<'_> {
     fn files(&mut self, files: &FileSources) {
         let (loose, errors) = read_files(&files.paths, files.v0);
         self.errors.extend(errors);
@@ -62,7 +68,7 @@ impl Loader {
             }
         }
         for (name, path) in &files.bundles {
-            match Bundle::from_path(name, path) {
+            match Bundle::from_path(name, path, self.settings) {
                 Ok(bundle) => self.state.put_bundle(Arc::new(bundle), Owner::File),
                 Err(error) => self.fail(invalid_bundle(error, name)),
             }
@@ -83,7 +89,7 @@ impl Loader {
                 self.errors.push(in_both(&format!("bundle `{name}`")));
                 continue;
             }
-            match Bundle::from_archive(&name, &archive, Limits::default()) {
+            match Bundle::from_archive(&name, &archive, self.settings) {
                 Ok(bundle) => self.state.put_bundle(Arc::new(bundle), Owner::Api),
                 Err(error) => self.fail(invalid_bundle(error, &name)),
             }

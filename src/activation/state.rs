@@ -1,6 +1,7 @@
 //! What is loaded, by name, and to whom it belongs. Copied for each change, so that a change that
 //! fails has touched nothing; objects themselves are shared between the copies.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -42,6 +43,9 @@ pub struct BundleStatus {
     pub owner: Owner,
     /// Rego files.
     pub modules: Vec<String>,
+    /// What of it has no effect.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<PolicyError>,
 }
 
 impl State {
@@ -188,6 +192,11 @@ impl State {
         self.bundles.get(name).map(|(bundle, _)| bundle.as_ref())
     }
 
+    pub(super) fn bundle_warnings(&self) -> impl Iterator<Item = &PolicyError> {
+        let bundles = self.bundles.values();
+        bundles.flat_map(|(bundle, _)| &bundle.warnings)
+    }
+
     pub(super) fn file_bundles(&self) -> impl Iterator<Item = &Bundle> {
         let bundles = self.bundles.values();
         let of_files = bundles.filter(|(_, owner)| *owner == Owner::File);
@@ -209,6 +218,7 @@ impl State {
                 .iter()
                 .map(|module| module.path.clone())
                 .collect(),
+            warnings: bundle.warnings.clone(),
         });
         bundles.collect()
     }
@@ -259,26 +269,61 @@ impl State {
         Ok(())
     }
 
-    /// Rule: no two bundles own the same part of the document tree.
+    /// Rule: no two bundles own the same part of the document tree. Texts are OPA's.
     fn check_roots(&self) -> Result<(), ActivationError> {
         self.check_file_roots()?;
         let bundles: Vec<_> = self.bundles.values().map(|(bundle, _)| bundle).collect();
+        let (mut colliding, mut overlaps) = (BTreeSet::new(), BTreeSet::new());
         for (at, bundle) in bundles.iter().enumerate() {
             for other in bundles.iter().skip(at + 1) {
-                if let Some((root, other_root)) = bundle.manifest.overlap(&other.manifest) {
-                    let message = format!(
-                        "detected overlapping roots in manifests for these bundles: [{}, {}] ('{root}' overlaps '{other_root}')",
-                        bundle.name, other.name
-                    );
-                    return Err(ActivationError::Invalid(vec![PolicyError::new(
-                        "bundle_error",
-                        message,
-                    )]));
+                for (root, other_root) in bundle.manifest.overlaps(&other.manifest) {
+                    colliding.extend([bundle.name.as_str(), other.name.as_str()]);
+                    overlaps.insert(overlap(root, other_root));
                 }
             }
         }
-        Ok(())
+        if colliding.is_empty() {
+            return Ok(());
+        }
+        let owns_all = |bundle: &&&Arc<Bundle>| bundle.manifest.roots.iter().any(String::is_empty);
+        let owning_all: Vec<_> = bundles.iter().filter(owns_all).collect();
+        let owning_all: Vec<_> = owning_all
+            .iter()
+            .map(|bundle| bundle.name.as_str())
+            .collect();
+        let message = match owning_all.is_empty() {
+            false => format!(
+                "bundles [{}] have overlapping roots and cannot be activated simultaneously \
+                 because bundle(s) [{}] specify empty root paths ('') which overlap with any \
+                 other bundle root",
+                list(colliding),
+                list(owning_all)
+            ),
+            true => format!(
+                "detected overlapping roots in manifests for these bundles: [{}] ({})",
+                list(colliding),
+                list(overlaps)
+            ),
+        };
+        Err(ActivationError::Invalid(vec![PolicyError::new(
+            "bundle_error",
+            message,
+        )]))
     }
+}
+
+fn overlap(root: &str, other: &str) -> String {
+    match root.cmp(other) {
+        Ordering::Equal => format!("root {root} is in multiple bundles"),
+        Ordering::Less => format!("{root} overlaps {other}"),
+        Ordering::Greater => format!("{other} overlaps {root}"),
+    }
+}
+
+fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
+    let names: Vec<_> = names.into_iter().collect();
+    let names: Vec<_> = names.iter().map(AsRef::as_ref).collect();
+    names.join(", ")
 }
 
 /// The same name a second time, where it stands and, if that is elsewhere, where the first does.

@@ -3,20 +3,46 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use crate::yaml::Problem;
 
 /// The manifest of a bundle. Unknown members are left alone, as OPA does.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Manifest {
+    #[serde(deserialize_with = "or_default")]
     pub revision: String,
     /// Slash-separated paths; `""` owns everything.
+    #[serde(deserialize_with = "roots")]
     pub roots: Vec<String>,
+    /// Entrypoints that are there as Wasm, which is not evaluated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wasm: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rego_version: Option<u8>,
     /// By path or glob with a leading slash.
+    #[serde(
+        deserialize_with = "or_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub file_rego_versions: BTreeMap<String, u8>,
+    /// Whatever those who built it want to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Value>,
+}
+
+/// `null` is as good as nothing.
+fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+fn roots<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let roots = Option::deserialize(deserializer)?;
+    Ok(roots.unwrap_or_else(|| vec![String::new()]))
 }
 
 impl Default for Manifest {
@@ -24,8 +50,10 @@ impl Default for Manifest {
         Self {
             revision: String::new(),
             roots: vec![String::new()],
+            wasm: None,
             rego_version: None,
             file_rego_versions: BTreeMap::new(),
+            metadata: None,
         }
     }
 }
@@ -71,6 +99,12 @@ impl Manifest {
         }
     }
 
+    /// Paths of rules that are there as Wasm.
+    pub(super) fn wasm_entrypoints(&self) -> impl Iterator<Item = &str> {
+        let resolvers = self.wasm.iter().filter_map(Value::as_array).flatten();
+        resolvers.filter_map(|resolver| resolver.get("entrypoint")?.as_str())
+    }
+
     /// Whether a document path lies under one of the roots.
     pub fn owns(&self, path: &str) -> bool {
         self.roots.iter().any(|root| covers(root, path))
@@ -81,15 +115,15 @@ impl Manifest {
         self.roots.iter().any(|root| overlap(root, path))
     }
 
-    /// The first pair of roots by which two bundles would own the same documents.
-    pub fn overlap<'a>(&'a self, other: &'a Self) -> Option<(&'a str, &'a str)> {
+    /// The pairs of roots by which two bundles would own the same documents.
+    pub fn overlaps<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (&'a str, &'a str)> {
         let pairs = self
             .roots
             .iter()
             .flat_map(|root| other.roots.iter().map(move |other| (root, other)));
         pairs
             .map(|(root, other)| (root.as_str(), other.as_str()))
-            .find(|(root, other)| overlap(root, other))
+            .filter(|(root, other)| overlap(root, other))
     }
 
     /// Rule: an exact path first, then globs, then the bundle's version.
@@ -105,6 +139,12 @@ impl Manifest {
         };
         exact.or_else(globbed).or(self.rego_version.as_ref()) == Some(&0)
     }
+}
+
+/// A list as Go prints it.
+pub(super) fn go_list<T: AsRef<str>>(items: &[T]) -> String {
+    let items: Vec<_> = items.iter().map(AsRef::as_ref).collect();
+    format!("[{}]", items.join(" "))
 }
 
 fn covers(root: &str, path: &str) -> bool {

@@ -1,3 +1,5 @@
+mod archives;
+
 use std::io::Write as _;
 
 use serde_json::json;
@@ -13,13 +15,17 @@ fn archive(files: &[(&str, &str)]) -> Vec<u8> {
         header.set_cksum();
         tar.append(&header, text.as_bytes()).unwrap();
     }
+    gzip(&tar.into_inner().unwrap())
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gzip.write_all(&tar.into_inner().unwrap()).unwrap();
+    gzip.write_all(bytes).unwrap();
     gzip.finish().unwrap()
 }
 
 fn read(files: &[(&str, &str)]) -> Result<Bundle, BundleError> {
-    Bundle::from_archive("b", &archive(files), Limits::default())
+    Bundle::from_archive("b", &archive(files), &BundleSettings::default())
 }
 
 #[test]
@@ -102,7 +108,7 @@ fn roots_own_whole_segments() {
         assert_eq!(manifest(roots).owns(path), *owned, "{roots:?} {path}");
     }
     let overlaps =
-        |left: &[&str], right: &[&str]| manifest(left).overlap(&manifest(right)).is_some();
+        |left: &[&str], right: &[&str]| manifest(left).overlaps(&manifest(right)).next().is_some();
     assert!(overlaps(&["a"], &["a/b"]) && overlaps(&["a/b"], &["a"]) && overlaps(&[""], &["x"]));
     assert!(!overlaps(&["a"], &["ab"]) && !overlaps(&["a/b"], &["a/c"]) && !overlaps(&[], &[""]));
 }
@@ -146,36 +152,40 @@ fn stars_of_language_versions_stay_in_their_segment() {
 }
 
 #[test]
-fn sizes_are_limited_while_reading() {
-    let large = "x".repeat(10_000);
-    let files = [("a.rego", large.as_str()), ("b.rego", "package b")];
-    let limits = |total_bytes, file_bytes, entries| Limits {
-        total_bytes,
-        file_bytes,
-        entries,
-    };
-    let rows = [
-        (
-            limits(5_000, 100_000, 10),
-            "decompresses to more than 5000 bytes",
-        ),
-        (limits(100_000, 5_000, 10), "is larger than 5000 bytes"),
-        (limits(100_000, 100_000, 1), "holds more than 1 entries"),
-    ];
-    for (limits, message) in rows {
-        let error = Bundle::from_archive("b", &archive(&files), limits)
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains(message), "{error}");
-    }
-}
-
-#[test]
 fn delta_bundles_are_refused() {
     let error = read(&[("patch.json", "{\"data\": []}")])
         .unwrap_err()
         .to_string();
     assert!(error.contains("delta bundle"), "{error}");
+}
+
+#[test]
+fn policy_that_is_no_rego_is_ignored_with_a_note() {
+    let bundle = read(&[
+        (
+            ".manifest",
+            "{\"wasm\": [{\"entrypoint\": \"p/allow\", \"module\": \"/policy.wasm\"}, \
+             {\"entrypoint\": \"q/allow\", \"module\": \"/policy.wasm\"}], \
+             \"metadata\": {\"team\": \"payments\"}, \"roots\": null, \"revision\": null}",
+        ),
+        ("policy.wasm", "\0asm"),
+        ("plan.json", "{}"),
+        ("a/plan.json", "{}"),
+        ("p.rego", "package p\n"),
+    ])
+    .unwrap();
+    let warnings: Vec<_> = bundle.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "b/policy.wasm: warning: policy.wasm is ignored: policy is evaluated as Rego, not as Wasm",
+            "b/plan.json: warning: plan.json is ignored: policy is evaluated as Rego, not as a plan",
+            "b/.manifest: warning: entrypoint 'q/allow' is there as Wasm only, which is ignored: \
+             build the bundle with Rego in it",
+        ]
+    );
+    assert_eq!(bundle.manifest.metadata, Some(json!({"team": "payments"})));
+    assert_eq!(bundle.manifest.roots, [""]);
 }
 
 #[test]
@@ -202,7 +212,7 @@ fn a_folder_is_a_bundle_like_its_archive() {
         std::fs::write(path, text).unwrap();
     }
     std::fs::write(folder.path().join(".hidden.rego"), "not read").unwrap();
-    let from_folder = Bundle::from_path("b", folder.path()).unwrap();
+    let from_folder = Bundle::from_path("b", folder.path(), &BundleSettings::default()).unwrap();
     let from_archive = read(&files).unwrap();
     assert_eq!(from_folder.data, from_archive.data);
     assert_eq!(from_folder.manifest, from_archive.manifest);

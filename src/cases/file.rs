@@ -16,6 +16,7 @@ use super::request::{
 use super::{Case, LoadError, Suite};
 use crate::activation::{ActivationError, ActivationSettings, FilePolicies, FileSources};
 use crate::attributes::Attributes;
+use crate::bundle::BundleSettings;
 use crate::cache;
 use crate::ext_authz::from_json;
 use crate::pdp::Pdp;
@@ -148,6 +149,7 @@ impl Loader {
         // What the files hold is told even if the cases are wrong, but not if files are missing.
         let policies = self.policies(&sources?)?;
         let settings = ActivationSettings {
+            bundles: BundleSettings::default(),
             policy: settings,
             cache: cache::Config::default().into(),
         };
@@ -236,7 +238,7 @@ impl Loader {
     }
 
     fn policies(&mut self, sources: &FileSources) -> Option<FilePolicies> {
-        let policies = FilePolicies::load(sources);
+        let policies = FilePolicies::load(sources, &BundleSettings::default());
         policies.map_err(|error| self.activation(error)).ok()
     }
 

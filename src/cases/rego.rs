@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::LoadError;
-use crate::bundle::{Bundle, read_files};
+use crate::bundle::{Bundle, BundleSettings, read_files};
 use crate::policy::PolicyError;
 use crate::policy::rego::{Data, RegoModule, RegoTests};
 
@@ -59,7 +59,7 @@ impl Source {
         // Named by its path, so that places of tests and errors are those of files.
         let name = path.to_string_lossy();
         let name = name.trim_end_matches('/');
-        let bundle = Bundle::from_path(name, path);
+        let bundle = Bundle::from_path(name, path, &BundleSettings::default());
         let bundle = bundle.map_err(|error| error.into_policy_error(name))?;
         self.modules.extend(bundle.modules);
         let merged = self.data.merge(bundle.data);

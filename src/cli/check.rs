@@ -90,12 +90,14 @@ impl Args {
         let added = self.paths.add_to(&mut config);
         added.map_err(|error| Unanswered::one(format!("{error:#}")))?;
         let settings = ActivationSettings {
+            bundles: config.bundle_settings(),
             policy: config
                 .policy_settings()
                 .map_err(|error| Unanswered(error.0))?,
             cache: config.cache.into(),
         };
-        let policies = FilePolicies::load(&file_sources(&config, self.paths.v0_compatible))
+        let files = file_sources(&config, self.paths.v0_compatible);
+        let policies = FilePolicies::load(&files, &settings.bundles)
             .and_then(|files| files.compile(&settings))?;
         let attributes = from_json(request).map_err(Unanswered::one)?;
         let now_ns = match self.at {

@@ -11,6 +11,7 @@ use super::error::{ApiError, if_match};
 use super::json::Json;
 use crate::activation::BundleStatus;
 use crate::bundle::Bundle;
+use crate::policy::PolicyError;
 
 /// Answer to a push.
 #[derive(Debug, Serialize)]
@@ -20,6 +21,8 @@ pub(super) struct Pushed {
     revision: String,
     /// The active snapshot's.
     snapshot: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<PolicyError>,
 }
 
 pub(super) async fn put(
@@ -35,11 +38,12 @@ pub(super) async fn put(
     }
     let if_match = if_match(&headers)?;
     let put = api.activation.put_bundle(&name, body?.into(), if_match);
-    let (revision, snapshot) = put.await?;
+    let pushed = put.await?;
     Ok(Json(Pushed {
         name,
-        revision,
-        snapshot,
+        revision: pushed.revision,
+        snapshot: pushed.snapshot,
+        warnings: pushed.warnings,
     }))
 }
 
