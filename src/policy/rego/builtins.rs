@@ -10,6 +10,7 @@ mod decimal;
 mod der;
 mod encoding;
 mod format;
+mod glob;
 mod globs;
 mod go_json;
 mod graph;
@@ -32,6 +33,7 @@ mod regex;
 mod runtime;
 mod schema;
 mod search;
+mod selection;
 mod strings;
 mod template;
 mod time;
@@ -93,6 +95,7 @@ const TABLE: &[&[Builtin]] = &[
     crypto::BUILTINS,
     encoding::BUILTINS,
     format::BUILTINS,
+    glob::BUILTINS,
     globs::BUILTINS,
     graph::BUILTINS,
     graphql::BUILTINS,
@@ -111,6 +114,7 @@ const TABLE: &[&[Builtin]] = &[
     regex::BUILTINS,
     runtime::BUILTINS,
     schema::BUILTINS,
+    selection::BUILTINS,
     strings::BUILTINS,
     template::BUILTINS,
     time::BUILTINS,

@@ -20,9 +20,6 @@ const MAX_CHAIN: usize = 1_000;
 const MAX_TEXT: usize = 16 << 20;
 /// Most bits a number is shifted by.
 const MAX_SHIFT: u64 = 100_000;
-/// Longest glob pattern, and its deepest nesting.
-const MAX_GLOB: usize = 4_096;
-const MAX_GLOB_DEPTH: usize = 8;
 /// Most steps on the ways to all parts of a value together.
 const MAX_STEPS: usize = 10_000_000;
 /// Longest YAML text, and its deepest nesting.
@@ -144,10 +141,6 @@ const GUARDED: &[Guarded] = &[
     Guarded {
         name: "bits.lsh",
         check: shift,
-    },
-    Guarded {
-        name: "glob.match",
-        check: glob,
     },
     Guarded {
         name: "walk",
@@ -285,14 +278,6 @@ fn nesting(text: &str, open: &[u8], close: &[u8]) -> usize {
         }
     }
     deepest
-}
-
-fn glob(values: &[Value]) -> Result<()> {
-    let pattern = text(values, 0);
-    if pattern.len() > MAX_GLOB || nesting(pattern, b"{[", b"}]") > MAX_GLOB_DEPTH {
-        bail!("a glob pattern of this size is refused");
-    }
-    Ok(())
 }
 
 /// Refuses a value whose parts lie so deep that telling the way to each of them, or indenting each by
