@@ -16,7 +16,7 @@ use crate::ext_authz;
 use crate::external::Outside;
 use crate::jwks::KeyFetcher;
 use crate::listen::{Address, Listener};
-use crate::management::{self, Api, Readiness};
+use crate::management::{self, Api, Questions, Readiness};
 use crate::pdp::Pdp;
 use crate::store::EmbeddedStore;
 use crate::telemetry::Metrics;
@@ -102,7 +102,7 @@ impl App {
             pdp,
             outside,
             activation: Arc::clone(&activation),
-            log: log.reader(),
+            log: Questions::to(log.reader()),
             metrics,
             ready: ready.clone(),
             tokens: Arc::new(config.management.tokens),

@@ -21,7 +21,6 @@ use axum::routing::{get, post, put};
 use serde::{Deserialize, Serialize};
 
 use crate::activation::Activation;
-use crate::decision_log::LogStore;
 use crate::external::Outside;
 use crate::listen::Address;
 use crate::pdp::Pdp;
@@ -29,6 +28,7 @@ use crate::telemetry::Metrics;
 
 pub use access::{Token, TokenError};
 pub use caller::Caller;
+pub use decisions::Questions;
 pub use server::run;
 
 /// Largest body of a push, in bytes.
@@ -87,7 +87,7 @@ pub struct Api {
     pub pdp: Arc<Pdp>,
     pub outside: Arc<Outside>,
     pub activation: Arc<Activation>,
-    pub log: Arc<LogStore>,
+    pub log: Questions,
     pub metrics: Arc<Metrics>,
     pub ready: Readiness,
     pub tokens: Arc<Vec<Token>>,

@@ -2,6 +2,8 @@
 //! before anybody sees it. When it is done, and what becomes of it, is left to `refresh`.
 
 use std::error::Error as _;
+use std::net::ToSocketAddrs as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
@@ -11,7 +13,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 use thiserror::Error;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
 
 use crate::address::{AtHome, Home, OwnPorts, RefusedAddress, Rules, sends_from_elsewhere};
@@ -23,6 +25,9 @@ use crate::identity::{
 const MAX_BODY: usize = 1 << 20;
 /// Most redirects of one document.
 const MAX_REDIRECTS: usize = 3;
+/// Most names that are looked up at once: the system's resolver takes a thread each, of those that checks
+/// may wait on.
+const MAX_LOOK_UPS: usize = 16;
 /// Longest message that is kept of an error, in characters.
 const MAX_MESSAGE: usize = 200;
 
@@ -35,6 +40,7 @@ pub(super) struct Fetcher {
     open: OnceCell<Client>,
     no_loopback: OnceCell<Client>,
     closed: OnceCell<Client>,
+    look_ups: Arc<Semaphore>,
 }
 
 /// A key set that was fetched.
@@ -86,6 +92,7 @@ impl Fetcher {
             open: OnceCell::new(),
             no_loopback: OnceCell::new(),
             closed: OnceCell::new(),
+            look_ups: Arc::new(Semaphore::new(MAX_LOOK_UPS)),
         }
     }
 
@@ -141,7 +148,11 @@ impl Fetcher {
             Home::NoLoopback => &self.no_loopback,
             Home::Closed => &self.closed,
         };
-        client.get_or_try_init(|| make_client(home)).await
+        let resolver = || CheckedResolver {
+            home,
+            places: Arc::clone(&self.look_ups),
+        };
+        client.get_or_try_init(|| make_client(resolver())).await
     }
 }
 
@@ -171,14 +182,24 @@ impl Hop {
 
 /// Resolves names as the system does, and leaves out what is refused. What it returns is what is
 /// connected to: the name is not resolved a second time.
-#[derive(Debug, Clone, Copy)]
-struct CheckedResolver(Home);
+#[derive(Debug, Clone)]
+struct CheckedResolver {
+    home: Home,
+    places: Arc<Semaphore>,
+}
 
 impl Resolve for CheckedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let Self(home) = *self;
+        let Self { home, places } = self.clone();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let place = places.acquire_owned().await?;
+            let found = tokio::task::spawn_blocking(move || {
+                // Held until the system is done, whoever still waits for it.
+                let _place = place;
+                let found = (name.as_str(), 0).to_socket_addrs()?;
+                Ok::<_, std::io::Error>(found.collect::<Vec<_>>())
+            });
+            let found = found.await??.into_iter();
             let allowed = home.filter(Rules::default().filter(found)?)?;
             Ok(Box::new(allowed.into_iter()) as reqwest::dns::Addrs)
         })
@@ -187,7 +208,7 @@ impl Resolve for CheckedResolver {
 
 /// The system's certificates decide whom to trust, so that a company's own authority is known. A
 /// machine without any can still be served over plain HTTP.
-async fn make_client(home: Home) -> Result<Client, FetchError> {
+async fn make_client(resolver: CheckedResolver) -> Result<Client, FetchError> {
     let builder = move || {
         Client::builder()
             .user_agent(concat!("doorward/", env!("CARGO_PKG_VERSION")))
@@ -197,7 +218,7 @@ async fn make_client(home: Home) -> Result<Client, FetchError> {
             // A connection of the last refresh is of no use for the next, and its address would
             // not be resolved again.
             .pool_max_idle_per_host(0)
-            .dns_resolver(CheckedResolver(home))
+            .dns_resolver(resolver.clone())
     };
     let build = move || {
         builder().build().or_else(|error| {

@@ -1,20 +1,58 @@
 //! `/v1/decisions`: questions to the decision log.
 
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use super::Api;
 use super::error::{ApiError, internal};
 use super::json::Json;
-use crate::decision_log::{Filter, Page};
+use crate::decision_log::{Filter, LogStore, Page};
+
+/// Most questions that are being answered. Each takes a thread of those that checks may wait on, also
+/// when whoever asked is gone.
+const MAX_QUESTIONS: usize = 4;
+
+/// The decision log, and room for questions to it. Further ones wait.
+#[derive(Debug, Clone)]
+pub struct Questions {
+    log: Arc<LogStore>,
+    places: Arc<Semaphore>,
+}
+
+impl Questions {
+    pub fn to(log: Arc<LogStore>) -> Self {
+        Self {
+            log,
+            places: Arc::new(Semaphore::new(MAX_QUESTIONS)),
+        }
+    }
+
+    async fn ask(&self, filter: Filter) -> Result<Page, ApiError> {
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        let place = place.map_err(|error| internal(error.to_string()))?;
+        let log = Arc::clone(&self.log);
+        let answer = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            log.query(&filter)
+        });
+        let answer = answer.await;
+        Ok(answer.map_err(|error| internal(error.to_string()))??)
+    }
+}
 
 pub(super) async fn query(
     State(api): State<Api>,
     filter: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Json<Page>, ApiError> {
     let Query(filter) = filter?;
-    Ok(Json(ask(api, filter).await?))
+    Ok(Json(api.log.ask(filter).await?))
 }
 
 pub(super) async fn get(
@@ -29,14 +67,9 @@ pub(super) async fn get(
         limit: Some(1),
         ..Filter::default()
     };
-    let page = ask(api, filter).await?;
+    let page = api.log.ask(filter).await?;
     let found = page.decisions.into_iter().next();
     found
         .map(Json)
         .ok_or_else(|| ApiError::missing(format!("there is no decision `{id}`")))
-}
-
-async fn ask(api: Api, filter: Filter) -> Result<Page, ApiError> {
-    let answer = tokio::task::spawn_blocking(move || api.log.query(&filter)).await;
-    Ok(answer.map_err(|error| internal(error.to_string()))??)
 }
