@@ -22,6 +22,7 @@ mod syntax;
 mod template;
 pub(super) mod testing;
 mod tokens;
+mod waiting;
 mod with;
 
 use super::{RegoError, builtins, guard};
@@ -116,12 +117,13 @@ pub(super) fn module(
         let elses = otherwise::lower(&looped.lowered, v0);
         let values = with::lower(&elses.lowered, v0, names);
         let negations = negation::lower(&values.lowered, v0, names);
-        texts.push(negations.lowered.clone());
+        let waiting = waiting::lower(&negations.lowered, v0);
+        texts.push(waiting.lowered.clone());
         // Of a text that was split off, places are those before this step: rows are right.
         if texts.len() == 1 {
             steps.extend([sets, bodies, elements, shadows, imports]);
             steps.extend(loops);
-            steps.extend([elses, values, negations]);
+            steps.extend([elses, values, negations, waiting]);
         }
     }
     Ok(Lowered { texts, steps })

@@ -166,6 +166,43 @@ fn arguments_under_not() {
     }
 }
 
+/// Rule: `not` gives no variable a value.
+#[test]
+fn variables_under_not_wait_for_their_values() {
+    let rules =
+        "l := [\"y\", \"z\"]\nb := [true]\nc := [{\"d\": 1}]\ns := {[0, 1]}\nf(i) if i == 0\n";
+    let bodies = [
+        "not b[i]; v := l[i]",
+        "v := l[i]; not b[i]",
+        "some i; not b[i]; v := l[i]",
+        "not b[i]; not c[i]; v := l[i]",
+        "not c[i].d == 1; v := l[i]",
+        "not input.nope[i]; not b[i]; v := l[i]",
+        "not f(i); v := l[i]",
+        "not s[[i, 1]]; v := l[i]",
+        "not b[to_number(i)]; v := l[i]",
+        "not b[i] with input.x as 1; v := l[i]",
+        "not b[i]\n\ti = k # why\n\tv := l[k]",
+        "not {\"k\": b}.k[i]; v := l[i]",
+        "v := [w | not b[i]; w := l[i]][_]",
+        "every k in [1] { not b[k]; l[k] }; v := l[1]",
+    ];
+    for body in bodies {
+        for rule in [
+            format!("x contains v if {{ {body} }}"),
+            format!("x := {{v | {body} }}"),
+        ] {
+            let document = document(&format!("package p\n{rules}{rule}\n"));
+            let document = document.unwrap_or_else(|why| panic!("{rule}: {why}"));
+            assert_eq!(document["x"], json!(["z"]), "{rule}");
+        }
+    }
+    check(
+        "b := [true]\nx contains [i, input.t[i]] if { not b[i] }\ny := {i: input.t[i] | not b[i]}",
+        json!({"b": [true], "x": [], "y": {}}),
+    );
+}
+
 #[test]
 fn walk_as_a_value() {
     let numbers = "y := {\"a\": [5, {\"b\": 6}]}\n";

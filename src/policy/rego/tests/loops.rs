@@ -136,6 +136,10 @@ fn over_variables_that_are_told_nowhere_else() {
             json!({}),
         ),
         ("f(y) := y[i]\nx if not f(5)", json!({"x": true})),
+        (
+            "x contains [i, input.o.a.b[i]] if { not [true][i] }",
+            json!({"x": [[1, 2]]}),
+        ),
         ("f(y) := y[_].z\nx := f(input.l)", json!({"x": 4})),
         (
             "y := {\"k\": 1}\nx contains y[k] if { some k in [\"k\", \"l\"] }",
