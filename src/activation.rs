@@ -4,7 +4,9 @@
 mod bundle_tests;
 mod bundles;
 mod files;
+mod history;
 mod load;
+mod resources;
 mod state;
 
 use std::collections::HashSet;
@@ -12,7 +14,7 @@ use std::sync::{Arc, PoisonError};
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
-use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, watch};
 
 use crate::bundle::{BundleError, BundleSettings};
 use crate::cache::CacheSettings;
@@ -20,7 +22,7 @@ use crate::jwks::{KeyFetcher, KeyStatus};
 use crate::policy::resource::{Resource, ResourceId};
 use crate::policy::{PolicyError, PolicySet, PolicySettings};
 use crate::snapshot::Snapshot;
-use crate::store::{Change, PolicyStore, StoreError};
+use crate::store::{Action, Attempt, Author, Change, EntryKind, Fallback, PolicyStore, StoreError};
 use crate::telemetry::Metrics;
 
 pub use bundles::PushedBundle;
@@ -54,6 +56,21 @@ pub struct Activation {
     publishing: std::sync::Mutex<()>,
     /// Held from reading a change to swapping it in: one writer at a time.
     state: Arc<Mutex<State>>,
+    /// For changes that are being made or wait for it.
+    places: Arc<Semaphore>,
+    /// How the store did at the start.
+    store_status: StoreStatus,
+}
+
+/// How the store is doing.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct StoreStatus {
+    /// The newest revision was damaged at the start, and an earlier one was loaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
+    /// The revision of the start could not be written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_not_stored: Option<String>,
 }
 
 /// Which objects a text of native objects stands for.
@@ -123,6 +140,7 @@ impl Activation {
         metrics: Arc<Metrics>,
     ) -> Result<Self, ActivationError> {
         let stored = store.load().await?;
+        let fallback = stored.fallback.clone();
         let (mut state, policies) = blocking({
             let settings = settings.clone();
             move || {
@@ -133,9 +151,28 @@ impl Activation {
             }
         })
         .await?;
-        if state.has_files() {
-            // Files may have changed since the last start: their content is a revision of its own.
-            state.revision = store.commit(Change::to(state.revision)).await?;
+        let mut store_status = StoreStatus {
+            fallback,
+            start_not_stored: None,
+        };
+        if let Some(Fallback {
+            damaged,
+            loaded,
+            why,
+        }) = &store_status.fallback
+        {
+            metrics.store_failed("fallback");
+            tracing::error!(
+                damaged,
+                loaded,
+                why,
+                "POLICY OF AN EARLIER REVISION IS IN FORCE"
+            );
+        }
+        // Files may have changed since the last start: their content is a revision of its own. So is
+        // an earlier revision that stands in for a damaged one.
+        if state.has_files() || store_status.fallback.is_some() {
+            store_status.start_not_stored = store_start(&mut state, store.as_ref(), &metrics).await;
         }
         for warning in policies.warnings.iter().map(|warning| &warning.problem) {
             tracing::warn!("{warning}");
@@ -161,6 +198,8 @@ impl Activation {
             key_changes,
             publishing: std::sync::Mutex::default(),
             state: Arc::new(Mutex::new(state)),
+            places: Arc::new(Semaphore::new(history::MAX_CHANGES)),
+            store_status,
         })
     }
 
@@ -174,63 +213,6 @@ impl Activation {
         self.loaded.subscribe()
     }
 
-    /// Puts the native objects of a YAML or JSON text, all or none. `file` is what errors
-    /// name.
-    pub async fn put_resources(
-        self: &Arc<Self>,
-        file: &str,
-        text: String,
-        scope: PutScope,
-        if_match: Option<u64>,
-    ) -> Result<Applied, ActivationError> {
-        self.counted(async {
-            let (file, text) = (file.to_owned(), text);
-            let resources = blocking(move || parse_resources(&file, &text)).await?;
-            scope.check(&resources)?;
-            let state = self.writable(if_match).await?;
-            let mut candidate = state.clone();
-            let mut change = Change::to(state.revision);
-            let mut results =
-                candidate.put_resources(resources, jiff::Timestamp::now(), &mut change)?;
-            if scope == PutScope::All {
-                let kept = results.iter().map(|(id, _)| id.clone()).collect();
-                let pruned = candidate.prune(&kept);
-                results.extend(pruned.iter().map(|id| (id.clone(), ObjectChange::Deleted)));
-                change.delete_resources.extend(pruned);
-            }
-            let is_changed =
-                !change.put_resources.is_empty() || !change.delete_resources.is_empty();
-            let revision = if is_changed {
-                self.activate(state, candidate, change).await?
-            } else {
-                state.revision
-            };
-            Ok(Applied {
-                revision,
-                warnings: self.warnings_about(&results),
-                results,
-            })
-        })
-        .await
-    }
-
-    /// Removes a native object.
-    pub async fn delete_resource(
-        self: &Arc<Self>,
-        id: &ResourceId,
-        if_match: Option<u64>,
-    ) -> Result<u64, ActivationError> {
-        self.counted(async {
-            let state = self.writable(if_match).await?;
-            let mut candidate = state.clone();
-            candidate.delete_resource(id)?;
-            let mut change = Change::to(state.revision);
-            change.delete_resources.push(id.clone());
-            self.activate(state, candidate, change).await
-        })
-        .await
-    }
-
     /// Native objects as they were written, with their owners.
     pub async fn resources(&self) -> Vec<(Arc<Resource>, Owner)> {
         self.state.lock().await.resources()
@@ -239,6 +221,11 @@ impl Activation {
     /// Bundles and what is known of them.
     pub async fn bundles(&self) -> Vec<BundleStatus> {
         self.state.lock().await.bundle_status()
+    }
+
+    /// How the store is doing.
+    pub fn store_status(&self) -> &StoreStatus {
+        &self.store_status
     }
 
     fn warnings_about(&self, results: &[(ResourceId, ObjectChange)]) -> Vec<PolicyError> {
@@ -264,29 +251,17 @@ impl Activation {
         }
     }
 
-    /// Compiles, stores, swaps. Goes on to its end even if the caller gives up in between: what is
-    /// stored must also be active.
+    /// Compiles, stores, swaps.
     async fn activate(
-        self: &Arc<Self>,
-        state: OwnedMutexGuard<State>,
-        candidate: State,
-        change: Change,
-    ) -> Result<u64, ActivationError> {
-        let activation = Arc::clone(self);
-        let task = tokio::spawn(async move { activation.finish(state, candidate, change).await });
-        task.await
-            .unwrap_or_else(|error| Err(ActivationError::Internal(error.to_string())))
-    }
-
-    async fn finish(
         &self,
         mut state: OwnedMutexGuard<State>,
         candidate: State,
         change: Change,
     ) -> Result<u64, ActivationError> {
         let settings = self.settings.clone();
-        let pushed = change.put_bundles.iter().map(|bundle| bundle.name.clone());
-        let pushed: Vec<String> = pushed.collect();
+        let pushed = change.put.iter().map(|entry| &entry.id);
+        let pushed = pushed.filter(|id| id.kind == EntryKind::Bundle);
+        let pushed: Vec<String> = pushed.map(|id| id.key.clone()).collect();
         let (mut candidate, policies) = blocking(move || {
             let policies = compile(&candidate, &settings)?;
             let pushed = pushed.iter().filter_map(|name| candidate.bundle(name));
@@ -294,8 +269,8 @@ impl Activation {
             Ok((candidate, policies))
         })
         .await?;
-        candidate.revision = self.store.commit(change).await?;
-        let revision = candidate.revision;
+        let revision = self.store.commit(change).await?;
+        candidate.stored_at(revision);
         *state = candidate;
         self.swap(revision, policies);
         Ok(revision)
@@ -344,22 +319,6 @@ impl Activation {
     /// How the fetched key sets are doing.
     pub fn key_sets(&self) -> Vec<KeyStatus> {
         self.keys.status()
-    }
-
-    /// Counts an attempt to change policy by what it came to.
-    async fn counted<T>(
-        &self,
-        change: impl Future<Output = Result<T, ActivationError>>,
-    ) -> Result<T, ActivationError> {
-        let result = change.await;
-        match &result {
-            Ok(_) => self.metrics.activated("success"),
-            Err(error) => {
-                self.metrics.activated("failure");
-                tracing::warn!(%error, "policy was not changed");
-            }
-        }
-        result
     }
 }
 
@@ -420,6 +379,28 @@ impl PutScope {
         };
         let error = PolicyError::new("invalid_resource", message);
         Err(ActivationError::Invalid(vec![error]))
+    }
+}
+
+/// Writes a revision for what was loaded. If that cannot be done, what was loaded is served all the
+/// same: it is known to be good, and its number is not given out again.
+async fn store_start(
+    state: &mut State,
+    store: &dyn PolicyStore,
+    metrics: &Metrics,
+) -> Option<String> {
+    let attempt = Attempt::new(Author::program(), Action::Start, "files");
+    match store.commit(state.change(attempt)).await {
+        Ok(revision) => {
+            state.stored_at(revision);
+            None
+        }
+        Err(error) => {
+            metrics.store_failed(error.kind());
+            tracing::error!(%error, "the revision of the start could not be stored");
+            state.revision = state.revision.saturating_add(1);
+            Some(error.to_string())
+        }
     }
 }
 

@@ -170,7 +170,8 @@ async fn activate(
     metrics: Arc<Metrics>,
 ) -> anyhow::Result<Activation> {
     let path = config.data_dir.join(POLICY_FILE);
-    let store = EmbeddedStore::open(&path).context("the policy store cannot be opened")?;
+    let store =
+        EmbeddedStore::open(&path, config.store).context("the policy store cannot be opened")?;
     let activation = Activation::start(
         ActivationSettings {
             bundles: config.bundle_settings(),

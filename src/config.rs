@@ -21,7 +21,7 @@ use crate::policy::config::{BundleSources, Deadlines, MeshConfig, RegoConfig, se
 use crate::policy::native::KnownWorkload;
 use crate::policy::rego::{Data, Descriptors};
 use crate::units::Span;
-use crate::{cache, decision_log, ext_authz, external, jwks, management, telemetry};
+use crate::{cache, decision_log, ext_authz, external, jwks, management, store, telemetry};
 
 /// File that is read when none is named, if it is there.
 pub const DEFAULT_FILE: &str = "doorward.yaml";
@@ -38,6 +38,7 @@ pub struct Config {
     pub policies: Vec<PathBuf>,
     pub bundles: BundleSources,
     pub bundle_limits: Limits,
+    pub store: store::Config,
     pub mesh: MeshConfig,
     pub rego: RegoConfig,
     pub external: external::Config,
@@ -86,6 +87,7 @@ impl Default for Config {
             policies: Vec::new(),
             bundles: BundleSources::new(),
             bundle_limits: Limits::default(),
+            store: store::Config::default(),
             mesh: MeshConfig::default(),
             rego: RegoConfig::default(),
             external: external::Config::default(),
@@ -175,6 +177,7 @@ impl Config {
         problems.extend(self.mesh.problems());
         problems.extend(self.jwks.problems());
         problems.extend(self.external.problems());
+        problems.extend(self.store.problems());
         for name in self.bundles.keys() {
             if !crate::bundle::Bundle::is_name(name) {
                 problems.push(("bundles", format!("`{name}` is not a name for a bundle")));

@@ -42,7 +42,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("external", &["address", "policy", "telemetry", "units"]),
     ("jwks", &["address", "identity", "telemetry", "units"]),
     ("bundle", &["policy", "units", "yaml"]),
-    ("store", &["policy"]),
+    ("store", &["units"]),
     (
         "activation",
         &[
@@ -107,6 +107,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "jwks",
             "management",
             "policy",
+            "store",
             "telemetry",
             "units",
             "yaml",

@@ -9,7 +9,7 @@ use super::{ActivationError, invalid_bundle};
 use crate::bundle::{Bundle, BundleSettings, read_files};
 use crate::policy::PolicyError;
 use crate::policy::resource::Resource;
-use crate::store::{Stored, StoredBundle};
+use crate::store::{Entry, EntryId, EntryKind, Stored};
 use crate::yaml::Document;
 
 /// Policy that comes from files named in the configuration.
@@ -34,12 +34,24 @@ pub(super) fn load(
         errors: Vec::new(),
     };
     loader.files(files);
-    loader.stored(stored);
-    if loader.errors.is_empty() {
-        Ok(loader.state)
-    } else {
-        Err(ActivationError::Invalid(loader.errors))
-    }
+    loader.stored(stored.entries);
+    loader.end()
+}
+
+/// Adds what was once pushed to what is there.
+pub(super) fn load_pushed(
+    state: State,
+    stored: Stored,
+    settings: &BundleSettings,
+) -> Result<State, ActivationError> {
+    let mut loader = Loader {
+        settings,
+        state,
+        errors: Vec::new(),
+    };
+    let pushed = stored.entries.into_iter();
+    loader.stored(pushed.filter(|entry| entry.id.kind.is_pushed()).collect());
+    loader.end()
 }
 
 struct Loader<'a> {
@@ -75,24 +87,45 @@ impl Loader<'_> {
         }
     }
 
-    fn stored(&mut self, stored: Stored) {
-        for document in stored.resources {
-            match Resource::parse(Document::from_value(document)) {
-                Ok(resource) => self.resource(resource, Owner::Api),
-                Err(problem) => self
-                    .errors
-                    .push(PolicyError::in_document("the store", problem)),
+    fn stored(&mut self, entries: Vec<Entry>) {
+        for Entry { id, bytes } in entries {
+            match id.kind {
+                EntryKind::Resource => self.stored_resource(&id, &bytes),
+                EntryKind::Bundle => self.stored_bundle(&id.key, &bytes),
+                // Written by a later version of the program.
+                EntryKind::Policy | EntryKind::Data | EntryKind::RemoteBundle => {
+                    let message = format!("the store holds {id}, which this version cannot load");
+                    self.errors.push(PolicyError::new("load_error", message));
+                }
             }
         }
-        for StoredBundle { name, archive } in stored.bundles {
-            if self.state.require_api_bundle(&name).is_err() {
-                self.errors.push(in_both(&format!("bundle `{name}`")));
-                continue;
+    }
+
+    fn stored_resource(&mut self, id: &EntryId, json: &[u8]) {
+        let value = match serde_json::from_slice(json) {
+            Ok(value) => value,
+            Err(error) => {
+                let message = format!("{id} in the store is not JSON: {error}");
+                self.errors.push(PolicyError::new("load_error", message));
+                return;
             }
-            match Bundle::from_archive(&name, &archive, self.settings) {
-                Ok(bundle) => self.state.put_bundle(Arc::new(bundle), Owner::Api),
-                Err(error) => self.fail(invalid_bundle(error, &name)),
-            }
+        };
+        match Resource::parse(Document::from_value(value)) {
+            Ok(resource) => self.resource(resource, Owner::Api),
+            Err(problem) => self
+                .errors
+                .push(PolicyError::in_document("the store", problem)),
+        }
+    }
+
+    fn stored_bundle(&mut self, name: &str, archive: &[u8]) {
+        if self.state.require_api_bundle(name).is_err() {
+            self.errors.push(in_both(&format!("bundle `{name}`")));
+            return;
+        }
+        match Bundle::from_archive(name, archive, self.settings) {
+            Ok(bundle) => self.state.put_bundle(Arc::new(bundle), Owner::Api),
+            Err(error) => self.fail(invalid_bundle(error, name)),
         }
     }
 
@@ -101,6 +134,14 @@ impl Loader<'_> {
             Ok(()) => {}
             Err(ActivationError::Owned { what, .. }) => self.errors.push(in_both(&what)),
             Err(error) => self.fail(error),
+        }
+    }
+
+    fn end(self) -> Result<State, ActivationError> {
+        if self.errors.is_empty() {
+            Ok(self.state)
+        } else {
+            Err(ActivationError::Invalid(self.errors))
         }
     }
 

@@ -13,7 +13,7 @@ use crate::bundle::Bundle;
 use crate::policy::rego::{Data, RegoModule};
 use crate::policy::resource::{Resource, ResourceId};
 use crate::policy::{PolicyError, PolicySources};
-use crate::store::Change;
+use crate::store::{Attempt, Change, Entry, EntryId, EntryKind};
 
 /// Who may change an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -27,6 +27,8 @@ pub enum Owner {
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
     pub(super) revision: u64,
+    /// The store's newest revision; another than the active one if that could not be written.
+    stored: u64,
     resources: BTreeMap<ResourceId, (Arc<Resource>, Owner)>,
     bundles: BTreeMap<String, (Arc<Bundle>, Owner)>,
     /// Rego and data of files that belong to no bundle.
@@ -53,8 +55,38 @@ impl State {
     pub(super) fn at(revision: u64) -> Self {
         Self {
             revision,
+            stored: revision,
             ..Self::default()
         }
+    }
+
+    /// It has been stored as this revision.
+    pub(super) fn stored_at(&mut self, revision: u64) {
+        self.revision = revision;
+        self.stored = revision;
+    }
+
+    /// No change yet to what is stored.
+    pub(super) fn change(&self, attempt: Attempt) -> Change {
+        Change {
+            at_least: self.revision.saturating_add(1),
+            ..Change::to(self.stored, attempt)
+        }
+    }
+
+    /// Under what the store keeps a native object.
+    pub(super) fn entry_id(id: &ResourceId) -> EntryId {
+        EntryId::new(EntryKind::Resource, id.to_string())
+    }
+
+    /// The same without all that the API owns.
+    pub(super) fn without_pushed(&self) -> Self {
+        let mut others = self.clone();
+        others
+            .resources
+            .retain(|_, (_, owner)| *owner != Owner::Api);
+        others.bundles.retain(|_, (_, owner)| *owner != Owner::Api);
+        others
     }
 
     pub(super) fn set_files(&mut self, modules: Vec<RegoModule>, data: Data) {
@@ -125,9 +157,11 @@ impl State {
                 None => ObjectChange::Created,
             };
             if result != ObjectChange::Unchanged {
-                change
-                    .put_resources
-                    .push((id.clone(), resource.document.value.clone()));
+                let bytes = resource.document.value.to_string().into_bytes();
+                change.put.push(Entry {
+                    id: Self::entry_id(&id),
+                    bytes,
+                });
                 self.resources
                     .insert(id.clone(), (Arc::new(resource), Owner::Api));
             }

@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use serde::Serialize;
 
 use super::Api;
+use super::caller::Caller;
 use super::error::{ApiError, if_match};
 use super::json::Json;
 use crate::activation::BundleStatus;
@@ -27,6 +28,7 @@ pub(super) struct Pushed {
 
 pub(super) async fn put(
     State(api): State<Api>,
+    caller: Caller,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -37,7 +39,9 @@ pub(super) async fn put(
         ));
     }
     let if_match = if_match(&headers)?;
-    let put = api.activation.put_bundle(&name, body?.into(), if_match);
+    let put = api
+        .activation
+        .put_bundle(caller.into(), &name, body?.into(), if_match);
     let pushed = put.await?;
     Ok(Json(Pushed {
         name,
@@ -75,12 +79,13 @@ pub(super) struct Deleted {
 
 pub(super) async fn delete(
     State(api): State<Api>,
+    caller: Caller,
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<Json<Deleted>, ApiError> {
     let snapshot = api
         .activation
-        .delete_bundle(&name, if_match(&headers)?)
+        .delete_bundle(caller.into(), &name, if_match(&headers)?)
         .await?;
     Ok(Json(Deleted { snapshot }))
 }

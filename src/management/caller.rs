@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::internal;
 use crate::listen::Peer;
+use crate::store::Author;
 
 /// Name of a caller where no token is configured.
 pub(super) const ANONYMOUS: &str = "anonymous";
@@ -27,5 +28,11 @@ impl<S: Sync> FromRequestParts<S> for Caller {
         let caller = parts.extensions.get::<Self>().cloned();
         // Only a route outside the guard could come here.
         caller.ok_or_else(|| internal("nobody asked who calls".to_owned()).into_response())
+    }
+}
+
+impl From<Caller> for Author {
+    fn from(caller: Caller) -> Self {
+        Self::new(&caller.name, Some(caller.address.to_string()))
     }
 }

@@ -71,7 +71,14 @@ impl From<ActivationError> for ApiError {
                 "precondition_failed",
                 message,
             ),
-            ActivationError::NotFound(_) => Self::missing(message),
+            ActivationError::NotFound(_) | ActivationError::Store(StoreError::NotKept(_)) => {
+                Self::missing(message)
+            }
+            ActivationError::Store(StoreError::Full) => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "insufficient_storage",
+                message,
+            ),
             ActivationError::Store(_) | ActivationError::Internal(_) => internal(message),
         }
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Api;
+use super::caller::Caller;
 use super::error::{ApiError, if_match};
 use super::json::Json;
 use crate::activation::{ObjectChange, PutScope};
@@ -40,6 +41,7 @@ struct AppliedResource {
 
 pub(super) async fn put_all(
     State(api): State<Api>,
+    caller: Caller,
     options: Result<Query<PutOptions>, QueryRejection>,
     headers: HeaderMap,
     body: Result<String, StringRejection>,
@@ -50,27 +52,31 @@ pub(super) async fn put_all(
     } else {
         PutScope::Some
     };
-    apply(&api, body?, scope, &headers).await
+    apply(&api, caller, body?, scope, &headers).await
 }
 
 pub(super) async fn put_one(
     State(api): State<Api>,
+    caller: Caller,
     Path(path): Path<(String, String, String)>,
     headers: HeaderMap,
     body: Result<String, StringRejection>,
 ) -> Result<Json<Applied>, ApiError> {
     let scope = PutScope::One(resource_id(path)?);
-    apply(&api, body?, scope, &headers).await
+    apply(&api, caller, body?, scope, &headers).await
 }
 
 async fn apply(
     api: &Api,
+    caller: Caller,
     body: String,
     scope: PutScope,
     headers: &HeaderMap,
 ) -> Result<Json<Applied>, ApiError> {
     let if_match = if_match(headers)?;
-    let put = api.activation.put_resources(BODY, body, scope, if_match);
+    let put = api
+        .activation
+        .put_resources(caller.into(), BODY, body, scope, if_match);
     let applied = put.await?;
     let resources = applied.results.into_iter();
     let resources = resources.map(|(id, result)| AppliedResource { id, result });
@@ -127,13 +133,14 @@ pub(super) async fn get(
 
 pub(super) async fn delete(
     State(api): State<Api>,
+    caller: Caller,
     Path(path): Path<(String, String, String)>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
     let id = resource_id(path)?;
     let snapshot = api
         .activation
-        .delete_resource(&id, if_match(&headers)?)
+        .delete_resource(caller.into(), &id, if_match(&headers)?)
         .await?;
     Ok(Json(json!({ "snapshot": snapshot })))
 }

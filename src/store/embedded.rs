@@ -1,226 +1,275 @@
-//! The store in a SQLite file beside the process. It holds the file's lock as long as it lives,
-//! and a change is on disk before it is acknowledged.
+//! The store in a SQLite file beside the process. A change is on disk before it is acknowledged, and
+//! what is read has the checksum it was written with. What is known to be stored is also held in
+//! memory, so that a file that changes underneath is noticed and never built upon.
 
-use std::path::Path;
+mod chain;
+mod file;
+mod read;
+mod schema;
+mod write;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_lc_rs::digest;
-use rusqlite::{Connection, ErrorCode, Transaction, params};
-use serde_json::Value;
+use jiff::Timestamp;
+use rusqlite::{Connection, ErrorCode, Transaction};
 
-use super::{Change, PolicyStore, StoreError, StoreFuture, Stored, StoredBundle};
-
-/// Version of the tables below.
-const SCHEMA_VERSION: i64 = 1;
-const SCHEMA: &str = "
-    CREATE TABLE state (only INTEGER PRIMARY KEY CHECK (only = 0), revision INTEGER NOT NULL) STRICT;
-    INSERT INTO state VALUES (0, 0);
-    CREATE TABLE resources (
-        kind TEXT NOT NULL,
-        namespace TEXT NOT NULL,
-        name TEXT NOT NULL,
-        document TEXT NOT NULL,
-        sha256 BLOB NOT NULL,
-        revision INTEGER NOT NULL,
-        PRIMARY KEY (kind, namespace, name)
-    ) STRICT;
-    CREATE TABLE bundles (
-        name TEXT PRIMARY KEY,
-        archive BLOB NOT NULL,
-        sha256 BLOB NOT NULL,
-        revision INTEGER NOT NULL
-    ) STRICT;
-";
+use self::chain::Pending;
+use self::read::{Head, Reader};
+use super::{
+    Attempt, AuditPage, AuditQuery, Change, Config, PolicyStore, Revision, StoreError, StoreFuture,
+    Stored,
+};
 
 /// A store in a file.
 #[derive(Debug)]
-pub struct EmbeddedStore {
-    connection: Arc<Mutex<Connection>>,
+pub struct EmbeddedStore(Arc<Mutex<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    config: Config,
+    /// `None` after an error that leaves it unclear what the file holds, until it is read anew.
+    connection: Option<Connection>,
+    /// What is stored; `None` before it was read.
+    head: Option<Head>,
+    /// Audit records that could not be written yet.
+    pending: Pending,
+    /// Errors to be had instead of a commit, or after it.
+    #[cfg(test)]
+    faults: Faults,
+    /// Held as long as the store lives, also while the file is opened anew.
+    _lock: File,
+}
+
+/// Failures for tests.
+#[cfg(test)]
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Faults {
+    /// The commit is made, and told to have failed.
+    pub(super) after_commit: bool,
 }
 
 impl EmbeddedStore {
     /// Opens the file and locks it, making it if need be.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let shown = path.display().to_string();
-        let explain = |error: rusqlite::Error| match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                StoreError::InUse(shown.clone())
-            }
-            _ => StoreError::Failed(format!("{shown}: {error}")),
-        };
-        let connection = Connection::open(path).map_err(explain)?;
-        let prepare = || -> rusqlite::Result<i64> {
-            // The lock is taken by the first transaction and kept.
-            connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-            connection.pragma_update(None, "synchronous", "FULL")?;
-            connection.execute_batch("BEGIN EXCLUSIVE; COMMIT;")?;
-            connection.pragma_query_value(None, "user_version", |row| row.get(0))
-        };
-        match prepare().map_err(explain)? {
-            0 => {
-                let create =
-                    format!("BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;");
-                connection.execute_batch(&create).map_err(explain)?;
-            }
-            SCHEMA_VERSION => {}
-            found => {
-                return Err(StoreError::Schema {
-                    path: shown,
-                    found,
-                    known: SCHEMA_VERSION,
-                });
-            }
+    pub fn open(path: &Path, config: Config) -> Result<Self, StoreError> {
+        let lock = file::lock(path)?;
+        if !file::exists(path)? {
+            file::create(path)?;
         }
-        Ok(Self {
-            connection: Arc::new(Mutex::new(connection)),
-        })
+        let connection = file::connect(path, config)?;
+        Ok(Self(Arc::new(Mutex::new(Inner {
+            path: path.to_owned(),
+            config,
+            connection: Some(connection),
+            head: None,
+            pending: Pending::default(),
+            #[cfg(test)]
+            faults: Faults::default(),
+            _lock: lock,
+        }))))
     }
 
     /// Runs on a thread that may block.
     fn run<T: Send + 'static>(
         &self,
-        act: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+        act: impl FnOnce(&mut Inner) -> Result<T, StoreError> + Send + 'static,
     ) -> StoreFuture<'_, T> {
-        let connection = Arc::clone(&self.connection);
+        let inner = Arc::clone(&self.0);
         Box::pin(async move {
             let blocking = tokio::task::spawn_blocking(move || {
-                act(&mut connection.lock().unwrap_or_else(PoisonError::into_inner))
+                act(&mut inner.lock().unwrap_or_else(PoisonError::into_inner))
             });
             blocking
                 .await
                 .unwrap_or_else(|error| Err(StoreError::Failed(error.to_string())))
         })
     }
+
+    #[cfg(test)]
+    pub(super) fn with<T>(&self, act: impl FnOnce(&Connection, &mut Faults) -> T) -> T {
+        let mut inner = self.0.lock().unwrap();
+        let inner = &mut *inner;
+        act(inner.connection.as_ref().unwrap(), &mut inner.faults)
+    }
 }
 
 impl PolicyStore for EmbeddedStore {
     fn load(&self) -> StoreFuture<'_, Stored> {
-        self.run(|connection| {
-            let transaction = connection.transaction()?;
+        self.run(|inner| {
+            let (head, entries) = inner.read(read::newest)?;
+            let stored = Stored {
+                revision: head.state.revision,
+                entries,
+                fallback: head.fallback.clone(),
+            };
+            inner.head = Some(head);
+            Ok(stored)
+        })
+    }
+
+    fn load_at(&self, revision: u64) -> StoreFuture<'_, Stored> {
+        self.run(move |inner| {
+            let entries = inner.read(|reader| {
+                let (_, rows) = reader.revision(revision)?;
+                reader.entries(&rows)
+            })?;
             Ok(Stored {
-                revision: revision(&transaction)?,
-                resources: load_resources(&transaction)?,
-                bundles: load_bundles(&transaction)?,
+                revision,
+                entries,
+                fallback: None,
             })
         })
     }
 
     fn commit(&self, change: Change) -> StoreFuture<'_, u64> {
-        self.run(move |connection| {
-            let transaction = connection.transaction()?;
-            let current = revision(&transaction)?;
-            if current != change.base {
-                return Err(StoreError::Stale { current });
-            }
-            let next = current + 1;
-            apply(&transaction, &change, next)?;
-            transaction.execute("UPDATE state SET revision = ?", [number(next)])?;
-            transaction.commit()?;
-            Ok(next)
+        self.run(move |inner| inner.commit(&change))
+    }
+
+    fn revisions(&self) -> StoreFuture<'_, Vec<Revision>> {
+        self.run(|inner| inner.read(|reader| reader.revisions()))
+    }
+
+    fn record_failure(
+        &self,
+        attempt: Attempt,
+        revision: u64,
+        error: String,
+    ) -> StoreFuture<'_, ()> {
+        let time = Timestamp::now();
+        self.run(move |inner| {
+            inner.pending.add(time, attempt, revision, &error);
+            inner.write(write::pending).map(drop)
         })
     }
+
+    fn audit(&self, query: AuditQuery) -> StoreFuture<'_, AuditPage> {
+        self.run(move |inner| inner.read(|reader| chain::page(reader.connection(), query)))
+    }
 }
 
-fn apply(transaction: &Transaction<'_>, change: &Change, revision: u64) -> Result<(), StoreError> {
-    for id in &change.delete_resources {
-        transaction.execute(
-            "DELETE FROM resources WHERE kind = ? AND namespace = ? AND name = ?",
-            params![id.kind.to_string(), id.namespace, id.name],
-        )?;
+// === impl Inner ===
+
+impl Inner {
+    /// The connection. After an error that left the file in doubt, the file is opened and looked at
+    /// anew.
+    fn opened(&mut self) -> Result<&mut Connection, StoreError> {
+        if self.connection.is_none() {
+            let mut connection = file::connect(&self.path, self.config)?;
+            if let Some(head) = &self.head {
+                write::take_back(&mut connection, head)?;
+                read::still_holds(&connection, head)?;
+            }
+            tracing::info!(path = %self.path.display(), "the policy store was opened anew");
+            self.connection = Some(connection);
+        }
+        let missing = || StoreError::Failed("the policy store is closed".to_owned());
+        self.connection.as_mut().ok_or_else(missing)
     }
-    for (id, document) in &change.put_resources {
-        let text = document.to_string();
-        transaction.execute(
-            "INSERT OR REPLACE INTO resources VALUES (?, ?, ?, ?, ?, ?)",
-            params![
-                id.kind.to_string(),
-                id.namespace,
-                id.name,
-                text,
-                checksum(text.as_bytes()),
-                number(revision)
-            ],
-        )?;
+
+    fn read<T>(
+        &mut self,
+        act: impl FnOnce(&mut Reader<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let connection = self.opened()?;
+        let result = transaction(connection).and_then(|transaction| {
+            let result = act(&mut Reader::of(&transaction));
+            drop(transaction);
+            result
+        });
+        self.note(result)
     }
-    for name in &change.delete_bundles {
-        transaction.execute("DELETE FROM bundles WHERE name = ?", [name])?;
+
+    /// Goes on only with what was read and verified.
+    fn head(&mut self) -> Result<Head, StoreError> {
+        if let Some(head) = &self.head {
+            return Ok(head.clone());
+        }
+        let (head, _) = self.read(read::newest)?;
+        self.head = Some(head.clone());
+        Ok(head)
     }
-    for StoredBundle { name, archive } in &change.put_bundles {
-        transaction.execute(
-            "INSERT OR REPLACE INTO bundles VALUES (?, ?, ?, ?)",
-            params![name, archive, checksum(archive), number(revision)],
-        )?;
+
+    fn commit(&mut self, change: &Change) -> Result<u64, StoreError> {
+        let head = self.head()?;
+        if change.base != head.state.revision {
+            return Err(StoreError::Stale {
+                current: head.state.revision,
+            });
+        }
+        self.write(|write| {
+            write::pending(write)?;
+            write.change(change)
+        })
     }
-    Ok(())
+
+    /// Writes all that `act` does, or nothing. What is in memory follows what is on disk.
+    fn write<T>(
+        &mut self,
+        act: impl FnOnce(&mut write::Write<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut head = self.head()?;
+        let config = self.config;
+        let pending = self.pending.clone();
+        #[cfg(test)]
+        let faults = std::mem::take(&mut self.faults);
+        let connection = self.opened()?;
+        let result = transaction(connection).and_then(|transaction| {
+            let mut write = write::Write::new(&transaction, &mut head, &pending, config);
+            let done = act(&mut write)?;
+            write.finish()?;
+            transaction.commit()?;
+            #[cfg(test)]
+            if faults.after_commit {
+                return Err(StoreError::Io("as the test wants it".to_owned()));
+            }
+            Ok(done)
+        });
+        if result.is_ok() {
+            self.head = Some(head);
+            self.pending = Pending::default();
+        }
+        self.note(result)
+    }
+
+    /// Rule: after an error of the file nothing that was read or written before is relied on.
+    fn note<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(error) = &result {
+            let is_understood = error.is_answer() || matches!(error, StoreError::Full);
+            if !is_understood {
+                self.connection = None;
+            }
+        }
+        result
+    }
 }
 
-fn load_resources(transaction: &Transaction<'_>) -> Result<Vec<Value>, StoreError> {
-    let mut statement = transaction
-        .prepare("SELECT name, document, sha256 FROM resources ORDER BY kind, namespace, name")?;
-    let rows = statement.query_map([], |row| {
-        Ok((
-            row.get::<_, String>(0)?,
-            row.get::<_, String>(1)?,
-            row.get::<_, Vec<u8>>(2)?,
-        ))
-    })?;
-    let mut resources = Vec::new();
-    for row in rows {
-        let (name, text, expected) = row?;
-        verify(text.as_bytes(), &expected, || format!("resource `{name}`"))?;
-        resources.push(
-            serde_json::from_str(&text).map_err(|error| StoreError::Failed(error.to_string()))?,
-        );
-    }
-    Ok(resources)
+fn transaction(connection: &mut Connection) -> Result<Transaction<'_>, StoreError> {
+    Ok(connection.transaction()?)
 }
 
-fn load_bundles(transaction: &Transaction<'_>) -> Result<Vec<StoredBundle>, StoreError> {
-    let mut statement =
-        transaction.prepare("SELECT name, archive, sha256 FROM bundles ORDER BY name")?;
-    let rows = statement.query_map([], |row| {
-        let bundle = StoredBundle {
-            name: row.get(0)?,
-            archive: row.get(1)?,
-        };
-        Ok((bundle, row.get::<_, Vec<u8>>(2)?))
-    })?;
-    let mut bundles = Vec::new();
-    for row in rows {
-        let (bundle, expected) = row?;
-        verify(&bundle.archive, &expected, || {
-            format!("bundle `{}`", bundle.name)
-        })?;
-        bundles.push(bundle);
-    }
-    Ok(bundles)
-}
-
-fn revision(transaction: &Transaction<'_>) -> Result<u64, StoreError> {
-    let revision: i64 =
-        transaction.query_row("SELECT revision FROM state", [], |row| row.get(0))?;
-    u64::try_from(revision).map_err(|_| StoreError::Corrupt {
-        what: "revision".to_owned(),
-    })
-}
-
-fn number(revision: u64) -> i64 {
-    i64::try_from(revision).unwrap_or(i64::MAX)
-}
-
-fn checksum(bytes: &[u8]) -> Vec<u8> {
-    digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
-}
-
-fn verify(bytes: &[u8], expected: &[u8], what: impl Fn() -> String) -> Result<(), StoreError> {
-    if checksum(bytes) == expected {
-        return Ok(());
-    }
-    Err(StoreError::Corrupt { what: what() })
+fn corrupt(what: impl Into<String>) -> StoreError {
+    StoreError::Corrupt { what: what.into() }
 }
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Failed(error.to_string())
+        let text = error.to_string();
+        let Some(code) = error.sqlite_error_code() else {
+            // A value that is not what was written.
+            return corrupt(text);
+        };
+        match code {
+            ErrorCode::DiskFull => Self::Full,
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::TooBig => {
+                corrupt(text)
+            }
+            ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly => {
+                Self::Io(text)
+            }
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::InUse(text),
+            _ => Self::Failed(text),
+        }
     }
 }

@@ -1,116 +1,295 @@
 //! What every store must do, as one suite: `contract(open)` with a function that opens the same
-//! store again and again.
+//! store again and again. What only the embedded one can suffer is in `embedded`.
 
-use serde_json::json;
+mod embedded;
 
 use super::*;
-use crate::policy::resource::Kind;
+use EntryKind::{Bundle, Data, Policy, RemoteBundle, Resource};
 
-fn id(name: &str) -> ResourceId {
-    ResourceId {
-        kind: Kind::AuthorizationPolicy,
-        namespace: "default".to_owned(),
-        name: name.to_owned(),
+fn config() -> Config {
+    Config {
+        history: 5,
+        audit: 100,
+        ..Config::default()
     }
 }
 
-fn bundle(name: &str, archive: &[u8]) -> StoredBundle {
-    StoredBundle {
-        name: name.to_owned(),
-        archive: archive.to_vec(),
+fn attempt(action: Action, target: &str) -> Attempt {
+    let author = Author::new("ann", Some("192.0.2.1:5".to_owned()));
+    Attempt::new(author, action, target)
+}
+
+fn entry(kind: EntryKind, key: &str, bytes: &str) -> Entry {
+    Entry::new(kind, key, bytes.as_bytes().to_vec())
+}
+
+/// A change that puts entries and deletes others.
+fn change(base: u64, put: &[(EntryKind, &str, &str)], delete: &[(EntryKind, &str)]) -> Change {
+    let mut change = Change::to(base, attempt(Action::PutBundle, "x"));
+    let put = put
+        .iter()
+        .map(|(kind, key, bytes)| entry(*kind, key, bytes));
+    change.put.extend(put);
+    let delete = delete.iter().map(|(kind, key)| EntryId::new(*kind, *key));
+    change.delete.extend(delete);
+    change
+}
+
+fn stored(revision: u64, entries: &[(EntryKind, &str, &str)]) -> Stored {
+    let entries = entries
+        .iter()
+        .map(|(kind, key, bytes)| entry(*kind, key, bytes));
+    let mut entries: Vec<_> = entries.collect();
+    entries.sort_by(|left, right| left.id.cmp(&right.id));
+    Stored {
+        revision,
+        entries,
+        fallback: None,
     }
 }
 
-async fn contract<S: PolicyStore>(open: impl Fn() -> S) {
-    // Empty at first.
-    let store = open();
-    assert_eq!(store.load().await.unwrap(), Stored::default());
-
-    // A change is whole, and its revision the next.
-    let change = Change {
-        put_resources: vec![(id("a"), json!({"a": 1})), (id("b"), json!({"b": 1}))],
-        put_bundles: vec![bundle("x", b"one"), bundle("y", b"")],
-        ..Change::default()
+async fn audit(store: &impl PolicyStore) -> AuditPage {
+    let query = AuditQuery {
+        limit: 1000,
+        before: None,
     };
-    assert_eq!(store.commit(change.clone()).await.unwrap(), 1);
+    store.audit(query).await.unwrap()
+}
 
-    // A change made for an older revision does nothing.
-    match store.commit(change).await {
+/// Everything that is promised of every store, which keeps five revisions and a hundred records.
+async fn contract<S: PolicyStore>(open: impl Fn() -> S) {
+    changes_are_whole(open()).await;
+    the_past_is_kept(open()).await;
+    it_is_all_there_after_opening_anew(&open).await;
+    old_revisions_go(open()).await;
+    attempts_are_recorded(open()).await;
+    numbers_can_be_left_out(open()).await;
+}
+
+async fn changes_are_whole(store: impl PolicyStore) {
+    assert_eq!(store.load().await.unwrap(), Stored::default());
+    assert_eq!(store.revisions().await.unwrap(), []);
+
+    // A change is whole, and its revision the next. Kinds are kept apart, and keys may be anything.
+    let first = change(
+        0,
+        &[
+            (Resource, "a", "1"),
+            (Bundle, "a", ""),
+            (Policy, "p/q.rego", "package q"),
+            (Data, "", "{}"),
+            (Data, "/ö\n\u{0}", "[1]"),
+            (RemoteBundle, "r", "1"),
+        ],
+        &[],
+    );
+    assert_eq!(store.commit(first.clone()).await.unwrap(), 1);
+
+    // A change made to an older revision does nothing.
+    match store.commit(first).await {
         Err(StoreError::Stale { current: 1 }) => {}
         other => panic!("{other:?}"),
     }
 
-    // What is put again replaces, what is deleted is gone, the rest stays.
-    let change = Change {
-        base: 1,
-        put_resources: vec![(id("a"), json!({"a": 2}))],
-        delete_resources: vec![id("b"), id("never-was")],
-        put_bundles: vec![bundle("x", b"two")],
-        delete_bundles: vec!["y".to_owned()],
-    };
-    assert_eq!(store.commit(change).await.unwrap(), 2);
-    let expected = Stored {
-        revision: 2,
-        resources: vec![json!({"a": 2})],
-        bundles: vec![bundle("x", b"two")],
-    };
-    assert_eq!(store.load().await.unwrap(), expected);
+    // What is put again replaces, what is deleted is gone, the rest stays. What is both is put.
+    let second = change(
+        1,
+        &[
+            (Resource, "a", "2"),
+            (Bundle, "new", "\u{1}"),
+            (Data, "", "{}"),
+        ],
+        &[(Bundle, "a"), (Policy, "never-was"), (Bundle, "new")],
+    );
+    assert_eq!(store.commit(second).await.unwrap(), 2);
+    assert_eq!(store.load().await.unwrap(), second_revision());
+}
 
-    // It is all there after opening anew.
+fn second_revision() -> Stored {
+    stored(
+        2,
+        &[
+            (Resource, "a", "2"),
+            (Bundle, "new", "\u{1}"),
+            (Policy, "p/q.rego", "package q"),
+            (Data, "", "{}"),
+            (Data, "/ö\n\u{0}", "[1]"),
+            (RemoteBundle, "r", "1"),
+        ],
+    )
+}
+
+async fn the_past_is_kept(store: impl PolicyStore) {
+    let old = store.load_at(1).await.unwrap();
+    assert_eq!(old.revision, 1);
+    assert!(old.entries.contains(&entry(Bundle, "a", "")));
+    assert!(old.entries.contains(&entry(Resource, "a", "1")));
+    assert_eq!(store.load_at(2).await.unwrap(), second_revision());
+    for number in [0, 3, u64::MAX / 2] {
+        let error = store.load_at(number).await.unwrap_err();
+        assert!(
+            matches!(error, StoreError::NotKept(of) if of == number),
+            "{error}"
+        );
+    }
+
+    let revisions = store.revisions().await.unwrap();
+    let numbers: Vec<_> = revisions.iter().map(|revision| revision.number).collect();
+    assert_eq!(numbers, [2, 1]);
+    let newest = &revisions[0].header;
+    assert_eq!(newest.attempt, attempt(Action::PutBundle, "x"));
+    assert_eq!((newest.entries, newest.bytes), (6, 17));
+    let change = |kind, key: &str, result| EntryChange {
+        entry: EntryId::new(kind, key),
+        result,
+    };
+    let expected = [
+        change(Resource, "a", Became::Updated),
+        change(Bundle, "new", Became::Created),
+        change(Bundle, "a", Became::Deleted),
+    ];
+    assert_eq!(newest.changes, expected);
+
+    // Going back is a revision of its own. What was not pushed stays, and a change can come with it.
+    let mut back = change_to(2, Action::Rollback);
+    back.restore = Some(1);
+    back.put.push(entry(RemoteBundle, "r", "2"));
+    assert_eq!(store.commit(back).await.unwrap(), 3);
+    let mut expected = old.entries;
+    expected.retain(|entry| entry.id.kind != RemoteBundle);
+    expected.push(entry(RemoteBundle, "r", "2"));
+    assert_eq!(store.load().await.unwrap().entries, expected);
+    // The same content has the same digest.
+    let mut again = change_to(3, Action::Rollback);
+    again.restore = Some(2);
+    again.put.push(entry(RemoteBundle, "r", "1"));
+    assert_eq!(store.commit(again).await.unwrap(), 4);
+    let revisions = store.revisions().await.unwrap();
+    assert_eq!(revisions[0].header.content, revisions[2].header.content);
+    assert_ne!(revisions[0].header.content, revisions[1].header.content);
+
+    // What is not kept cannot be gone back to.
+    let mut back = change_to(4, Action::Rollback);
+    back.restore = Some(17);
+    let error = store.commit(back).await.unwrap_err();
+    assert!(matches!(error, StoreError::NotKept(17)), "{error}");
+}
+
+fn change_to(base: u64, action: Action) -> Change {
+    Change::to(base, attempt(action, "x"))
+}
+
+async fn it_is_all_there_after_opening_anew<S: PolicyStore>(open: &impl Fn() -> S) {
+    let store = open();
+    let before = (
+        store.load().await.unwrap(),
+        store.revisions().await.unwrap(),
+    );
+    assert_eq!(before.0.revision, 4);
     drop(store);
-    assert_eq!(open().load().await.unwrap(), expected);
+    let store = open();
+    // Without having been asked what there is, too.
+    let late = store.commit(change(3, &[], &[])).await.unwrap_err();
+    assert!(matches!(late, StoreError::Stale { current: 4 }), "{late}");
+    let after = (
+        store.load().await.unwrap(),
+        store.revisions().await.unwrap(),
+    );
+    assert_eq!(after, before);
+}
+
+async fn old_revisions_go(store: impl PolicyStore) {
+    for base in 4..14 {
+        let content = format!("{base}");
+        store
+            .commit(change(base, &[(Bundle, "b", &content)], &[]))
+            .await
+            .unwrap();
+    }
+    let revisions = store.revisions().await.unwrap();
+    let numbers: Vec<_> = revisions.iter().map(|revision| revision.number).collect();
+    assert_eq!(numbers, [14, 13, 12, 11, 10]);
+    for number in 10..=14 {
+        let old = store.load_at(number).await.unwrap();
+        let content = format!("{}", number - 1);
+        assert!(old.entries.contains(&entry(Bundle, "b", &content)));
+        assert!(old.entries.contains(&entry(Resource, "a", "2")));
+    }
+    assert!(matches!(
+        store.load_at(9).await,
+        Err(StoreError::NotKept(9))
+    ));
+}
+
+async fn attempts_are_recorded(store: impl PolicyStore) {
+    let before = audit(&store).await;
+    assert!(before.chain.intact, "{:?}", before.chain);
+    assert_eq!(before.records.len(), 14);
+    let newest = &before.records[0];
+    assert_eq!((newest.number, newest.old_revision), (14, 13));
+    assert_eq!(
+        (newest.new_revision, newest.result),
+        (Some(14), Outcome::Success)
+    );
+
+    let bad = attempt(Action::DeleteBundle, "no\nsuch").of(b"body");
+    let why = "there is no such bundle ".repeat(1000);
+    store.record_failure(bad.clone(), 14, why).await.unwrap();
+    let after = audit(&store).await;
+    assert!(after.chain.intact);
+    assert_ne!(after.chain.head, before.chain.head);
+    let newest = &after.records[0];
+    assert_eq!(newest.attempt, bad);
+    assert_eq!(newest.attempt.target, "no\u{fffd}such");
+    assert_eq!(
+        (newest.new_revision, newest.result),
+        (None, Outcome::Failure)
+    );
+    assert_eq!(newest.error.as_ref().unwrap().chars().count(), 1024);
+
+    // A page at a time.
+    let query = AuditQuery {
+        limit: 2,
+        before: Some(15),
+    };
+    let page = store.audit(query).await.unwrap();
+    let numbers: Vec<_> = page.records.iter().map(|record| record.number).collect();
+    assert_eq!(numbers, [14, 13]);
+
+    // The oldest go, and the chain holds from there on.
+    for _ in 0..100 {
+        let record = store.record_failure(bad.clone(), 14, "no".to_owned());
+        record.await.unwrap();
+    }
+    let last = audit(&store).await;
+    assert_eq!(last.records.len(), 100);
+    assert!(last.chain.intact, "{:?}", last.chain);
+    assert_eq!((last.chain.after, last.chain.up_to), (15, 115));
+}
+
+/// A revision that could not be written has its number all the same.
+async fn numbers_can_be_left_out(store: impl PolicyStore) {
+    let mut later = change(14, &[(Bundle, "b", "later")], &[]);
+    later.at_least = 20;
+    assert_eq!(store.commit(later).await.unwrap(), 20);
+    assert_eq!(store.load().await.unwrap().revision, 20);
+    assert_eq!(store.commit(change(20, &[], &[])).await.unwrap(), 21);
 }
 
 #[tokio::test]
 async fn the_embedded_store_keeps_the_contract() {
     let folder = tempfile::tempdir().unwrap();
-    contract(|| EmbeddedStore::open(&folder.path().join("policy.db")).unwrap()).await;
+    contract(|| EmbeddedStore::open(&folder.path().join("policy.db"), config()).unwrap()).await;
 }
 
-#[tokio::test]
-async fn a_second_process_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("policy.db");
-    let _first = EmbeddedStore::open(&path).unwrap();
-    assert!(matches!(
-        EmbeddedStore::open(&path),
-        Err(StoreError::InUse(_))
-    ));
-}
-
-#[tokio::test]
-async fn a_newer_schema_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("policy.db");
-    drop(EmbeddedStore::open(&path).unwrap());
-    let connection = rusqlite::Connection::open(&path).unwrap();
-    connection.pragma_update(None, "user_version", 99).unwrap();
-    drop(connection);
-    assert!(matches!(
-        EmbeddedStore::open(&path),
-        Err(StoreError::Schema { found: 99, .. })
-    ));
-}
-
-#[tokio::test]
-async fn changed_bytes_are_noticed() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("policy.db");
-    let store = EmbeddedStore::open(&path).unwrap();
-    let change = Change {
-        put_bundles: vec![bundle("x", b"one")],
-        ..Change::default()
+#[test]
+fn settings_that_make_no_sense_are_named() {
+    assert!(Config::default().problems().is_empty());
+    let bad = Config {
+        history: 1,
+        audit: 1,
+        max_bytes: Size(1),
     };
-    store.commit(change).await.unwrap();
-    drop(store);
-    let connection = rusqlite::Connection::open(&path).unwrap();
-    connection
-        .execute("UPDATE bundles SET archive = x'00'", [])
-        .unwrap();
-    drop(connection);
-    let store = EmbeddedStore::open(&path).unwrap();
-    assert!(matches!(
-        store.load().await,
-        Err(StoreError::Corrupt { .. })
-    ));
+    let named: Vec<_> = bad.problems().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(named, ["store.history", "store.audit", "store.max_bytes"]);
 }

@@ -37,6 +37,7 @@ pub struct Metrics {
     pub log_written: Counter,
     log_dropped: Family<Labels<1>, Counter>,
     activations: Family<Labels<1>, Counter>,
+    store_failures: Family<Labels<1>, Counter>,
     /// Revision of the active snapshot.
     pub revision: Gauge,
     key_fetches: Family<Labels<1>, Counter>,
@@ -103,6 +104,11 @@ impl Default for Metrics {
                 "Decisions lost to the decision log",
             ),
             activations: new(known, "activations", "Attempts to change policy, by result"),
+            store_failures: new(
+                known,
+                "store_failures",
+                "What the policy store could not do, and starts on an earlier revision, by kind",
+            ),
             revision: new(
                 known,
                 "snapshot_revision",
@@ -175,6 +181,11 @@ impl Metrics {
     /// Counts an attempt to change policy.
     pub fn activated(&self, result: &'static str) {
         self.activations.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// Counts what the policy store could not do.
+    pub fn store_failed(&self, kind: &'static str) {
+        self.store_failures.get_or_create(&[("kind", kind)]).inc();
     }
 
     /// Counts a request that a policy made of others.

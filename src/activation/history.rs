@@ -1,0 +1,87 @@
+//! What was and who did it: revisions to go back to, and the audit record that every change and every
+//! attempt leaves.
+
+use std::sync::Arc;
+
+use super::load::load_pushed;
+use super::{Activation, ActivationError, blocking};
+use crate::store::{Action, Attempt, AuditPage, AuditQuery, Author, Revision};
+
+/// Most changes read and waiting at once; further callers wait before anything is done for them.
+pub(super) const MAX_CHANGES: usize = 32;
+
+impl Activation {
+    /// Makes a new revision in which all that the API owns is as it was at an earlier one. What comes
+    /// from elsewhere stays.
+    pub async fn rollback(
+        self: &Arc<Self>,
+        author: Author,
+        number: u64,
+        if_match: Option<u64>,
+    ) -> Result<u64, ActivationError> {
+        let attempt = Attempt::new(author, Action::Rollback, &number.to_string());
+        let this = Arc::clone(self);
+        self.attempt(attempt.clone(), async move {
+            let state = this.writable(if_match).await?;
+            let old = this.store.load_at(number).await?;
+            let others = state.without_pushed();
+            let settings = this.settings.bundles.clone();
+            let candidate = blocking(move || load_pushed(others, old, &settings)).await?;
+            let mut change = state.change(attempt);
+            change.restore = Some(number);
+            this.activate(state, candidate, change).await
+        })
+        .await
+    }
+
+    /// Revisions that can be gone back to, newest first.
+    pub async fn revisions(&self) -> Result<Vec<Revision>, ActivationError> {
+        Ok(self.store.revisions().await?)
+    }
+
+    /// Records of changes and attempts, newest first.
+    pub async fn audit(&self, query: AuditQuery) -> Result<AuditPage, ActivationError> {
+        Ok(self.store.audit(query).await?)
+    }
+
+    /// Goes on to its end even if the caller gives up in between: what is stored must also be active,
+    /// and what was tried be recorded.
+    pub(super) async fn attempt<T: Send + 'static>(
+        self: &Arc<Self>,
+        attempt: Attempt,
+        change: impl Future<Output = Result<T, ActivationError>> + Send + 'static,
+    ) -> Result<T, ActivationError> {
+        let this = Arc::clone(self);
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        let task = tokio::spawn(async move {
+            let _place = place;
+            let result = change.await;
+            this.note(attempt, result.as_ref().err()).await;
+            result
+        });
+        task.await
+            .unwrap_or_else(|error| Err(ActivationError::Internal(error.to_string())))
+    }
+
+    /// Counts an attempt by what it came to, and records one that failed. One that worked was recorded
+    /// with the change.
+    async fn note(&self, attempt: Attempt, error: Option<&ActivationError>) {
+        let Some(error) = error else {
+            self.metrics.activated("success");
+            return;
+        };
+        self.metrics.activated("failure");
+        tracing::warn!(%error, "policy was not changed");
+        if let ActivationError::Store(error) = error {
+            self.metrics.store_failed(error.kind());
+        }
+        let revision = self.snapshot.load().revision;
+        let recorded = self
+            .store
+            .record_failure(attempt, revision, error.to_string());
+        if let Err(error) = recorded.await {
+            self.metrics.store_failed(error.kind());
+            tracing::error!(%error, "the audit record of an attempt waits to be written");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What is stored: bytes under a kind and a key.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What an entry's bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryKind {
+    /// A native object as JSON; its key is kind, namespace and name.
+    Resource,
+    /// A pushed bundle's archive, by the bundle's name.
+    Bundle,
+    /// A Rego module pushed by itself, by its id.
+    Policy,
+    /// A JSON document pushed by itself, by its path.
+    Data,
+    /// The last good download of a bundle that belongs to its URL, by the bundle's name.
+    RemoteBundle,
+}
+
+/// What names an entry.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EntryId {
+    pub kind: EntryKind,
+    pub key: String,
+}
+
+/// One thing stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub id: EntryId,
+    pub bytes: Vec<u8>,
+}
+
+impl EntryKind {
+    const ALL: [Self; 5] = [
+        Self::Resource,
+        Self::Bundle,
+        Self::Policy,
+        Self::Data,
+        Self::RemoteBundle,
+    ];
+
+    /// Whether it came over the API, and so goes back with it to an earlier revision. What was
+    /// downloaded stays as it is.
+    pub fn is_pushed(self) -> bool {
+        match self {
+            Self::Resource | Self::Bundle | Self::Policy | Self::Data => true,
+            Self::RemoteBundle => false,
+        }
+    }
+
+    /// As it is stored and shown.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Resource => "resource",
+            Self::Bundle => "bundle",
+            Self::Policy => "policy",
+            Self::Data => "data",
+            Self::RemoteBundle => "remote_bundle",
+        }
+    }
+}
+
+impl FromStr for EntryKind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        known.ok_or_else(|| format!("a kind of entry, `{name}`, is not known"))
+    }
+}
+
+impl EntryId {
+    pub fn new(kind: EntryKind, key: impl Into<String>) -> Self {
+        Self {
+            kind,
+            key: key.into(),
+        }
+    }
+}
+
+impl Entry {
+    pub fn new(kind: EntryKind, key: impl Into<String>, bytes: Vec<u8>) -> Self {
+        Self {
+            id: EntryId::new(kind, key),
+            bytes,
+        }
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} `{}`", self.kind.name(), self.key)
+    }
+}
