@@ -1,6 +1,8 @@
 //! Wiring: parts are built in order, sockets bound once all policy is loaded, and everything is
 //! taken down in order when the process is told to stop.
 
+mod reload;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,10 +18,11 @@ use crate::ext_authz;
 use crate::external::Outside;
 use crate::jwks::KeyFetcher;
 use crate::listen::{Address, Listener};
-use crate::management::{self, Api, Questions, Readiness};
+use crate::management::{self, Access, Api, Questions, Readiness};
 use crate::pdp::Pdp;
 use crate::store::EmbeddedStore;
 use crate::telemetry::Metrics;
+use reload::Reloads;
 
 /// Names of the two files in the data folder.
 const POLICY_FILE: &str = "policy.db";
@@ -35,6 +38,7 @@ pub struct App {
     health: ext_authz::Health,
     health_follower: JoinHandle<()>,
     key_follower: JoinHandle<()>,
+    reloader: JoinHandle<()>,
     shutdown: ShutdownConfig,
     stop: watch::Sender<bool>,
     check_server: JoinHandle<()>,
@@ -65,6 +69,7 @@ impl App {
         ));
         let revision = pdp.snapshot().revision;
 
+        let access = Arc::new(Access::new(&config.management, Arc::clone(&metrics))?);
         let check_listener = bind(&config.ext_authz.listen, "ext_authz").await?;
         let management_listener = bind(&config.management.listen, "management").await?;
         let ext_authz = check_listener.address()?;
@@ -93,7 +98,7 @@ impl App {
         let check_server = tokio::spawn(server.run(check_listener, wait(stopped.clone()), grace));
 
         let ready = Readiness::default();
-        if config.management.tokens.is_empty() {
+        if access.is_open() {
             tracing::warn!(
                 "the management API is open to everybody on this machine; set `management.tokens`"
             );
@@ -103,9 +108,9 @@ impl App {
             outside,
             activation: Arc::clone(&activation),
             log: Questions::to(log.reader()),
-            metrics,
+            metrics: Arc::clone(&metrics),
             ready: ready.clone(),
-            tokens: Arc::new(config.management.tokens),
+            access: Arc::clone(&access),
         });
         let management_server = tokio::spawn(management::run(
             router,
@@ -114,6 +119,8 @@ impl App {
             grace,
         ));
         ready.set_open(true);
+        let hangup = reload::hangup().context("SIGHUP cannot be waited for")?;
+        let reloads = Reloads { access };
         let app = Self {
             ext_authz,
             management,
@@ -121,6 +128,7 @@ impl App {
             ready,
             health_follower: tokio::spawn(follow_policy(health.clone(), activation.loaded())),
             key_follower: tokio::spawn(activation.follow_keys()),
+            reloader: tokio::spawn(reload::run(reloads, hangup, metrics)),
             health,
             shutdown: config.shutdown,
             stop,
@@ -148,6 +156,7 @@ impl App {
             .await
             .context("the management server ends")?;
         self.key_follower.abort();
+        self.reloader.abort();
         tokio::task::spawn_blocking(move || self.log.stop())
             .await
             .context("the decision log ends")?;

@@ -4,6 +4,7 @@
 mod access;
 mod bundles;
 mod caller;
+mod calls;
 mod check;
 mod decisions;
 mod error;
@@ -12,12 +13,13 @@ mod resources;
 mod server;
 mod status;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post, put};
+use axum::middleware::{from_fn, from_fn_with_state};
 use serde::{Deserialize, Serialize};
 
 use crate::activation::Activation;
@@ -26,15 +28,13 @@ use crate::listen::Address;
 use crate::pdp::Pdp;
 use crate::telemetry::Metrics;
 
-pub use access::{Token, TokenError};
+pub use access::{Access, AreaKind, GrantError, Role, Token, TokenError, TokensFileError};
 pub use caller::Caller;
+pub use calls::{Call, Need, calls};
 pub use decisions::Questions;
 pub use server::run;
 
-/// Largest body of a push, in bytes.
-const MAX_BUNDLE_BYTES: usize = 128 << 20;
-const MAX_RESOURCES_BYTES: usize = 64 << 20;
-/// Largest body of any other call.
+/// Largest body of a call that says nothing else, in bytes.
 const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// Section `management` of the configuration.
@@ -43,9 +43,13 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 pub struct Config {
     /// `IP:PORT`, or `unix:///PATH`.
     pub listen: Address,
-    /// Bearer tokens that may call, each as `sha256:` and the hex digest of the token.
+    /// Bearer tokens that may call, each by its digest.
     #[serde(skip_serializing)]
     pub tokens: Vec<Token>,
+    /// File of more of them, which only its owner may read.
+    pub tokens_file: Option<PathBuf>,
+    /// Names of this server, besides `localhost`, for calls without a token.
+    pub hosts: Vec<String>,
     /// Allows another address than loopback without TLS.
     pub allow_plaintext: bool,
 }
@@ -55,6 +59,8 @@ impl Default for Config {
         Self {
             listen: Address::loopback(8181),
             tokens: Vec::new(),
+            tokens_file: None,
+            hosts: Vec::new(),
             allow_plaintext: false,
         }
     }
@@ -65,7 +71,7 @@ impl Config {
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
         if !self.listen.is_local() {
-            if self.tokens.is_empty() {
+            if !self.knows_anybody() {
                 let why = format!(
                     "{} can be reached from elsewhere and needs `management.tokens`",
                     self.listen
@@ -77,7 +83,13 @@ impl Config {
                 problems.push(("management.listen", why.to_owned()));
             }
         }
+        problems.extend(access::problems(self));
         problems
+    }
+
+    /// Whether callers are told apart. Without any everybody on this machine is one.
+    pub fn knows_anybody(&self) -> bool {
+        !self.tokens.is_empty() || self.tokens_file.is_some()
     }
 }
 
@@ -90,7 +102,7 @@ pub struct Api {
     pub log: Questions,
     pub metrics: Arc<Metrics>,
     pub ready: Readiness,
-    pub tokens: Arc<Vec<Token>>,
+    pub access: Arc<Access>,
 }
 
 /// Whether checks should be sent here: policy is loaded, doors are open, not shutting down.
@@ -116,48 +128,15 @@ impl Readiness {
     }
 }
 
-/// All calls.
+/// All calls, each let through only if its caller may make it.
 pub fn router(api: Api) -> Router {
-    let guarded = Router::new()
-        .route(
-            "/v1/bundles/{name}",
-            put(bundles::put)
-                .layer(DefaultBodyLimit::max(MAX_BUNDLE_BYTES))
-                .get(bundles::get)
-                .delete(bundles::delete),
-        )
-        .route("/v1/bundles", get(bundles::list))
-        .route(
-            "/v1/resources",
-            put(resources::put_all)
-                .layer(DefaultBodyLimit::max(MAX_RESOURCES_BYTES))
-                .get(resources::list),
-        )
-        .route(
-            "/v1/resources/{kind}/{namespace}/{name}",
-            put(resources::put_one)
-                .get(resources::get)
-                .delete(resources::delete),
-        )
-        .route("/v1/check", post(check::check))
-        .route("/v1/decisions", get(decisions::query))
-        .route("/v1/decisions/{id}", get(decisions::get))
-        .route("/v1/status", get(status::status))
-        .route("/health", get(status::health))
-        .route("/metrics", get(status::metrics))
-        .fallback(error::not_found)
-        .method_not_allowed_fallback(error::method_not_allowed)
-        .layer(axum::middleware::from_fn(server::limit_time))
-        .layer(axum::middleware::from_fn_with_state(
-            api.clone(),
-            access::guard,
-        ));
-    // Open to all: whether the process lives and wants checks is no secret.
-    let open = Router::new()
-        .route("/livez", get(status::livez))
-        .route("/readyz", get(status::readyz));
-    guarded
-        .merge(open)
+    let guard = access::Guard {
+        access: Arc::clone(&api.access),
+        needs: Arc::new(calls::Needs::new(calls())),
+    };
+    calls::router()
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn(server::limit_time))
+        .layer(from_fn_with_state(guard, access::guard))
         .with_state(api)
 }

@@ -88,6 +88,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "policy",
             "store",
             "telemetry",
+            "yaml",
         ],
     ),
     ("telemetry", &[]),

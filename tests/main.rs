@@ -14,6 +14,7 @@
 
 mod support;
 
+mod access;
 mod architecture;
 mod bad_checks;
 mod bad_pushes;

@@ -1,144 +1,225 @@
-//! Who may call: holders of a configured token, or, where none is configured, anybody on this
-//! machine who addresses it as such (a browser tricked by DNS or a page of elsewhere does not).
+//! Who may call, and what: one layer around every call. Callers are known by a bearer token; where
+//! nobody is configured, anybody on this machine may call who addresses it as such (a browser tricked
+//! by DNS or a page of elsewhere does not). What each call needs is said in `calls`.
 
-use std::str::FromStr;
+mod attempts;
+mod host;
+mod role;
+mod token;
 
-use aws_lc_rs::{constant_time, digest};
-use axum::Extension;
-use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, RawPathParams, Request, State};
+use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
-use serde::{Deserialize, Deserializer};
-use thiserror::Error;
+use axum::{Extension, RequestExt as _};
+use jiff::Timestamp;
 
-use super::Api;
-use super::caller::{ANONYMOUS, Caller, UNNAMED_TOKEN};
-use super::error::ApiError;
+use super::Config;
+use super::caller::{ANONYMOUS, Caller};
+use super::calls::{Need, Needs};
+use super::error::{ApiError, internal};
 use crate::listen::Peer;
+use crate::telemetry::Metrics;
+use attempts::Attempts;
+use host::Hosts;
+use token::TokensFile;
 
-/// A token's SHA-256 digest; the token itself is known to its holder only.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token([u8; digest::SHA256_OUTPUT_LEN]);
+use role::Grants;
+pub use role::{AreaKind, GrantError, Role};
+pub use token::{Token, TokenError, TokensFileError};
 
-/// Why a configured token cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("a token is written as `sha256:` and 64 hex digits (printf %s TOKEN | sha256sum)")]
-pub struct TokenError;
+/// Longest token that is looked at, in bytes.
+const MAX_TOKEN: usize = 16 << 10;
+const SCHEME: &str = "Bearer ";
 
-impl Token {
-    fn is(&self, token: &str) -> bool {
-        let given = digest::digest(&digest::SHA256, token.as_bytes());
-        constant_time::verify_slices_are_equal(given.as_ref(), &self.0).is_ok()
-    }
+/// Everybody who may call.
+#[derive(Debug)]
+pub struct Access {
+    is_open: bool,
+    tokens: Vec<Token>,
+    file: Option<TokensFile>,
+    hosts: Hosts,
+    attempts: Attempts,
+    metrics: Arc<Metrics>,
 }
 
-impl FromStr for Token {
-    type Err = TokenError;
+/// What of the configuration cannot be meant.
+pub(super) fn problems(config: &Config) -> Vec<(&'static str, String)> {
+    let tokens = token::contradiction(&config.tokens).into_iter();
+    let tokens = tokens.map(|why| ("management.tokens", why));
+    let hosts = config.hosts.iter().filter_map(|name| host::problem(name));
+    tokens
+        .chain(hosts.map(|why| ("management.hosts", why)))
+        .collect()
+}
 
-    fn from_str(text: &str) -> Result<Self, TokenError> {
-        let hex = text.strip_prefix("sha256:").ok_or(TokenError)?;
-        let mut digest = [0; digest::SHA256_OUTPUT_LEN];
-        if hex.len() != 2 * digest.len() || !hex.is_ascii() {
-            return Err(TokenError);
+/// Who a call is from, and what they may do.
+struct Identified {
+    name: String,
+    grants: Grants,
+}
+
+impl Access {
+    /// Reads the file of tokens, if there is one.
+    pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, TokensFileError> {
+        let file = config.tokens_file.as_deref().map(TokensFile::open);
+        Ok(Self {
+            is_open: !config.knows_anybody(),
+            tokens: config.tokens.clone(),
+            file: file.transpose()?,
+            hosts: Hosts::new(&config.hosts),
+            attempts: Attempts::default(),
+            metrics,
+        })
+    }
+
+    /// Whether anybody on this machine may call.
+    pub fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Reads the file of tokens again and tells whether other tokens are known now.
+    pub fn reload(&self) -> Result<bool, TokensFileError> {
+        self.file.as_ref().map_or(Ok(false), TokensFile::reload)
+    }
+
+    /// Who calls, or 401 or 429.
+    fn identify(&self, peer: Peer, uri: &Uri, headers: &HeaderMap) -> Result<Identified, ApiError> {
+        if self.is_open {
+            return self.anonymous(uri, headers);
         }
-        for (index, byte) in digest.iter_mut().enumerate() {
-            let pair = hex.get(2 * index..2 * index + 2).ok_or(TokenError)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| TokenError)?;
+        let token = bearer(headers)?;
+        let now = Instant::now();
+        if let Some(wait) = self.attempts.must_wait(peer, now) {
+            return Err(ApiError::too_many_attempts(wait));
         }
-        Ok(Self(digest))
+        let found = self.known(token);
+        if found.is_err() && self.attempts.failed(peer, now) {
+            tracing::warn!(%peer, "too many failed attempts to call: nothing more is looked at for a while");
+        }
+        found
+    }
+
+    fn anonymous(&self, uri: &Uri, headers: &HeaderMap) -> Result<Identified, ApiError> {
+        if !self.hosts.is_named(uri, headers) {
+            let message = "without tokens only calls to localhost are answered";
+            return Err(ApiError::unauthorized(message));
+        }
+        if !self.hosts.is_origin(headers, false) {
+            let message = "without tokens calls by pages of elsewhere are not answered";
+            return Err(ApiError::unauthorized(message));
+        }
+        Ok(Identified {
+            name: ANONYMOUS.to_owned(),
+            grants: Grants::admin(),
+        })
+    }
+
+    /// The holder of a token.
+    fn known(&self, sent: &str) -> Result<Identified, ApiError> {
+        let of_file = self.file.as_ref().map(TokensFile::tokens);
+        let of_file = of_file.iter().flat_map(|tokens| tokens.iter());
+        let token = token::find(self.tokens.iter().chain(of_file), sent);
+        let token = token.ok_or_else(|| ApiError::unauthorized("the token is not known"))?;
+        if token.is_expired(Timestamp::now()) {
+            return Err(ApiError::unauthorized("the token has expired"));
+        }
+        Ok(Identified {
+            name: token.name.clone(),
+            grants: token.grants.clone(),
+        })
     }
 }
 
-impl std::fmt::Debug for Token {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Token(..)")
+/// The token that a call carries.
+fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
+    let mut sent = headers.get_all(AUTHORIZATION).iter();
+    let token = sent.next().and_then(|value| {
+        let text = value.to_str().ok()?;
+        // Rule: schemes are told apart without regard to case (RFC 9110, section 11.1).
+        let (scheme, token) = text.split_at_checked(SCHEME.len())?;
+        scheme.eq_ignore_ascii_case(SCHEME).then_some(token)
+    });
+    match (token, sent.next()) {
+        (Some(token), None) if token.len() <= MAX_TOKEN => Ok(token),
+        (_, Some(_)) => Err(ApiError::unauthorized("`Authorization` is there twice")),
+        (Some(_), None) => Err(ApiError::unauthorized("the token is too long")),
+        (None, None) => Err(ApiError::unauthorized("a bearer token is needed")),
     }
 }
 
-impl<'de> Deserialize<'de> for Token {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
-    }
+/// What the layer works with.
+#[derive(Debug, Clone)]
+pub(super) struct Guard {
+    pub(super) access: Arc<Access>,
+    pub(super) needs: Arc<Needs>,
 }
 
-/// Lets a call through, or answers 401.
+/// Lets a call through, or answers 401, 403, 404, 405 or 429. A call that `calls` does not know is
+/// never let through, whatever the router knows.
 pub(super) async fn guard(
-    State(api): State<Api>,
-    Extension(address): Extension<Peer>,
+    State(guard): State<Guard>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    check(&api.tokens, request.headers())?;
-    if api.tokens.is_empty() {
-        check_host(request.uri(), request.headers())?;
-        check_origin(request.headers())?;
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let path = path.as_ref().map(MatchedPath::as_str);
+    let need = guard.needs.of(request.method(), path);
+    if let Ok(Need::Open) = need {
+        return Ok(next.run(request).await);
     }
-    let name = if api.tokens.is_empty() {
-        ANONYMOUS
-    } else {
-        UNNAMED_TOKEN
+    let access = &guard.access;
+    let metrics = &access.metrics;
+    let Ok(Extension(peer)) = request.extract_parts::<Extension<Peer>>().await else {
+        return Err(internal("nobody knows where the call is from".to_owned()));
     };
-    let name = name.to_owned();
-    request.extensions_mut().insert(Caller { name, address });
+    let caller = access
+        .identify(peer, request.uri(), request.headers())
+        .inspect_err(|error| metrics.call_refused(error.code()))?;
+    let need = need?;
+    let parameters = request.extract_parts::<RawPathParams>().await;
+    let parameter = |name: &str| {
+        let mut known = parameters.iter().flat_map(RawPathParams::iter);
+        let found = known.find(|(known, _)| *known == name);
+        found.map(|(_, value)| value)
+    };
+    permits(&caller.grants, need, parameter)
+        .inspect_err(|error| metrics.call_refused(error.code()))?;
+    request.extensions_mut().insert(Caller {
+        name: caller.name,
+        address: peer,
+    });
     Ok(next.run(request).await)
 }
 
-fn check(tokens: &[Token], headers: &HeaderMap) -> Result<(), ApiError> {
-    if tokens.is_empty() {
-        return Ok(());
+fn permits<'a>(
+    grants: &Grants,
+    need: Need,
+    parameter: impl Fn(&str) -> Option<&'a str>,
+) -> Result<(), ApiError> {
+    let role = need.role();
+    if role.is_some_and(|role| !grants.has(role)) {
+        let role = role.map_or("", Role::name);
+        return Err(ApiError::forbidden(format!(
+            "the call needs the role `{role}`"
+        )));
     }
-    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    match header(AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer ")) {
-        Some(token) if tokens.iter().any(|known| known.is(token)) => Ok(()),
-        Some(_) => Err(ApiError::unauthorized("the token is not known")),
-        None => Err(ApiError::unauthorized("a bearer token is needed")),
-    }
-}
-
-/// Rule: the one host a call names, in its line and its header, is this machine.
-fn check_host(uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
-    let mut hosts = headers
-        .get_all(HOST)
-        .iter()
-        .map(|value| value.to_str().unwrap_or_default());
-    let one = hosts.next().filter(|_| hosts.next().is_none());
-    let named = uri
-        .authority()
-        .is_none_or(|authority| is_local_host(authority.as_str()));
-    if named && one.is_some_and(is_local_host) {
-        return Ok(());
-    }
-    let message = "without tokens only calls to localhost are answered";
-    Err(ApiError::unauthorized(message))
-}
-
-/// Rule: a browser names the page that makes it call, unless that only reads; a page of elsewhere
-/// may not.
-fn check_origin(headers: &HeaderMap) -> Result<(), ApiError> {
-    let is_local = |origin: &str| {
-        let host = origin.split_once("://").map(|(_, host)| host);
-        host.is_some_and(is_local_host)
+    let is_covered = match need {
+        Need::Open | Need::Role(_) => true,
+        Need::Change(kind, name) => parameter(name).is_some_and(|name| grants.covers(kind, name)),
+        Need::ChangeAll => grants.covers_all(),
     };
-    let mut origins = headers.get_all(ORIGIN).iter();
-    if origins.all(|origin| origin.to_str().is_ok_and(is_local)) {
-        return Ok(());
+    match is_covered {
+        true => Ok(()),
+        false => Err(ApiError::forbidden(
+            "the call changes what is outside of the caller's scope",
+        )),
     }
-    let message = "without tokens calls by pages of elsewhere are not answered";
-    Err(ApiError::unauthorized(message))
-}
-
-fn is_local_host(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    name == "localhost"
-        || name
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback())
 }

@@ -9,10 +9,8 @@ use super::error::internal;
 use crate::listen::Peer;
 use crate::store::Author;
 
-/// Name of a caller where no token is configured.
+/// Name of a caller where nobody is configured.
 pub(super) const ANONYMOUS: &str = "anonymous";
-/// Name of a caller with a token that has no name.
-pub(super) const UNNAMED_TOKEN: &str = "token";
 
 /// Who makes a call that was let through.
 #[derive(Debug, Clone)]

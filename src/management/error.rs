@@ -1,9 +1,11 @@
 //! Errors of the API in OPA's shape: `{"code", "message", "errors": [{"code", "message",
 //! "location": {"file", "row", "col"}}]}`. The one place where a failure becomes a status.
 
+use std::time::Duration;
+
 use axum::extract::rejection::{BytesRejection, QueryRejection, StringRejection};
-use axum::http::header::IF_MATCH;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{ALLOW, IF_MATCH, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -18,6 +20,8 @@ use crate::store::StoreError;
 pub(super) struct ApiError {
     #[serde(skip)]
     status: StatusCode,
+    #[serde(skip)]
+    header: Option<Box<(HeaderName, HeaderValue)>>,
     code: &'static str,
     message: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -28,6 +32,7 @@ impl ApiError {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self {
             status,
+            header: None,
             code,
             message: message.into(),
             errors: Vec::new(),
@@ -44,6 +49,30 @@ impl ApiError {
 
     pub(super) fn unauthorized(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+            .with_header(WWW_AUTHENTICATE, "Bearer")
+    }
+
+    /// Who calls is known, and may not.
+    pub(super) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    pub(super) fn too_many_attempts(wait: Duration) -> Self {
+        let message = "there were too many failed attempts from this address";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", message)
+            .with_header(RETRY_AFTER, wait.as_secs().saturating_add(1).to_string())
+    }
+
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// Adds a header; one that cannot be written is left away.
+    fn with_header(self, name: HeaderName, value: impl TryInto<HeaderValue>) -> Self {
+        Self {
+            header: value.try_into().ok().map(|value| Box::new((name, value))),
+            ..self
+        }
     }
 }
 
@@ -51,7 +80,11 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         // Errors are for reading, so they are indented.
         let text = serde_json::to_string_pretty(&self).unwrap_or_default();
-        json_text(self.status, text)
+        let mut response = json_text(self.status, text);
+        response
+            .headers_mut()
+            .extend(self.header.map(|header| *header));
+        response
     }
 }
 
@@ -132,13 +165,19 @@ pub(super) fn internal(message: String) -> ApiError {
 }
 
 pub(super) async fn not_found() -> ApiError {
+    no_such_call()
+}
+
+pub(super) fn no_such_call() -> ApiError {
     ApiError::missing("there is no such call")
 }
 
-pub(super) async fn method_not_allowed() -> ApiError {
-    ApiError::new(
+pub(super) fn method_not_allowed(allowed: &[&str]) -> ApiError {
+    let message = "the method is not allowed here";
+    let error = ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
-        "the method is not allowed here",
-    )
+        message,
+    );
+    error.with_header(ALLOW, allowed.join(", "))
 }

@@ -43,6 +43,8 @@ pub struct Metrics {
     key_fetches: Family<Labels<1>, Counter>,
     key_sets: Family<KeySetLabels, Gauge>,
     external: Family<Labels<1>, Counter>,
+    refused_calls: Family<Labels<1>, Counter>,
+    reloads: Family<Labels<2>, Counter>,
     plugin: Option<PluginMetrics>,
 }
 
@@ -119,6 +121,16 @@ impl Default for Metrics {
                 "external_requests",
                 "Requests that policies made of others, by result",
             ),
+            refused_calls: new(
+                known,
+                "management_refused",
+                "Calls of the management API that were refused, by reason",
+            ),
+            reloads: new(
+                known,
+                "reloads",
+                "Attempts to read changed certificates and tokens again, by result",
+            ),
             key_fetches: new(known, "jwks_fetches", "Fetches of key sets, by result"),
             check_duration,
             key_sets,
@@ -191,6 +203,18 @@ impl Metrics {
     /// Counts a request that a policy made of others.
     pub fn external(&self, result: &'static str) {
         self.external.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// Counts a call of the management API that was refused.
+    pub fn call_refused(&self, reason: &'static str) {
+        let refused = self.refused_calls.get_or_create(&[("reason", reason)]);
+        refused.inc();
+    }
+
+    /// Counts an attempt to read again what has changed.
+    pub fn reloaded(&self, what: &'static str, result: &'static str) {
+        let labels = [("what", what), ("result", result)];
+        self.reloads.get_or_create(&labels).inc();
     }
 
     /// Counts a fetch of a key set.

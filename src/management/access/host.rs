@@ -1,0 +1,69 @@
+//! Calls that a browser could be tricked into: those let through without a token must name this
+//! server as their host, and no page of elsewhere as their origin.
+
+use std::net::IpAddr;
+
+use axum::http::header::{HOST, ORIGIN};
+use axum::http::{HeaderMap, Uri};
+
+/// Names under which the API is called.
+#[derive(Debug, Clone)]
+pub(super) struct Hosts(Vec<String>);
+
+impl Hosts {
+    pub(super) fn new(names: &[String]) -> Self {
+        Self(names.to_vec())
+    }
+
+    /// Rule: the one host a call names, in its line and its header, is this machine or a configured
+    /// name of it.
+    pub(super) fn is_named(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        let in_line = uri
+            .authority()
+            .is_none_or(|authority| self.is_own(authority.as_str()));
+        in_line && host(headers).is_some_and(|host| self.is_own(host))
+    }
+
+    /// Rule: a browser names the page that makes it call, unless that only reads; a page of elsewhere
+    /// may not. Certificates prove which server is meant, so there the host itself is no elsewhere.
+    pub(super) fn is_origin(&self, headers: &HeaderMap, is_host_proven: bool) -> bool {
+        let host = host(headers).filter(|_| is_host_proven);
+        let is_own = |origin: &str| {
+            let from = origin.split_once("://").map(|(_, host)| host);
+            from.is_some_and(|from| self.is_own(from) || host == Some(from))
+        };
+        let mut origins = headers.get_all(ORIGIN).iter();
+        origins.all(|origin| origin.to_str().is_ok_and(is_own))
+    }
+
+    fn is_own(&self, host: &str) -> bool {
+        let name = without_port(host);
+        let is_own = |own: &String| own.eq_ignore_ascii_case(name);
+        name.eq_ignore_ascii_case("localhost")
+            || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+            || self.0.iter().any(is_own)
+    }
+}
+
+/// The `Host` header, if there is exactly one.
+fn host(headers: &HeaderMap) -> Option<&str> {
+    let mut hosts = headers.get_all(HOST).iter();
+    let host = hosts.next().filter(|_| hosts.next().is_none())?;
+    host.to_str().ok()
+}
+
+fn without_port(host: &str) -> &str {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    name.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// Why a configured name cannot be one.
+pub(super) fn problem(name: &str) -> Option<String> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let is_name = !name.is_empty() && name.bytes().all(is_part);
+    (!is_name && name.parse::<IpAddr>().is_err())
+        .then(|| format!("`{name}` is no name or address of a host, without a port"))
+}

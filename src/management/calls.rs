@@ -1,0 +1,146 @@
+//! Every call of the API, and what its caller needs: the one table that the router is made of and
+//! that `access` looks into. What is not in it is not answered.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::routing::{MethodRouter, delete, get, post, put};
+
+use super::access::{AreaKind, Role};
+use super::error::{self, ApiError};
+use super::{Api, bundles, check, decisions, resources, status};
+
+/// Largest body of a push, in bytes.
+const MAX_BUNDLE_BYTES: usize = 128 << 20;
+const MAX_RESOURCES_BYTES: usize = 64 << 20;
+
+/// What a caller needs for a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing: open to all.
+    Open,
+    Role(Role),
+    /// `policies:write`, over what this parameter of the path names.
+    Change(AreaKind, &'static str),
+    /// `policies:write`, over all of policy.
+    ChangeAll,
+}
+
+/// One call.
+#[derive(Debug)]
+pub struct Call {
+    pub method: Method,
+    pub path: &'static str,
+    pub need: Need,
+    handler: MethodRouter<Api>,
+}
+
+/// What each call needs.
+#[derive(Debug)]
+pub(super) struct Needs(Vec<(Method, &'static str, Need)>);
+
+/// All calls.
+pub fn calls() -> Vec<Call> {
+    const READ: Need = Need::Role(Role::PoliciesRead);
+    const LOGS: Need = Need::Role(Role::LogsRead);
+    const METRICS: Need = Need::Role(Role::MetricsRead);
+    const BUNDLE: Need = Need::Change(AreaKind::Bundles, "name");
+    const RESOURCE: Need = Need::Change(AreaKind::Resources, "namespace");
+    const ONE: &str = "/v1/resources/{kind}/{namespace}/{name}";
+    vec![
+        // Whether the process lives and wants checks is no secret.
+        Call::get("/livez", Need::Open, status::livez),
+        Call::get("/readyz", Need::Open, status::readyz),
+        Call::get("/v1/bundles", READ, bundles::list),
+        Call::get("/v1/bundles/{name}", READ, bundles::get),
+        Call::put("/v1/bundles/{name}", BUNDLE, bundles::put).up_to(MAX_BUNDLE_BYTES),
+        Call::delete("/v1/bundles/{name}", BUNDLE, bundles::delete),
+        Call::get("/v1/resources", READ, resources::list),
+        Call::put("/v1/resources", Need::ChangeAll, resources::put_all).up_to(MAX_RESOURCES_BYTES),
+        Call::get(ONE, READ, resources::get),
+        Call::put(ONE, RESOURCE, resources::put_one),
+        Call::delete(ONE, RESOURCE, resources::delete),
+        // Its answer tells what policies say.
+        Call::post("/v1/check", READ, check::check),
+        Call::get("/v1/decisions", LOGS, decisions::query),
+        Call::get("/v1/decisions/{id}", LOGS, decisions::get),
+        Call::get("/v1/status", METRICS, status::status),
+        Call::get("/health", METRICS, status::health),
+        Call::get("/metrics", METRICS, status::metrics),
+    ]
+}
+
+/// All calls, to be guarded.
+pub(super) fn router() -> Router<Api> {
+    let calls = calls().into_iter();
+    let router = calls.fold(Router::new(), |router, call| {
+        router.route(call.path, call.handler)
+    });
+    router.fallback(error::not_found)
+}
+
+/// The ways to write a row.
+macro_rules! methods {
+    ($($name:ident $method:ident)*) => {$(
+        fn $name<H: Handler<T, Api>, T: 'static>(
+            path: &'static str,
+            need: Need,
+            handler: H,
+        ) -> Self {
+            Self { method: Method::$method, path, need, handler: $name(handler) }
+        }
+    )*};
+}
+
+impl Call {
+    methods!(get GET put PUT post POST delete DELETE);
+
+    /// Allows a larger body than others have.
+    fn up_to(self, bytes: usize) -> Self {
+        Self {
+            handler: self.handler.layer(DefaultBodyLimit::max(bytes)),
+            ..self
+        }
+    }
+}
+
+impl Need {
+    /// The role without which there is nothing more to ask.
+    pub fn role(self) -> Option<Role> {
+        match self {
+            Self::Open => None,
+            Self::Role(role) => Some(role),
+            Self::Change(..) | Self::ChangeAll => Some(Role::PoliciesWrite),
+        }
+    }
+}
+
+impl Needs {
+    pub(super) fn new(calls: Vec<Call>) -> Self {
+        let needs = calls.into_iter();
+        Self(
+            needs
+                .map(|call| (call.method, call.path, call.need))
+                .collect(),
+        )
+    }
+
+    /// What a call needs, by the path of its route. Who knows no such call answers 404 or 405.
+    pub(super) fn of(&self, method: &Method, path: Option<&str>) -> Result<Need, ApiError> {
+        // Rule: what can be got can be asked about by HEAD.
+        let method = match *method {
+            Method::HEAD => &Method::GET,
+            _ => method,
+        };
+        let here = || self.0.iter().filter(|(_, known, _)| Some(*known) == path);
+        if let Some((_, _, need)) = here().find(|(known, _, _)| known == method) {
+            return Ok(*need);
+        }
+        let allowed: Vec<_> = here().map(|(known, _, _)| known.as_str()).collect();
+        match allowed.is_empty() {
+            true => Err(error::no_such_call()),
+            false => Err(error::method_not_allowed(&allowed)),
+        }
+    }
+}

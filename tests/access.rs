@@ -1,0 +1,287 @@
+//! Who may call the management API: every call is asked for by nobody, by who may no more, and by one
+//! caller of each role.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+
+use aws_lc_rs::digest;
+use doorward::management::{AreaKind, Call, Need, Role, calls};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpSocket;
+
+use crate::support::bundle::constant;
+use crate::support::{Options, Server, eventually, http};
+
+const POLICY: &str = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: NAME, namespace: NAMESPACE }\nspec: { action: DENY, rules: [{}] }\n";
+
+fn sha256(token: &str) -> String {
+    let digest = digest::digest(&digest::SHA256, token.as_bytes());
+    digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// An entry of `management.tokens` whose token is its name.
+fn entry(name: &str, roles: &str, more: &str) -> String {
+    format!(
+        "{{ name: '{name}', sha256: {}, roles: [{roles}]{more} }}",
+        sha256(name)
+    )
+}
+
+fn server(entries: &[String]) -> Server {
+    Server::with_config(&format!(
+        "management: {{ tokens: [{}] }}",
+        entries.join(", ")
+    ))
+}
+
+/// A call from an address of this machine, so that each has its own count of failures.
+async fn call(
+    server: &Server,
+    from: [u8; 4],
+    method: &str,
+    path: &str,
+    token: &str,
+) -> (u16, String) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((from, 0))).unwrap();
+    let address = server.management.parse().unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
+    let authorization = match token {
+        "" => String::new(),
+        token => format!("Authorization: Bearer {token}\r\n"),
+    };
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n{authorization}\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer)
+}
+
+/// A path of the call, with names of something that is not there.
+fn path(call: &Call) -> String {
+    call.path
+        .replace("{kind}", "AuthorizationPolicy")
+        .replace("{namespace}", "nowhere")
+        .replace("{name}", "nothing")
+        .replace("{id}", "00000000-0000-0000-0000-000000000000")
+}
+
+#[tokio::test]
+async fn every_call_asks_who_is_there_and_what_they_may() {
+    let mut entries: Vec<_> = Role::ALL
+        .iter()
+        .map(|role| entry(&role.name().replace(':', "-"), &format!("'{role}'"), ""))
+        .collect();
+    entries.push(entry("old", "admin", ", expires: 2020-01-01T00:00:00Z"));
+    let server = server(&entries);
+    let all = calls();
+    assert!(all.len() >= 17, "{all:?}");
+    for (number, row) in (1..).zip(&all) {
+        let (method, path) = (row.method.as_str(), path(row));
+        let from = [127, 0, 9, number];
+        let ask = async |token: &str| call(&server, from, method, &path, token).await;
+        let is_open = row.need == Need::Open;
+        for token in ["", "old", "unknown"] {
+            let (status, answer) = ask(token).await;
+            assert_eq!(
+                status != 401,
+                is_open,
+                "{method} {path} `{token}`: {answer}"
+            );
+            if !is_open {
+                let headers = answer.to_ascii_lowercase();
+                assert!(headers.contains("www-authenticate: bearer"), "{answer}");
+                assert!(answer.contains("\"code\": \"unauthorized\""), "{answer}");
+            }
+        }
+        for role in Role::ALL {
+            let (status, answer) = ask(&role.name().replace(':', "-")).await;
+            let may = match row.need.role() {
+                None => true,
+                Some(needed) => role == Role::Admin || role == needed,
+            };
+            assert_eq!(status != 403, may, "{method} {path} {role}: {answer}");
+            assert_ne!(status, 401, "{method} {path} {role}: {answer}");
+            if !may {
+                assert!(answer.contains("\"code\": \"forbidden\""), "{answer}");
+            }
+        }
+    }
+    // What is no call is not told to strangers.
+    for (method, path, known) in [("GET", "/nothing", 404), ("POST", "/v1/status", 405)] {
+        assert_eq!(call(&server, [127, 0, 8, 1], method, path, "").await.0, 401);
+        assert_eq!(
+            call(&server, [127, 0, 8, 1], method, path, "metrics-read")
+                .await
+                .0,
+            known
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_scope_keeps_changes_where_they_belong() {
+    let server = server(&[
+        entry(
+            "team",
+            "'policies:write'",
+            ", scope: [bundles/team-a*, resources/shop]",
+        ),
+        entry("all", "'policies:write', 'policies:read'", ""),
+    ]);
+    let send = |token: &str, method: &str, path: &str, body: &[u8]| {
+        let authorization = format!("Bearer {token}");
+        let headers = [("authorization", authorization.as_str())];
+        http::send(method, &server.url(path), &headers, body)
+    };
+    let bundle = constant("1", "true");
+    let policy =
+        |name: &str, namespace: &str| POLICY.replace("NAMESPACE", namespace).replace("NAME", name);
+    let one = |namespace: &str| format!("/v1/resources/AuthorizationPolicy/{namespace}/p");
+    let rows: [(&str, &str, Vec<u8>, u16); 10] = [
+        ("PUT", "/v1/bundles/team-b", bundle.clone(), 403),
+        ("PUT", "/v1/bundles/team-a1", bundle.clone(), 200),
+        ("PUT", "/v1/bundles/team%2da1", bundle.clone(), 200),
+        ("DELETE", "/v1/bundles/team-b", vec![], 403),
+        ("DELETE", "/v1/bundles/team-a1", vec![], 200),
+        ("PUT", &one("shop"), policy("p", "shop").into(), 200),
+        ("PUT", &one("bank"), policy("p", "bank").into(), 403),
+        // The body decides nothing: the path must name the same.
+        ("PUT", &one("shop"), policy("p", "bank").into(), 400),
+        ("PUT", "/v1/resources", policy("p", "shop").into(), 403),
+        ("DELETE", &one("shop"), vec![], 200),
+    ];
+    for (method, path, body, expected) in &rows {
+        send("team", method, path, body).expect(*expected);
+    }
+    send("team", "GET", "/v1/bundles", b"").expect(403);
+    send(
+        "all",
+        "PUT",
+        "/v1/resources",
+        policy("p", "bank").as_bytes(),
+    )
+    .expect(200);
+    let shown = send("all", "GET", "/v1/resources", b"").expect(200).json();
+    assert_eq!(shown["resources"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn who_guesses_is_not_listened_to_for_a_while() {
+    let server = server(&[entry("right", "admin", "")]);
+    let (one, other) = ([127, 0, 7, 1], [127, 0, 7, 2]);
+    let mut seen = BTreeMap::<u16, u32>::new();
+    for _ in 0..25 {
+        let (status, _) = call(&server, one, "GET", "/v1/status", "guess").await;
+        *seen.entry(status).or_default() += 1;
+    }
+    assert_eq!(seen, BTreeMap::from([(401, 20), (429, 5)]));
+    // Nothing is learned by going on.
+    let (status, answer) = call(&server, one, "GET", "/v1/status", "right").await;
+    assert_eq!(status, 429, "{answer}");
+    assert!(
+        answer.to_ascii_lowercase().contains("retry-after: "),
+        "{answer}"
+    );
+    assert_eq!(call(&server, one, "GET", "/livez", "").await.0, 200);
+    assert_eq!(call(&server, one, "GET", "/v1/status", "").await.0, 401);
+    let (status, answer) = call(&server, other, "GET", "/metrics", "right").await;
+    assert_eq!(status, 200);
+    for row in [
+        "doorward_management_refused_total{reason=\"too_many_attempts\"} 6",
+        "doorward_management_refused_total{reason=\"unauthorized\"} 21",
+    ] {
+        assert!(answer.contains(row), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_tokens_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tokens.yaml");
+    let write = |entries: &[String], mode: u32| {
+        let list: String = entries.iter().map(|entry| format!("- {entry}\n")).collect();
+        let list = if list.is_empty() {
+            "[]".to_owned()
+        } else {
+            list
+        };
+        // As a whole, so that no half of it is ever read.
+        let new = folder.path().join("new");
+        std::fs::write(&new, list).unwrap();
+        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(mode)).unwrap();
+        std::fs::rename(&new, &file).unwrap();
+    };
+    let config = || Options {
+        config: format!("management: {{ tokens_file: '{}' }}", file.display()),
+        ..Options::default()
+    };
+    write(&[entry("first", "admin", "")], 0o644);
+    let said = Server::try_with(config()).err().unwrap();
+    assert!(
+        said.contains("exit status: 3") && said.contains("0600"),
+        "{said}"
+    );
+
+    write(&[], 0o600);
+    let server = Server::with(config());
+    let status = |token: &str| {
+        let authorization = format!("Bearer {token}");
+        let headers = [("authorization", authorization.as_str())];
+        http::send("GET", &server.url("/v1/status"), &headers, b"").status
+    };
+    // A list without anybody lets nobody in.
+    assert_eq!(http::get(&server.url("/v1/status")).status, 401);
+    write(&[entry("first", "admin", "")], 0o600);
+    server.signal("HUP");
+    eventually("the first token holds", || status("first") == 200).await;
+    write(&[entry("second", "admin", "")], 0o600);
+    eventually("the second token holds", || status("second") == 200).await;
+    assert_eq!(status("first"), 401);
+    // One that cannot be used changes nothing, and is told.
+    write(&[entry("third", "nonsense", "")], 0o600);
+    eventually("the error is told", || server.said().contains("is no role")).await;
+    assert_eq!(status("second"), 200);
+    let metrics = http::send(
+        "GET",
+        &server.url("/metrics"),
+        &[("authorization", "Bearer second")],
+        b"",
+    );
+    let row = "doorward_reloads_total{what=\"tokens\",result=\"failure\"} 1";
+    assert!(metrics.body.contains(row), "{}", metrics.body);
+}
+
+/// A name of the table of calls is a parameter of its path.
+#[test]
+fn what_a_call_changes_is_named_by_its_path() {
+    for row in calls() {
+        if let Need::Change(kind, name) = row.need {
+            assert!(row.path.contains(&format!("{{{name}}}")), "{row:?}");
+            assert!(matches!(kind, AreaKind::Bundles | AreaKind::Resources));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_error_has_opas_shape() {
+    let server = server(&[entry("a", "'logs:read'", "")]);
+    for token in ["", "a"] {
+        let (_, answer) = call(&server, [127, 0, 6, 1], "GET", "/v1/bundles", token).await;
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let body: Value = serde_json::from_str(body).unwrap();
+        assert!(
+            body["code"].is_string() && body["message"].is_string(),
+            "{body}"
+        );
+    }
+}
