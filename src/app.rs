@@ -22,6 +22,7 @@ use crate::management::{self, Access, Api, Questions, Readiness};
 use crate::pdp::Pdp;
 use crate::store::EmbeddedStore;
 use crate::telemetry::Metrics;
+use crate::tls::{self, Clients, Tls};
 use reload::Reloads;
 
 /// Names of the two files in the data folder.
@@ -70,6 +71,20 @@ impl App {
         let revision = pdp.snapshot().revision;
 
         let access = Arc::new(Access::new(&config.management, Arc::clone(&metrics))?);
+        // Rule: a proxy must have a certificate where there is an authority for them; callers may have
+        // tokens instead, and probes neither.
+        let check_tls = load_tls(
+            config.ext_authz.tls.as_ref(),
+            "ext_authz",
+            Clients::Required,
+            b"h2",
+        )?;
+        let management_tls = load_tls(
+            config.management.tls.as_ref(),
+            "management",
+            Clients::Asked,
+            b"http/1.1",
+        )?;
         let check_listener = bind(&config.ext_authz.listen, "ext_authz").await?;
         let management_listener = bind(&config.management.listen, "management").await?;
         let ext_authz = check_listener.address()?;
@@ -95,7 +110,12 @@ impl App {
             Arc::clone(&metrics),
         )
         .await;
-        let check_server = tokio::spawn(server.run(check_listener, wait(stopped.clone()), grace));
+        let check_server = tokio::spawn(server.run(
+            check_listener,
+            check_tls.clone(),
+            wait(stopped.clone()),
+            grace,
+        ));
 
         let ready = Readiness::default();
         if access.is_open() {
@@ -115,12 +135,17 @@ impl App {
         let management_server = tokio::spawn(management::run(
             router,
             management_listener,
+            management_tls.clone(),
             wait(stopped),
             grace,
         ));
         ready.set_open(true);
         let hangup = reload::hangup().context("SIGHUP cannot be waited for")?;
-        let reloads = Reloads { access };
+        let reloads = Reloads {
+            access,
+            ext_authz: check_tls,
+            management: management_tls,
+        };
         let app = Self {
             ext_authz,
             management,
@@ -217,6 +242,17 @@ async fn bind(address: &Address, what: &str) -> anyhow::Result<Listener> {
     Listener::bind(address)
         .await
         .with_context(|| format!("{what} cannot listen on {address}; is another process there?"))
+}
+
+fn load_tls(
+    config: Option<&tls::Config>,
+    what: &str,
+    clients: Clients,
+    protocol: &'static [u8],
+) -> anyhow::Result<Option<Arc<Tls>>> {
+    let load = |config| Tls::load(config, clients, protocol).map(Arc::new);
+    let loaded = config.map(load).transpose();
+    loaded.with_context(|| format!("{what}.tls cannot be used"))
 }
 
 /// Keeps gRPC health in step with whether policy is loaded.

@@ -39,6 +39,7 @@ pub mod config;
 pub mod app;
 pub mod cli;
 pub mod listen;
+pub mod tls;
 pub mod address;
 pub mod units;
 pub mod yaml;

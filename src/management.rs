@@ -27,6 +27,7 @@ use crate::external::Outside;
 use crate::listen::Address;
 use crate::pdp::Pdp;
 use crate::telemetry::Metrics;
+use crate::tls;
 
 pub use access::{Access, AreaKind, GrantError, Role, Token, TokenError, TokensFileError};
 pub use caller::Caller;
@@ -50,6 +51,8 @@ pub struct Config {
     pub tokens_file: Option<PathBuf>,
     /// Names of this server, besides `localhost`, for calls without a token.
     pub hosts: Vec<String>,
+    /// Encryption, and with an authority for clients who may show a certificate.
+    pub tls: Option<tls::Config>,
     /// Allows another address than loopback without TLS.
     pub allow_plaintext: bool,
 }
@@ -61,6 +64,7 @@ impl Default for Config {
             tokens: Vec::new(),
             tokens_file: None,
             hosts: Vec::new(),
+            tls: None,
             allow_plaintext: false,
         }
     }
@@ -78,9 +82,13 @@ impl Config {
                 );
                 problems.push(("management.listen", why));
             }
-            if !self.allow_plaintext {
-                let why = "TLS is not supported yet: set `allow_plaintext: true` if something in front encrypts";
-                problems.push(("management.listen", why.to_owned()));
+            if self.tls.is_none() && !self.allow_plaintext {
+                let why = format!(
+                    "{} can be reached from elsewhere and needs `management.tls`, or \
+                     `allow_plaintext: true` if something in front encrypts",
+                    self.listen
+                );
+                problems.push(("management.listen", why));
             }
         }
         problems.extend(access::problems(self));

@@ -34,4 +34,5 @@ mod pushes;
 mod quickstart;
 mod reads;
 mod reference;
+mod tls;
 mod vectors;

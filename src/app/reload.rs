@@ -1,5 +1,5 @@
-//! What is read again while the server runs: the file of tokens. Looked at every few seconds and on
-//! SIGHUP; on any error what was read before stays in use.
+//! What is read again while the server runs: certificates and the file of tokens. Looked at every few
+//! seconds and on SIGHUP; on any error what was read before stays in use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::management::Access;
 use crate::telemetry::Metrics;
+use crate::tls::Tls;
 
 /// How often files are looked at. Short enough to end a token soon, long enough to cost nothing.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -16,7 +17,12 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// What can be read again.
 pub(super) struct Reloads {
     pub(super) access: Arc<Access>,
+    pub(super) ext_authz: Option<Arc<Tls>>,
+    pub(super) management: Option<Arc<Tls>>,
 }
+
+/// Whether something else is in use now, or why it cannot be.
+type Outcome = Result<bool, String>;
 
 /// The signal that has files looked at now. From here on it does not end the process.
 pub(super) fn hangup() -> std::io::Result<Signal> {
@@ -26,47 +32,88 @@ pub(super) fn hangup() -> std::io::Result<Signal> {
 /// Goes on until aborted.
 pub(super) async fn run(reloads: Reloads, mut hangup: Signal, metrics: Arc<Metrics>) {
     let reloads = Arc::new(reloads);
+    reloads.tell_expiry(&metrics);
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last = Said::default();
+    let mut reports =
+        ["management.tokens_file", "ext_authz.tls", "management.tls"].map(Report::new);
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             _ = hangup.recv() => {}
         }
-        let reloads = Arc::clone(&reloads);
-        let outcome = tokio::task::spawn_blocking(move || reloads.access.reload()).await;
-        if let Ok(outcome) = outcome {
-            let outcome = outcome.map_err(|error| error.to_string());
-            last.tell("tokens", outcome, &metrics);
+        let reading = Arc::clone(&reloads);
+        let read = tokio::task::spawn_blocking(move || reading.read()).await;
+        for (report, outcome) in reports.iter_mut().zip(read.into_iter().flatten()) {
+            report.tell(outcome, &metrics);
+        }
+        reloads.tell_expiry(&metrics);
+    }
+}
+
+impl Reloads {
+    fn read(&self) -> [Outcome; 3] {
+        let tls = |tls: &Option<Arc<Tls>>| {
+            let reload = |tls: &Arc<Tls>| tls.reload().map_err(|error| error.to_string());
+            tls.as_ref().map_or(Ok(false), reload)
+        };
+        let tokens = self.access.reload().map_err(|error| error.to_string());
+        [tokens, tls(&self.ext_authz), tls(&self.management)]
+    }
+
+    fn tell_expiry(&self, metrics: &Metrics) {
+        for (port, tls) in [
+            ("ext_authz", &self.ext_authz),
+            ("management", &self.management),
+        ] {
+            if let Some(tls) = tls {
+                metrics.certificate_expires(port, tls.expires());
+            }
         }
     }
 }
 
-/// The error that was told last: one that stays is told once.
-#[derive(Debug, Default)]
-struct Said(Option<String>);
+/// Tells what became of one of them. An error counts once it is seen twice in a row: files are
+/// replaced one after the other, and half of them is no error yet. One that stays is told once.
+struct Report {
+    what: &'static str,
+    error: Option<String>,
+    is_told: bool,
+}
 
-impl Said {
-    fn tell(&mut self, what: &'static str, outcome: Result<bool, String>, metrics: &Metrics) {
-        match outcome {
-            Ok(false) => {}
-            Ok(true) => {
-                metrics.reloaded(what, "success");
-                tracing::info!(what, "read again: the new content is in use");
-            }
-            Err(error) if self.0.as_ref() == Some(&error) => return,
-            Err(error) => {
-                metrics.reloaded(what, "failure");
-                tracing::error!(
-                    what,
-                    error,
-                    "cannot be read again: what was read before stays in use"
-                );
-                self.0 = Some(error);
+impl Report {
+    fn new(what: &'static str) -> Self {
+        Self {
+            what,
+            error: None,
+            is_told: false,
+        }
+    }
+
+    fn tell(&mut self, outcome: Outcome, metrics: &Metrics) {
+        let what = self.what;
+        let error = match outcome {
+            Ok(is_new) => {
+                if is_new {
+                    metrics.reloaded(what, "success");
+                    tracing::info!(what, "was read again and is in use");
+                }
+                *self = Self::new(what);
                 return;
             }
+            Err(error) => error,
+        };
+        if self.error.as_ref() != Some(&error) {
+            self.is_told = false;
+        } else if !self.is_told {
+            metrics.reloaded(what, "failure");
+            tracing::error!(
+                what,
+                error,
+                "cannot be read again: what was read before stays in use"
+            );
+            self.is_told = true;
         }
-        self.0 = None;
+        self.error = Some(error);
     }
 }

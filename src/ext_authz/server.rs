@@ -37,6 +37,7 @@ use crate::external::Outside;
 use crate::listen::{Address, Listener};
 use crate::pdp::{Answer, Pdp};
 use crate::telemetry::{Metrics, unix_nanos};
+use crate::tls::{self, Tls};
 use crate::units::{Size, Span};
 
 /// Name of the service in Envoy's API.
@@ -69,6 +70,8 @@ pub struct Config {
     /// Whether clients may ask which services there are.
     pub reflection: bool,
     pub replies: Replies,
+    /// Encryption, and with an authority for clients whose connections are taken.
+    pub tls: Option<tls::Config>,
 }
 
 impl Default for Config {
@@ -79,6 +82,7 @@ impl Default for Config {
             max_message_bytes: Size::from_mib(4),
             reflection: false,
             replies: Replies::default(),
+            tls: None,
         }
     }
 }
@@ -126,7 +130,13 @@ impl Server {
     }
 
     /// Serves connections until told to stop, then lets running checks end, for `grace` at most.
-    pub async fn run(self, listener: Listener, stop: impl Future<Output = ()>, grace: Duration) {
+    pub async fn run(
+        self,
+        listener: Listener,
+        tls: Option<Arc<Tls>>,
+        stop: impl Future<Output = ()>,
+        grace: Duration,
+    ) {
         let mut http2 = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
@@ -141,12 +151,19 @@ impl Server {
         let server = Arc::new(self);
         listener
             .run(stop, |stream| {
-                let server = Arc::clone(&server);
-                let service = service_fn(move |request| Arc::clone(&server).route(request));
-                let connection = http2.serve_connection(TokioIo::new(stream), service);
-                let connection = graceful.watch(connection);
+                let (server, tls) = (Arc::clone(&server), tls.clone());
+                let (http2, watcher) = (http2.clone(), graceful.watcher());
                 tokio::spawn(async move {
-                    if let Err(error) = connection.await {
+                    let stream = match tls::open(tls.as_deref(), stream).await {
+                        Ok(stream) => stream,
+                        Err(error) => {
+                            tracing::debug!(%error, "a handshake failed");
+                            return;
+                        }
+                    };
+                    let service = service_fn(move |request| Arc::clone(&server).route(request));
+                    let connection = http2.serve_connection(TokioIo::new(stream), service);
+                    if let Err(error) = watcher.watch(connection).await {
                         tracing::debug!(%error, "a connection ended early");
                     }
                 });

@@ -18,6 +18,7 @@ use tower::ServiceExt as _;
 
 use super::error::ApiError;
 use crate::listen::{Listener, Peer};
+use crate::tls::{self, Tls};
 
 /// Most connections at once; further ones are closed.
 const MAX_CONNECTIONS: usize = 256;
@@ -40,6 +41,7 @@ pub(super) async fn limit_time(request: Request, next: Next) -> Result<Response,
 pub async fn run(
     router: Router,
     listener: Listener,
+    tls: Option<Arc<Tls>>,
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) {
@@ -58,16 +60,24 @@ pub async fn run(
             let Ok(peer) = Peer::of(&stream) else {
                 return;
             };
-            let tell = move |mut request: hyper::Request<Incoming>| {
-                request.extensions_mut().insert(peer);
-                request
-            };
-            let service = TowerToHyperService::new(router.clone().map_request(tell));
-            let connection = http1.serve_connection(TokioIo::new(stream), service);
-            let connection = graceful.watch(connection);
+            let (router, http1) = (router.clone(), http1.clone());
+            let (tls, watcher) = (tls.clone(), graceful.watcher());
             tokio::spawn(async move {
                 let _place = place;
-                if let Err(error) = connection.await {
+                let stream = match tls::open(tls.as_deref(), stream).await {
+                    Ok(stream) => stream,
+                    Err(error) => {
+                        tracing::debug!(%error, "a handshake failed");
+                        return;
+                    }
+                };
+                let tell = move |mut request: hyper::Request<Incoming>| {
+                    request.extensions_mut().insert(peer);
+                    request
+                };
+                let service = TowerToHyperService::new(router.map_request(tell));
+                let connection = http1.serve_connection(TokioIo::new(stream), service);
+                if let Err(error) = watcher.watch(connection).await {
                     tracing::debug!(%error, "a management connection ended early");
                 }
             });

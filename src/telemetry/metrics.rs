@@ -45,6 +45,7 @@ pub struct Metrics {
     external: Family<Labels<1>, Counter>,
     refused_calls: Family<Labels<1>, Counter>,
     reloads: Family<Labels<2>, Counter>,
+    certificates: Family<Labels<1>, Gauge>,
     plugin: Option<PluginMetrics>,
 }
 
@@ -75,6 +76,13 @@ impl Default for Metrics {
             "When a key set was last fetched, in seconds since 1970",
             Unit::Seconds,
             key_sets.clone(),
+        );
+        let certificates = Family::<Labels<1>, Gauge>::default();
+        registry.register_with_unit(
+            "tls_expiry_timestamp",
+            "When the certificate of a port ends, in seconds since 1970",
+            Unit::Seconds,
+            certificates.clone(),
         );
         let known = &mut registry;
         Self {
@@ -132,6 +140,7 @@ impl Default for Metrics {
                 "Attempts to read changed certificates and tokens again, by result",
             ),
             key_fetches: new(known, "jwks_fetches", "Fetches of key sets, by result"),
+            certificates,
             check_duration,
             key_sets,
             registry,
@@ -215,6 +224,12 @@ impl Metrics {
     pub fn reloaded(&self, what: &'static str, result: &'static str) {
         let labels = [("what", what), ("result", result)];
         self.reloads.get_or_create(&labels).inc();
+    }
+
+    /// Notes when the certificate of a port ends, in seconds since 1970.
+    pub fn certificate_expires(&self, port: &'static str, time: u64) {
+        let time = i64::try_from(time).unwrap_or(i64::MAX);
+        self.certificates.get_or_create(&[("port", port)]).set(time);
     }
 
     /// Counts a fetch of a key set.

@@ -1,5 +1,7 @@
 //! Checks over gRPC, as Envoy sends them or as nobody should.
 
+use std::sync::Arc;
+
 use bytes::{Buf as _, BufMut as _, Bytes};
 use doorward_proto::envoy::config::core::v3::address::Address as AddressKind;
 use doorward_proto::envoy::config::core::v3::socket_address::PortSpecifier;
@@ -9,10 +11,14 @@ use doorward_proto::envoy::service::auth::v3::check_response::HttpResponse;
 use doorward_proto::envoy::service::auth::v3::{
     AttributeContext, CheckRequest, CheckResponse, DeniedHttpResponse,
 };
+use hyper_util::rt::TokioIo;
 use prost::Message as _;
+use rustls::pki_types::ServerName;
+use tokio_rustls::TlsConnector;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
+use tower::service_fn;
 
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 
@@ -30,6 +36,28 @@ impl Checks {
     pub async fn connect(address: &str) -> Self {
         let channel = Channel::from_shared(format!("http://{address}")).unwrap();
         Self(tonic::client::Grpc::new(channel.connect().await.unwrap()))
+    }
+
+    /// Over TLS, to a server of this name.
+    pub async fn connect_tls(
+        address: &str,
+        name: &'static str,
+        client: Arc<rustls::ClientConfig>,
+    ) -> Result<Self, String> {
+        let to = address.to_owned();
+        let connector = service_fn(move |_| {
+            let (to, client) = (to.clone(), Arc::clone(&client));
+            async move {
+                let stream = tokio::net::TcpStream::connect(to).await?;
+                let name = ServerName::try_from(name).unwrap();
+                let stream = TlsConnector::from(client).connect(name, stream).await?;
+                Ok::<_, std::io::Error>(TokioIo::new(stream))
+            }
+        });
+        let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+        let channel = endpoint.connect_with_connector(connector).await;
+        let channel = channel.map_err(|error| error.to_string())?;
+        Ok(Self(tonic::client::Grpc::new(channel)))
     }
 
     /// Sends bytes that may be no message.

@@ -1,6 +1,7 @@
 //! What tests share: the real server as a process, a gRPC client that can also send bytes that are
 //! no message, an HTTP client, and builders of bundles and checks.
 
+pub mod authority;
 pub mod bundle;
 pub mod check;
 pub mod http;

@@ -1,0 +1,130 @@
+//! The management API over TLS: plain calls, probes, and the addresses it then may have.
+
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use tokio_rustls::TlsConnector;
+
+use super::*;
+use crate::support::{doorward, root};
+
+/// printf %s open-sesame | sha256sum
+const DIGEST: &str = "d7ecdf25eaf3deba0f2628771dbdd22d4138ab6cf38f91ed02a2ca0dec7c8ab7";
+const TOKEN: &str = "Authorization: Bearer open-sesame\r\n";
+
+/// Status and all of the answer to a GET; `None` if there is no connection.
+pub async fn ask(
+    server: &Server,
+    client: ClientConfig,
+    path: &str,
+    headers: &str,
+) -> Option<(u16, String)> {
+    let stream = TcpStream::connect(&server.management).await.unwrap();
+    let name = ServerName::try_from(NAME).unwrap();
+    let mut stream = TlsConnector::from(Arc::new(client))
+        .connect(name, stream)
+        .await
+        .ok()?;
+    let head = format!("GET {path} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n{headers}\r\n");
+    stream.write_all(head.as_bytes()).await.ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.ok()?;
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    Some((status, answer))
+}
+
+#[tokio::test]
+async fn calls_are_answered_over_tls_alone() {
+    let authority = Authority::new();
+    let files = Files::new(&authority.issue(NAME));
+    let section = files.section(None);
+    let config =
+        |more: &str| format!("management: {{ {section}, tokens: ['sha256:{DIGEST}']{more} }}");
+    // Also at an address that others reach.
+    let mut server = Server::with(Options {
+        config: config(""),
+        arguments: vec!["--management-listen".to_owned(), "0.0.0.0:0".to_owned()],
+        ..Options::default()
+    });
+    server.management = server.management.replace("0.0.0.0", "127.0.0.1");
+    let client = || authority.client(BOTH, &["http/1.1"], None);
+    let rows = [
+        ("/livez", "", 200),
+        ("/v1/status", "", 401),
+        ("/v1/status", TOKEN, 200),
+    ];
+    for (path, headers, expected) in rows {
+        let (status, answer) = ask(&server, client(), path, headers).await.unwrap();
+        assert_eq!(status, expected, "{path}: {answer}");
+    }
+    assert!(
+        ask(
+            &server,
+            Authority::new().client(BOTH, &[], None),
+            "/livez",
+            ""
+        )
+        .await
+        .is_none()
+    );
+    assert!(
+        ask(&server, authority.client(BOTH, &["h2"], None), "/livez", "")
+            .await
+            .is_none()
+    );
+    let mut plain = TcpStream::connect(&server.management).await.unwrap();
+    plain
+        .write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = Vec::new();
+    drop(plain.read_to_end(&mut answer).await);
+    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+    // The pair changes here, too.
+    files.replace(&authority.issue(NAME));
+    server.signal("HUP");
+    eventually("the pair is read again", || {
+        server.said().contains("management.tls")
+    })
+    .await;
+    assert!(ask(&server, client(), "/livez", "").await.is_some());
+}
+
+#[tokio::test]
+async fn health_is_asked_over_tls() {
+    let authority = Authority::new();
+    let files = Files::new(&authority.issue(NAME));
+    let server = Server::with_config(&format!("management: {{ {} }}", files.section(None)));
+    let (ca, other) = (files.path("ca.pem"), files.path("other.pem"));
+    std::fs::write(&ca, authority.pem()).unwrap();
+    std::fs::write(&other, Authority::new().pem()).unwrap();
+    let code = |arguments: &[&std::ffi::OsStr]| {
+        let mut command = doorward();
+        command
+            .current_dir(root())
+            .args(["healthcheck", "--management", &server.management]);
+        command.args(arguments).output().unwrap().status.code()
+    };
+    let name = NAME.as_ref();
+    // No policy is loaded: not ready.
+    assert_eq!(
+        code(&[
+            "--tls-ca".as_ref(),
+            ca.as_os_str(),
+            "--tls-name".as_ref(),
+            name
+        ]),
+        Some(1)
+    );
+    assert_eq!(
+        code(&[
+            "--tls-ca".as_ref(),
+            other.as_os_str(),
+            "--tls-name".as_ref(),
+            name
+        ]),
+        Some(3)
+    );
+    assert_eq!(code(&["--tls-ca".as_ref(), ca.as_os_str()]), Some(3));
+    assert_ne!(code(&[]), Some(0));
+}
