@@ -114,6 +114,11 @@ pub enum ActivationError {
     Stale { expected: u64, current: u64 },
     #[error("there is no {0}")]
     NotFound(String),
+    #[error(
+        "signatures are required (`bundle_verification.mode`), and {0} cannot carry one: \
+         put it into a file, or into a signed bundle"
+    )]
+    Unsigned(String),
     #[error("the change could not be stored: {0}")]
     Store(#[from] StoreError),
     #[error("{0}")]
@@ -258,6 +263,7 @@ impl Activation {
         candidate: State,
         change: Change,
     ) -> Result<u64, ActivationError> {
+        self.check_unsigned(&change)?;
         let settings = self.settings.clone();
         let pushed = change.put.iter().map(|entry| &entry.id);
         let pushed = pushed.filter(|id| id.kind == EntryKind::Bundle);
@@ -274,6 +280,18 @@ impl Activation {
         *state = candidate;
         self.swap(revision, policies);
         Ok(revision)
+    }
+
+    /// Rule: where signatures are required, nothing gets in that has none.
+    fn check_unsigned(&self, change: &Change) -> Result<(), ActivationError> {
+        // Bundles are looked at where they are read.
+        let is_bundle = |kind| matches!(kind, EntryKind::Bundle | EntryKind::RemoteBundle);
+        match change.put.iter().find(|entry| !is_bundle(entry.id.kind)) {
+            Some(entry) if self.settings.bundles.verification.is_required() => {
+                Err(ActivationError::Unsigned(entry.id.to_string()))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn swap(&self, revision: u64, policies: PolicySet) {

@@ -208,7 +208,7 @@ async fn activate(
         EmbeddedStore::open(&path, config.store).context("the policy store cannot be opened")?;
     let activation = Activation::start(
         ActivationSettings {
-            bundles: config.bundle_settings(),
+            bundles: config.bundle_settings()?,
             policy: config.policy_settings()?,
             cache: config.cache.into(),
         },
@@ -225,7 +225,7 @@ pub fn file_sources(config: &Config, v0: bool) -> FileSources {
     let bundles = config
         .bundles
         .iter()
-        .map(|(name, source)| (name.clone(), source.path.clone()));
+        .filter_map(|(name, source)| Some((name.clone(), source.path.clone()?)));
     FileSources {
         paths: config.policies.clone(),
         bundles: bundles.collect::<Vec<(String, PathBuf)>>(),

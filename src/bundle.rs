@@ -4,6 +4,8 @@
 mod archive;
 mod folder;
 mod manifest;
+mod signature;
+mod verification;
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,11 @@ use manifest::go_list;
 pub use archive::Limits;
 pub use folder::{LooseFiles, read_files, walk};
 pub use manifest::Manifest;
+pub use signature::{Claims, SIGNATURES, SigningKey, VerificationKey, sign};
+pub use verification::{
+    BundleSource, BundleSources, Mode, SigningConfig, Verification, VerificationConfig,
+    VerificationSettings,
+};
 
 /// Longest name of a bundle.
 const MAX_NAME: usize = 253;
@@ -37,6 +44,7 @@ pub struct Bundle {
 #[derive(Debug, Clone, Default)]
 pub struct BundleSettings {
     pub limits: Limits,
+    pub verification: VerificationSettings,
 }
 
 /// A file of a bundle: its path without leading slash, and its bytes.
@@ -59,6 +67,8 @@ pub enum BundleError {
     Entry { path: String, why: String },
     #[error("{path}: {problem}")]
     File { path: String, problem: Problem },
+    #[error("{0}")]
+    Signature(String),
     #[error("cannot be read: {0}")]
     Io(#[from] std::io::Error),
 }
@@ -72,7 +82,7 @@ impl Bundle {
         archive: &[u8],
         settings: &BundleSettings,
     ) -> Result<Self, BundleError> {
-        Self::from_files(name, &archive::read(archive, settings.limits)?)
+        Self::verified(name, &archive::read(archive, settings.limits)?, settings)
     }
 
     /// Reads a folder or an archive file.
@@ -82,7 +92,7 @@ impl Bundle {
         settings: &BundleSettings,
     ) -> Result<Self, BundleError> {
         if path.is_dir() {
-            return Self::from_files(name, &folder::bundle_files(path)?);
+            return Self::verified(name, &folder::bundle_files(path)?, settings);
         }
         Self::from_archive(name, &std::fs::read(path)?, settings)
     }
@@ -94,6 +104,17 @@ impl Bundle {
             && name.bytes().all(valid)
             && name != "."
             && name != ".."
+    }
+
+    /// Nothing of a file is looked at before its signature was.
+    fn verified(
+        name: &str,
+        files: &[BundleFile],
+        settings: &BundleSettings,
+    ) -> Result<Self, BundleError> {
+        let verification = settings.verification.of(name);
+        signature::verify(files, verification).map_err(BundleError::Signature)?;
+        Self::from_files(name, files)
     }
 
     fn from_files(name: &str, files: &[BundleFile]) -> Result<Self, BundleError> {
@@ -221,6 +242,14 @@ impl Bundle {
     }
 }
 
+/// Whether a file has a say in what is decided.
+fn is_loaded(path: &str) -> bool {
+    let base = path.rsplit('/').next().unwrap_or(path);
+    matches!(base, "data.json" | "data.yaml" | "data.yml")
+        || matches!(path, ".manifest" | "patch.json")
+        || base.ends_with(".rego")
+}
+
 /// Rule: data lies under the manifest's roots.
 fn check_data_roots(
     manifest: &Manifest,
@@ -319,7 +348,7 @@ impl BundleError {
                 Some((path.clone(), mark.row, mark.col))
             }
             Self::Entry { path, .. } | Self::FileSize { path, .. } => Some((path.clone(), 0, 0)),
-            Self::Archive(_) | Self::Limit(_) | Self::Io(_) => None,
+            Self::Archive(_) | Self::Limit(_) | Self::Signature(_) | Self::Io(_) => None,
         };
         PolicyError {
             code: "bundle_error",

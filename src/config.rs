@@ -14,10 +14,12 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::attributes::HeaderLookup;
-use crate::bundle::{BundleSettings, Limits};
+use crate::bundle::{
+    BundleSettings, BundleSources, Limits, VerificationConfig, VerificationSettings,
+};
 use crate::ext_authz::Replies;
 use crate::policy::PolicySettings;
-use crate::policy::config::{BundleSources, Deadlines, MeshConfig, RegoConfig, settings};
+use crate::policy::config::{Deadlines, MeshConfig, RegoConfig, settings};
 use crate::policy::native::KnownWorkload;
 use crate::policy::rego::{Data, Descriptors};
 use crate::units::Span;
@@ -38,6 +40,7 @@ pub struct Config {
     pub policies: Vec<PathBuf>,
     pub bundles: BundleSources,
     pub bundle_limits: Limits,
+    pub bundle_verification: VerificationConfig,
     pub store: store::Config,
     pub mesh: MeshConfig,
     pub rego: RegoConfig,
@@ -87,6 +90,7 @@ impl Default for Config {
             policies: Vec::new(),
             bundles: BundleSources::new(),
             bundle_limits: Limits::default(),
+            bundle_verification: VerificationConfig::default(),
             store: store::Config::default(),
             mesh: MeshConfig::default(),
             rego: RegoConfig::default(),
@@ -158,11 +162,21 @@ impl Config {
         Ok(settings)
     }
 
-    /// How bundles are read.
-    pub fn bundle_settings(&self) -> BundleSettings {
-        BundleSettings {
+    /// How bundles are read. Keys are read too.
+    pub fn bundle_settings(&self) -> Result<BundleSettings, ConfigError> {
+        let verification = VerificationSettings::new(&self.bundle_verification, &self.bundles);
+        let verification = verification.map_err(|problems| {
+            let lines = problems.into_iter();
+            ConfigError(
+                lines
+                    .map(|(path, why)| format!("`{path}`: {why}"))
+                    .collect(),
+            )
+        })?;
+        Ok(BundleSettings {
             limits: self.bundle_limits,
-        }
+            verification,
+        })
     }
 
     /// Longest a check may take that waits for what policies ask of others.

@@ -42,7 +42,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ),
     ("external", &["address", "policy", "telemetry", "units"]),
     ("jwks", &["address", "identity", "telemetry", "units"]),
-    ("bundle", &["policy", "units", "yaml"]),
+    ("bundle", &["identity", "policy", "units", "yaml"]),
     ("store", &["units"]),
     (
         "activation",

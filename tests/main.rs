@@ -20,6 +20,7 @@ mod bad_checks;
 mod bad_pushes;
 mod bad_rego;
 mod bundle_tests;
+mod bundles;
 mod cases;
 mod decisions;
 mod durability;

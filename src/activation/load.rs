@@ -111,6 +111,9 @@ impl Loader<'_> {
             }
         };
         match Resource::parse(Document::from_value(value)) {
+            Ok(resource) if self.settings.verification.is_required() => {
+                self.fail(ActivationError::Unsigned(format!("stored {}", resource.id)));
+            }
             Ok(resource) => self.resource(resource, Owner::Api),
             Err(problem) => self
                 .errors

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{BundleError, BundleFile};
+use super::{BundleError, BundleFile, SIGNATURES};
 use crate::policy::PolicyError;
 use crate::policy::rego::{Data, RegoModule};
 
@@ -21,7 +21,8 @@ pub struct LooseFiles {
     pub documents: Vec<(String, String)>,
 }
 
-/// The files of a bundle folder. Hidden files but the manifest are left out.
+/// The files of a bundle folder. Hidden files are left out, but for
+/// manifest and signature.
 pub(super) fn bundle_files(root: &Path) -> Result<Vec<BundleFile>, BundleError> {
     let mut files = Vec::new();
     for path in walk(root)? {
@@ -136,7 +137,9 @@ pub fn walk(root: &Path) -> io::Result<Vec<PathBuf>> {
         entries.sort_by_key(std::fs::DirEntry::file_name);
         for entry in entries {
             let name = entry.file_name();
-            let hidden = name.to_string_lossy().starts_with('.') && name != ".manifest";
+            let hidden = name.to_string_lossy().starts_with('.')
+                && name != ".manifest"
+                && name != SIGNATURES;
             // Follows links: Kubernetes mounts files as links into a hidden folder.
             let path = entry.path();
             if hidden {

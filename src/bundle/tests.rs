@@ -1,4 +1,5 @@
 mod archives;
+mod signatures;
 
 use std::io::Write as _;
 

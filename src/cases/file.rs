@@ -21,7 +21,7 @@ use crate::cache;
 use crate::ext_authz::from_json;
 use crate::pdp::Pdp;
 use crate::policy::config::{
-    BundleSources, Deadlines, EntrypointConfig, EvaluationLimit, MeshConfig, RegoConfig, settings,
+    Deadlines, EntrypointConfig, EvaluationLimit, MeshConfig, RegoConfig, settings,
 };
 use crate::policy::native::{KnownWorkload, Workload, WorkloadConfig, WorkloadSources};
 use crate::policy::{OnError, PolicySettings};
@@ -40,7 +40,7 @@ struct FileForm {
     #[serde(default = "own_folder")]
     policies: Vec<PathBuf>,
     #[serde(default)]
-    bundles: BundleSources,
+    bundles: BTreeMap<String, BundleForm>,
     #[serde(default)]
     mesh: MeshConfig,
     #[serde(default)]
@@ -64,6 +64,13 @@ struct RegoForm {
     on_error: OnError,
     /// The flag of `serve`.
     v0_compatible: bool,
+}
+
+/// A bundle that the cases are about. Whether it is signed is no matter of theirs.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BundleForm {
+    path: PathBuf,
 }
 
 /// One case.

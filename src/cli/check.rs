@@ -90,7 +90,9 @@ impl Args {
         let added = self.paths.add_to(&mut config);
         added.map_err(|error| Unanswered::one(format!("{error:#}")))?;
         let settings = ActivationSettings {
-            bundles: config.bundle_settings(),
+            bundles: config
+                .bundle_settings()
+                .map_err(|error| Unanswered(error.0))?,
             policy: config
                 .policy_settings()
                 .map_err(|error| Unanswered(error.0))?,

@@ -10,7 +10,6 @@ use super::{Outcome, complain, say};
 use crate::activation::ActivationError;
 use crate::app::App;
 use crate::config::{Config, Flag};
-use crate::policy::config::BundleSource;
 use crate::telemetry;
 
 /// Stack of a thread: policies and documents nest, and what looks at them recurses.
@@ -96,8 +95,8 @@ impl PolicyPaths {
             }
             let name = bundle_name(path)
                 .with_context(|| format!("{} cannot name a bundle", path.display()))?;
-            let source = BundleSource { path: path.clone() };
-            if config.bundles.insert(name.clone(), source).is_some() {
+            let source = config.bundles.entry(name.clone()).or_default();
+            if source.path.replace(path.clone()).is_some() {
                 anyhow::bail!("two bundles are named `{name}`");
             }
         }

@@ -53,7 +53,9 @@ fn load(args: &Args) -> Result<Checked, (Outcome, Vec<String>)> {
     // Whether policies may ask others is a matter of the server, which may be OPA's configuration's.
     let may_ask = std::mem::replace(&mut config.rego.http_send, true);
     let settings = ActivationSettings {
-        bundles: config.bundle_settings(),
+        bundles: config
+            .bundle_settings()
+            .map_err(|error| could_not_run(error.0))?,
         policy: config
             .policy_settings()
             .map_err(|error| could_not_run(error.0))?,

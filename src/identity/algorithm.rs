@@ -1,6 +1,7 @@
 //! What a token can say it is signed with. Which keys make such signatures is left to `signature`,
 //! and for Rego's built-ins, which have rules of their own, to `policy`.
 
+use std::fmt;
 use std::str::FromStr;
 
 /// Algorithms of JSON Web Signatures (RFC 7518 section 3.1, RFC 8037 section 3.1).
@@ -44,6 +45,26 @@ impl FromStr for JwsAlgorithm {
             "ES512" => Self::Es512,
             "EdDSA" => Self::EdDsa,
             _ => return Err(UnknownAlgorithm),
+        })
+    }
+}
+
+impl fmt::Display for JwsAlgorithm {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Hs256 => "HS256",
+            Self::Hs384 => "HS384",
+            Self::Hs512 => "HS512",
+            Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+            Self::Ps256 => "PS256",
+            Self::Ps384 => "PS384",
+            Self::Ps512 => "PS512",
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::Es512 => "ES512",
+            Self::EdDsa => "EdDSA",
         })
     }
 }

@@ -112,6 +112,7 @@ impl From<ActivationError> for ApiError {
                 "insufficient_storage",
                 message,
             ),
+            ActivationError::Unsigned(_) => Self::new(StatusCode::FORBIDDEN, "unsigned", message),
             ActivationError::Store(_) | ActivationError::Internal(_) => internal(message),
         }
     }

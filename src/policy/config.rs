@@ -269,13 +269,3 @@ pub fn settings(
         replies_as_plugin: false,
     }
 }
-
-/// Section `bundles`: where a bundle comes from, by name.
-pub type BundleSources = BTreeMap<String, BundleSource>;
-
-/// A bundle in a folder or archive.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BundleSource {
-    pub path: PathBuf,
-}

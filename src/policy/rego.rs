@@ -8,6 +8,7 @@ pub mod external;
 mod graph;
 mod guard;
 mod check;
+mod data;
 mod imports;
 mod input;
 mod json;
@@ -30,11 +31,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use regorus::Value;
 use serde::Serialize;
 use thiserror::Error;
 
 pub use coverage::{Coverage, FileCoverage, Range};
+pub use data::{Data, PatchOp, canonical_json, canonical_value};
 pub use engine::EvaluationError;
 pub use input::{InputError, InputSettings, Known, RegoRequest};
 pub use json::JsonError;
@@ -46,6 +47,7 @@ pub use testing::{CaseResult, Cases, RegoTest, RegoTests, TestResult, TestVerdic
 use super::reads::Reads;
 use crate::attributes::Attributes;
 use builtins::Purity;
+use data::find_path;
 use engine::{Engine, QUERY_RULE, Target, Terms};
 use graph::Reached;
 
@@ -85,10 +87,6 @@ pub struct RegoSettings {
     /// What `opa.runtime` tells; `None` if policies may not ask for it.
     pub runtime: Option<Data>,
 }
-
-/// A JSON document in the engine's form.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Data(Value);
 
 /// All Rego, compiled.
 #[derive(Debug)]
@@ -385,109 +383,4 @@ impl Entrypoint {
 /// The parts of a slash-separated path.
 fn parts_of(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|part| !part.is_empty())
-}
-
-// === impl Data ===
-
-impl Default for Data {
-    fn default() -> Self {
-        Self(Value::new_object())
-    }
-}
-
-impl Data {
-    /// Parses a JSON document, whole numbers with all their digits.
-    pub fn parse(json: impl AsRef<[u8]>) -> Result<Self, JsonError> {
-        json::parse(json.as_ref()).map(Self)
-    }
-
-    pub fn from_json(value: serde_json::Value) -> Self {
-        Self(value.into())
-    }
-
-    /// A missing document.
-    pub fn undefined() -> Self {
-        Self(Value::Undefined)
-    }
-
-    /// A member of an object.
-    pub fn member(&self, name: &str) -> Option<Self> {
-        self.0
-            .as_object()
-            .ok()?
-            .get(&Value::from(name))
-            .cloned()
-            .map(Self)
-    }
-
-    /// As JSON text; sets become sorted arrays.
-    pub fn to_json(&self) -> Result<String, String> {
-        self.0.to_json_str().map_err(|error| error.to_string())
-    }
-
-    /// Whether there is anything at a path.
-    fn leads_to<'a>(&self, mut path: impl Iterator<Item = &'a str>) -> bool {
-        let step = |at: &Value, part: &str| at.as_object().ok()?.get(&Value::from(part)).cloned();
-        path.try_fold(self.0.clone(), |at, part| step(&at, part))
-            .is_some()
-    }
-
-    pub fn is_object(&self) -> bool {
-        matches!(self.0, Value::Object(_))
-    }
-
-    /// Puts the document under a path: `data.a.b` for `["a", "b"]`.
-    pub fn nested_under(self, path: &[&str]) -> Self {
-        let wrap = |inner, name: &&str| Value::from(BTreeMap::from([(Value::from(*name), inner)]));
-        Self(path.iter().rev().fold(self.0, wrap))
-    }
-
-    /// Merges another document into this one. Objects merge; anything else that is in both is a
-    /// conflict, told by its path.
-    pub fn merge(&mut self, other: Self) -> Result<(), String> {
-        merge(&mut self.0, other.0, "data")
-    }
-
-    /// The first path of a leaf or empty object, `/`-separated, that is as asked. They are what roots
-    /// must cover; none is kept, as there can be millions.
-    pub fn find_path(&self, mut is_it: impl FnMut(&str) -> bool) -> Option<String> {
-        find_path(&self.0, &mut String::new(), &mut is_it)
-    }
-}
-
-fn merge(into: &mut Value, from: Value, path: &str) -> Result<(), String> {
-    if *into == from {
-        return Ok(());
-    }
-    let (Ok(target), Value::Object(source)) = (into.as_object_mut(), from) else {
-        return Err(format!("conflicting values at `{path}`"));
-    };
-    for (name, value) in source.iter() {
-        let inner = format!("{path}.{}", name.as_string().map_or("?", |name| name));
-        match target.get_mut(name) {
-            Some(existing) => merge(existing, value.clone(), &inner)?,
-            None => drop(target.insert(name.clone(), value.clone())),
-        }
-    }
-    Ok(())
-}
-
-fn find_path(
-    value: &Value,
-    path: &mut String,
-    is_it: &mut impl FnMut(&str) -> bool,
-) -> Option<String> {
-    match value {
-        Value::Object(fields) if !fields.is_empty() => fields.iter().find_map(|(name, inner)| {
-            let length = path.len();
-            if length > 0 {
-                path.push('/');
-            }
-            path.push_str(name.as_string().map_or("?", |name| name));
-            let found = find_path(inner, path, is_it);
-            path.truncate(length);
-            found
-        }),
-        _ => (!path.is_empty() && is_it(path)).then(|| path.clone()),
-    }
 }

@@ -312,7 +312,10 @@ fn sizes_are_limited_while_reading() {
         (limits(100_000, 10_000, 1), "holds more than 1 entries"),
     ];
     for (limits, message) in rows {
-        let settings = BundleSettings { limits };
+        let settings = BundleSettings {
+            limits,
+            ..BundleSettings::default()
+        };
         let error = Bundle::from_archive("b", &archive(&files), &settings)
             .unwrap_err()
             .to_string();
@@ -321,6 +324,7 @@ fn sizes_are_limited_while_reading() {
     // What just fits is read.
     let settings = BundleSettings {
         limits: limits(100_000, 10_000, 2),
+        ..BundleSettings::default()
     };
     let read = archive::read(&archive(&files), settings.limits).unwrap();
     assert_eq!(read.len(), 2);

@@ -2,6 +2,7 @@
 //! is taken, and the texts of errors, are those of the decoder OPA reads with; keys and short texts
 //! that come again are stored once. Nothing recurses, and depth and numbers are bounded.
 
+mod canonical;
 mod number;
 mod text;
 
@@ -13,6 +14,7 @@ use std::sync::{Arc, LazyLock};
 use regorus::Value;
 use thiserror::Error;
 
+pub(super) use canonical::{canonical, canonical_value, write};
 use number::Budget;
 pub(super) use number::{number, scalar_text};
 use text::Texts;

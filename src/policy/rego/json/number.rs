@@ -41,7 +41,7 @@ pub(in crate::policy::rego) fn scalar_text(value: &Value) -> String {
 }
 
 /// Rule: with an exponent from 10^21 on, and below 10^-6.
-fn double_text(number: f64) -> String {
+pub(super) fn double_text(number: f64) -> String {
     let text = format!("{number:e}");
     match text.split_once('e') {
         Some((mantissa, exponent)) => match exponent.parse::<i32>() {

@@ -1,0 +1,152 @@
+//! Which bundles get in: those that are signed where that is asked for, and those that own what they
+//! bring.
+
+use serde_json::Value;
+
+use crate::support::bundle::{archive, constant};
+use crate::support::{Options, Server, http};
+
+const REQUIRED: &str = "bundle_verification:\n  mode: required\n  \
+                        keys: { only: { algorithm: HS256, key: secret } }\n";
+
+fn first_error(answer: &Value) -> &str {
+    answer["errors"][0]["message"].as_str().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn where_signatures_are_required_nothing_unsigned_gets_in() {
+    let server = Server::with_config(REQUIRED);
+    let answer = http::put(&server.url("/v1/bundles/b"), &constant("1", "true"));
+    let answer = answer.expect(400).json();
+    assert_eq!(first_error(&answer), "bundle missing .signatures.json file");
+    // Native policies cannot carry a signature.
+    let object = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
+                  metadata: { name: a }\nspec: { rules: [{}] }\n";
+    for path in [
+        "/v1/resources",
+        "/v1/resources/AuthorizationPolicy/default/a",
+    ] {
+        let answer = http::put(&server.url(path), object.as_bytes()).expect(403);
+        assert_eq!(answer.json()["code"], "unsigned");
+    }
+    assert_eq!(http::get(&server.url("/v1/status")).json()["snapshot"], 0);
+    assert!(!server.checks().await.get("/").await.allows());
+}
+
+#[tokio::test]
+async fn what_was_stored_unsigned_does_not_start_where_signatures_are_required() {
+    let object = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
+                  metadata: { name: a }\nspec: { rules: [{}] }\n";
+    let rows = [
+        (
+            "/v1/bundles/b",
+            constant("1", "true"),
+            "bundle missing .signatures.json file",
+        ),
+        (
+            "/v1/resources",
+            object.as_bytes().to_vec(),
+            "signatures are required",
+        ),
+    ];
+    for (path, body, message) in rows {
+        let server = Server::start();
+        http::put(&server.url(path), &body).expect(200);
+        let data = Some(std::sync::Arc::clone(&server.data));
+        drop(server);
+        let options = Options {
+            config: REQUIRED.to_owned(),
+            data,
+            ..Options::default()
+        };
+        let said = Server::try_with(options).err().unwrap();
+        assert!(said.contains(message), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn one_bundle_may_have_rules_of_its_own() {
+    let config = format!("{REQUIRED}bundles: {{ free: {{ signing: {{ mode: off }} }} }}\n");
+    let server = Server::with_config(&config);
+    http::put(&server.url("/v1/bundles/free"), &constant("1", "true")).expect(200);
+    http::put(&server.url("/v1/bundles/other"), &archive(&[])).expect(400);
+}
+
+#[test]
+fn verification_that_cannot_work_is_told_at_start() {
+    let rows = [
+        (
+            "{ mode: required }",
+            "`bundle_verification.mode`: needs a key",
+        ),
+        ("{ mode: maybe }", "unknown variant `maybe`"),
+        ("{ keys: { a: {} } }", "needs one of `key` and `key_file`"),
+        (
+            "{ keys: { a: { key: text } } }",
+            "is neither a public key nor a certificate",
+        ),
+        (
+            "{ keys: { a: { key_file: /does/not/exist } } }",
+            "/does/not/exist: ",
+        ),
+        (
+            "{ keys: { a: { algorithm: none, key: x } } }",
+            "unknown signature algorithm: none",
+        ),
+        (
+            "{ key_id: b, keys: { a: { algorithm: HS256, key: x } } }",
+            "there is no `b` in `bundle_verification.keys`",
+        ),
+        ("{ exclude_files: ['a?'] }", "of patterns only `*` is known"),
+    ];
+    for (section, message) in rows {
+        let options = Options {
+            config: format!("bundle_verification: {section}\n"),
+            ..Options::default()
+        };
+        let said = Server::try_with(options).err().unwrap();
+        assert!(said.contains(message), "{section}: {said}");
+        assert!(!said.contains("key: x") && said.contains(": 3"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn roots_have_one_owner() {
+    let server = Server::start();
+    let bundle = |roots: &str| {
+        let manifest = format!("{{\"roots\": [{roots}]}}");
+        archive(&[(".manifest", manifest.as_str())])
+    };
+    let put = |name: &str, roots: &str| {
+        let url = server.url(&format!("/v1/bundles/{name}"));
+        http::put(&url, &bundle(roots))
+    };
+    put("a", "\"a/b\", \"c\"").expect(200);
+    let rows = [
+        (
+            "b",
+            "\"a\"",
+            "detected overlapping roots in manifests for these bundles: [a, b] (a overlaps a/b)",
+        ),
+        (
+            "b",
+            "\"a/b/c\", \"c\"",
+            "detected overlapping roots in manifests for these bundles: [a, b] \
+             (a/b overlaps a/b/c, root c is in multiple bundles)",
+        ),
+        (
+            "b",
+            "\"\"",
+            "bundles [a, b] have overlapping roots and cannot be activated simultaneously because \
+             bundle(s) [b] specify empty root paths ('') which overlap with any other bundle root",
+        ),
+    ];
+    for (name, roots, message) in rows {
+        let answer = put(name, roots).expect(400).json();
+        assert_eq!(first_error(&answer), message);
+    }
+    // Beside each other, and again under its own name.
+    put("b", "\"a/c\", \"cc\"").expect(200);
+    put("a", "\"a/b/x\"").expect(200);
+    put("b", "\"a/b/y\", \"c\"").expect(200);
+}
