@@ -18,7 +18,7 @@ use crate::ext_authz;
 use crate::external::Outside;
 use crate::jwks::KeyFetcher;
 use crate::listen::{Address, Listener};
-use crate::management::{self, Access, Api, Questions, Readiness};
+use crate::management::{self, Access, Api, Configuration, Questions, Readiness};
 use crate::pdp::Pdp;
 use crate::store::EmbeddedStore;
 use crate::telemetry::Metrics;
@@ -131,6 +131,10 @@ impl App {
             metrics: Arc::clone(&metrics),
             ready: ready.clone(),
             access: Arc::clone(&access),
+            configuration: Arc::new(Configuration {
+                shown: config.shown(),
+                id: uuid::Uuid::new_v4(),
+            }),
         });
         let management_server = tokio::spawn(management::run(
             router,

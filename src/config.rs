@@ -179,6 +179,16 @@ impl Config {
         })
     }
 
+    /// What is in use, without secrets: of OPA's configuration, where there is one.
+    pub fn shown(&self) -> serde_json::Value {
+        let of_opa = self
+            .opa_runtime
+            .as_ref()
+            .and_then(|runtime| runtime.get("config"));
+        let own = || serde_json::to_value(self).unwrap_or_default();
+        of_opa.cloned().unwrap_or_else(own)
+    }
+
     /// Longest a check may take that waits for what policies ask of others.
     pub fn outside_deadline(&self) -> Duration {
         let deadline = self.external.deadline;

@@ -9,6 +9,7 @@ mod check;
 mod decisions;
 mod error;
 mod json;
+mod opa;
 mod resources;
 mod server;
 mod status;
@@ -111,6 +112,23 @@ pub struct Api {
     pub metrics: Arc<Metrics>,
     pub ready: Readiness,
     pub access: Arc<Access>,
+    pub configuration: Arc<Configuration>,
+}
+
+/// What this process runs with, and what it is called.
+#[derive(Debug)]
+pub struct Configuration {
+    /// Without secrets.
+    pub shown: serde_json::Value,
+    /// Of this process, until it ends.
+    pub id: uuid::Uuid,
+}
+
+impl Configuration {
+    /// OPA's labels.
+    fn labels(&self) -> serde_json::Value {
+        serde_json::json!({"id": self.id, "version": env!("CARGO_PKG_VERSION")})
+    }
 }
 
 /// Whether checks should be sent here: policy is loaded, doors are open, not shutting down.
@@ -124,9 +142,14 @@ impl Readiness {
         self.open.store(open, Ordering::SeqCst);
     }
 
+    /// Whether checks are taken.
+    fn is_open(&self) -> bool {
+        self.open.load(Ordering::SeqCst)
+    }
+
     /// What is missing, if anything.
     pub fn check(&self, pdp: &Pdp) -> Result<(), &'static str> {
-        if !self.open.load(Ordering::SeqCst) {
+        if !self.is_open() {
             Err("not accepting checks")
         } else if pdp.snapshot().policies.is_empty() {
             Err("no policy is loaded")

@@ -28,15 +28,18 @@ async fn with_nothing_loaded_all_is_denied_and_nothing_ready() {
         "no policy is loaded\n"
     );
     assert_eq!(
-        http::get(&server.url("/health")).expect(500).json()["error"],
-        "no policy is loaded"
+        http::get(&server.url("/health?bundles")).expect(500).json()["error"],
+        "one or more bundles are not activated"
     );
+    http::get(&server.url("/health?plugins")).expect(200);
     assert_eq!(checks.call(HEALTH, vec![]).await.unwrap(), NOT_SERVING);
 
     http::put(&server.url("/v1/bundles/b"), &constant("1", "true")).expect(200);
     http::get(&server.url("/readyz")).expect(200);
     assert_eq!(
-        http::get(&server.url("/health")).expect(200).json(),
+        http::get(&server.url("/health?bundles&plugins"))
+            .expect(200)
+            .json(),
         serde_json::json!({})
     );
     // Of the service by name, too; one that is not there is not found.

@@ -30,6 +30,7 @@ mod explain;
 mod external;
 mod jwks;
 mod lifecycle;
+mod opa_api;
 mod plugin;
 mod pushes;
 mod quickstart;

@@ -7,6 +7,7 @@ mod jwt;
 mod normalization;
 mod opa;
 mod rego;
+mod rest;
 mod validation;
 
 use std::path::PathBuf;

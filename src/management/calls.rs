@@ -9,11 +9,13 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::access::{AreaKind, Role};
 use super::error::{self, ApiError};
-use super::{Api, bundles, check, decisions, resources, status};
+use super::{Api, bundles, check, decisions, opa, resources, status};
 
 /// Largest body of a push, in bytes.
 const MAX_BUNDLE_BYTES: usize = 128 << 20;
 const MAX_RESOURCES_BYTES: usize = 64 << 20;
+/// Largest document, pushed or asked with.
+const MAX_DOCUMENT_BYTES: usize = 128 << 20;
 
 /// What a caller needs for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +67,23 @@ pub fn calls() -> Vec<Call> {
         Call::post("/v1/check", READ, check::check),
         Call::get("/v1/decisions", LOGS, decisions::query),
         Call::get("/v1/decisions/{id}", LOGS, decisions::get),
+        Call::get("/v1/data", READ, opa::get),
+        Call::get("/v1/data/{*path}", READ, opa::get),
+        Call::post("/v1/data", READ, opa::post).up_to(MAX_DOCUMENT_BYTES),
+        Call::post("/v1/data/{*path}", READ, opa::post).up_to(MAX_DOCUMENT_BYTES),
+        Call::post("/v0/data", READ, opa::post_v0).up_to(MAX_DOCUMENT_BYTES),
+        Call::post("/v0/data/{*path}", READ, opa::post_v0).up_to(MAX_DOCUMENT_BYTES),
+        Call::post("/", READ, opa::post_default).up_to(MAX_DOCUMENT_BYTES),
+        Call::post("/v1/batch/data", READ, opa::post_batch).up_to(MAX_DOCUMENT_BYTES),
+        Call::post("/v1/batch/data/{*path}", READ, opa::post_batch).up_to(MAX_DOCUMENT_BYTES),
+        Call::get("/v1/query", READ, opa::get_query),
+        Call::post("/v1/query", READ, opa::post_query).up_to(MAX_DOCUMENT_BYTES),
+        Call::post("/v1/compile", READ, opa::compile),
+        Call::post("/v1/compile/{*path}", READ, opa::compile),
+        Call::get("/v1/config", Need::Role(Role::Admin), status::config),
         Call::get("/v1/status", METRICS, status::status),
         Call::get("/health", METRICS, status::health),
+        Call::get("/health/{*path}", METRICS, status::policy_health),
         Call::get("/metrics", METRICS, status::metrics),
     ]
 }

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::json::json_text;
+use super::json::{escaped, json_text};
 use crate::activation::ActivationError;
 use crate::decision_log::QueryError;
 use crate::policy::PolicyError;
@@ -41,6 +41,21 @@ impl ApiError {
 
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", message)
+    }
+
+    /// What went wrong in detail.
+    pub(super) fn with_errors(self, errors: Vec<PolicyError>) -> Self {
+        Self { errors, ..self }
+    }
+
+    /// One answer of several, which has no status of its own.
+    pub(super) fn in_batch(&self) -> String {
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        if let Some(members) = value.as_object_mut() {
+            let status = self.status.as_u16().to_string();
+            members.insert("http_status_code".to_owned(), status.into());
+        }
+        escaped(&value.to_string())
     }
 
     pub(super) fn missing(message: impl Into<String>) -> Self {
@@ -80,7 +95,7 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         // Errors are for reading, so they are indented.
         let text = serde_json::to_string_pretty(&self).unwrap_or_default();
-        let mut response = json_text(self.status, text);
+        let mut response = json_text(self.status, escaped(&text));
         response
             .headers_mut()
             .extend(self.header.map(|header| *header));

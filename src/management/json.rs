@@ -30,3 +30,57 @@ pub(super) fn json_text(status: StatusCode, mut text: String) -> Response {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
+
+/// Rule: what a browser could take for markup is written as escapes.
+pub(super) fn escaped(text: &str) -> String {
+    // Outside of strings JSON has none of these.
+    let text = text.replace('<', "\\u003c").replace('>', "\\u003e");
+    text.replace('&', "\\u0026")
+}
+
+/// Compact JSON on lines of their own, two spaces deeper each.
+pub(super) fn indented(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() * 2);
+    let (mut depth, mut in_string, mut is_escaped) = (0, false, false);
+    let mut characters = text.chars().peekable();
+    let line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n("  ", depth));
+    };
+    while let Some(character) = characters.next() {
+        if in_string {
+            in_string = is_escaped || character != '"';
+            is_escaped = !is_escaped && character == '\\';
+            out.push(character);
+            continue;
+        }
+        match character {
+            '{' | '[' => {
+                out.push(character);
+                let closes = characters.next_if(|next| matches!(next, '}' | ']'));
+                match closes {
+                    Some(close) => out.push(close),
+                    None => {
+                        depth += 1;
+                        line(&mut out, depth);
+                    }
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                line(&mut out, depth);
+                out.push(character);
+            }
+            ',' => {
+                out.push(',');
+                line(&mut out, depth);
+            }
+            ':' => out.push_str(": "),
+            other => {
+                in_string = other == '"';
+                out.push(other);
+            }
+        }
+    }
+    out
+}

@@ -1,13 +1,21 @@
 //! How the process is doing: for probes, dashboards and people.
 
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Api;
+use super::error::ApiError;
 use super::json::{Json, json_text};
+use super::{Api, opa};
+use crate::activation::BundleStatus;
+use crate::policy::rego::Data;
+
+/// What the door for proxies is called where OPA tells of its plugins.
+const PLUGIN: &str = "envoy_ext_authz_grpc";
 
 /// Alive: it answers.
 pub(super) async fn livez() -> &'static str {
@@ -22,15 +30,76 @@ pub(super) async fn readyz(State(api): State<Api>) -> Response {
     }
 }
 
-/// OPA's health check; answers 500 when not ready.
-pub(super) async fn health(State(api): State<Api>) -> Response {
-    match api.ready.check(&api.pdp) {
-        Ok(()) => Json(json!({})).into_response(),
-        Err(why) => json_text(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            json!({ "error": why }).to_string(),
-        ),
+/// What `/health` is asked to look at besides the process itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct HealthOptions {
+    bundles: Option<String>,
+    /// Its older name.
+    bundle: Option<String>,
+    plugins: Option<String>,
+}
+
+/// OPA's health check. Rule: 200 while the process answers; asked for bundles, once policy is loaded;
+/// asked for plugins, while checks are taken.
+pub(super) async fn health(
+    State(api): State<Api>,
+    options: Result<Query<HealthOptions>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(options) = options?;
+    let asked = |option: &Option<String>| option.as_deref().is_some_and(is_set);
+    let is_loaded = !api.pdp.snapshot().policies.is_empty();
+    if (asked(&options.bundles) || asked(&options.bundle)) && !is_loaded {
+        return Ok(unhealthy("one or more bundles are not activated"));
     }
+    if asked(&options.plugins) && !api.ready.is_open() {
+        return Ok(unhealthy("one or more plugins are not up"));
+    }
+    Ok(Json(json!({})).into_response())
+}
+
+/// `/health/NAME`: what the rule of that name in `data.system.health` says.
+pub(super) async fn policy_health(State(api): State<Api>, uri: Uri) -> Result<Response, ApiError> {
+    let mut path = vec!["system".to_owned(), "health".to_owned()];
+    path.extend(opa::path_in(&uri, "/health")?);
+    let is_open = api.ready.is_open();
+    let state = if is_open { "OK" } else { "NOT_READY" };
+    let input = json!({"plugin_state": {PLUGIN: state}, "plugins_ready": is_open});
+    let name = path.join(".");
+    match opa::document(&api, path, Data::from_json(input)).await? {
+        Some(value) if value == Data::from_json(json!(true)) => Ok(Json(json!({})).into_response()),
+        Some(_) => Ok(unhealthy(&format!(
+            "health check (data.{name}) returned unexpected value"
+        ))),
+        None => Ok(unhealthy(&format!(
+            "health check (data.{name}) was undefined"
+        ))),
+    }
+}
+
+fn unhealthy(why: &str) -> Response {
+    let body = json!({ "error": why }).to_string();
+    json_text(StatusCode::INTERNAL_SERVER_ERROR, body)
+}
+
+/// Rule: a flag is set if it is there and empty, or says `true`.
+pub(super) fn is_set(value: &str) -> bool {
+    value.is_empty() || value.eq_ignore_ascii_case("true")
+}
+
+/// The configuration in use, in OPA's form and without secrets.
+pub(super) async fn config(State(api): State<Api>) -> Json<Value> {
+    let mut shown = api.configuration.shown.clone();
+    if let Some(members) = shown.as_object_mut() {
+        members.insert("labels".to_owned(), api.configuration.labels());
+        for (name, path) in [
+            ("default_decision", "/system/main"),
+            ("default_authorization_decision", "/system/authz/allow"),
+        ] {
+            members.entry(name).or_insert_with(|| path.into());
+        }
+    }
+    Json(json!({ "result": shown }))
 }
 
 pub(super) async fn metrics(State(api): State<Api>) -> Response {
@@ -51,5 +120,24 @@ pub(super) async fn status(State(api): State<Api>) -> Json<Value> {
         "jwks": api.activation.key_sets(),
         "cached_decisions": snapshot.cache.len(),
         "verified_tokens": snapshot.keyring.remembered(),
+        "result": opa_status(&api, &bundles),
     }))
+}
+
+/// Rule: what OPA's status has of bundles and plugins.
+fn opa_status(api: &Api, bundles: &[BundleStatus]) -> Value {
+    let state = if api.ready.is_open() {
+        "OK"
+    } else {
+        "NOT_READY"
+    };
+    let bundles = bundles.iter().map(|bundle| {
+        let status = json!({"name": bundle.name, "active_revision": bundle.revision});
+        (bundle.name.clone(), status)
+    });
+    json!({
+        "labels": api.configuration.labels(),
+        "bundles": Value::Object(bundles.collect()),
+        "plugins": {PLUGIN: {"state": state}},
+    })
 }

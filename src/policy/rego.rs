@@ -3,6 +3,8 @@
 
 mod builtins;
 mod coverage;
+mod documents;
+mod edit;
 mod engine;
 pub mod external;
 mod graph;
@@ -36,6 +38,8 @@ use thiserror::Error;
 
 pub use coverage::{Coverage, FileCoverage, Range};
 pub use data::{Data, PatchOp, canonical_json, canonical_value};
+pub use documents::{Found, Query, Question};
+pub use edit::{EditError, slashed};
 pub use engine::EvaluationError;
 pub use input::{InputError, InputSettings, Known, RegoRequest};
 pub use json::JsonError;

@@ -21,6 +21,7 @@ mod jwt;
 mod lookup;
 mod net;
 mod notation;
+mod notes;
 mod numbers;
 mod objects;
 mod operators;
@@ -50,7 +51,9 @@ use thiserror::Error;
 
 use super::guard::Strict;
 use super::limits;
+pub(super) use encoding::document_text;
 pub(super) use jwt::{Memory, Remembering};
+pub(super) use notes::Notes;
 pub(super) use runtime::{NAME as OPA_RUNTIME, Runtime};
 
 /// Whether a built-in's value depends on its arguments alone. The later is the stronger.
@@ -104,6 +107,7 @@ const TABLE: &[&[Builtin]] = &[
     jwt::BUILTINS,
     lookup::BUILTINS,
     net::BUILTINS,
+    notes::BUILTINS,
     numbers::BUILTINS,
     objects::BUILTINS,
     operators::BUILTINS,

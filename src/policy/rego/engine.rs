@@ -2,6 +2,7 @@
 //! the prepared interpreter are kept for reuse, and one evaluation runs on one copy without a lock.
 
 mod alone;
+mod asked;
 mod entered;
 mod message;
 mod parsed;
@@ -22,6 +23,7 @@ use super::graph::Graph;
 use super::lower::{Lowered, Names};
 use super::module::{self, Analysis};
 use super::{RegoError, RegoModule, check, guard, lower, output, parts_of};
+pub(super) use asked::LookedAt;
 use message::{PlainMessage, conflict, plain_message, without_values};
 use parsed::Parsed;
 
@@ -44,6 +46,8 @@ pub(super) const LENGTHS: PolicyLengthConfig = PolicyLengthConfig {
 
 /// Where errors of a query are said to be.
 const QUERY_FILE: &str = "rego.query";
+/// How the module of a query ends.
+const QUERY_END: &str = "\n}\n";
 /// The package that the interpreter has queries in, and the rule that one is looked at as.
 pub(super) const QUERY_RULE: [&str; 2] = ["__internal_query_module", "answer"];
 
@@ -57,6 +61,8 @@ pub(super) struct Engine {
     query_expressions: usize,
     /// Of all modules.
     files: Vec<String>,
+    /// What was analysed: queries of operators are looked at beside it.
+    modules: Vec<Ref<Module>>,
     /// Whether any module calls a built-in that reaches outside.
     pub(super) asks_others: bool,
     idle: Mutex<Vec<regorus::Engine>>,
@@ -134,7 +140,8 @@ impl Engine {
         let lowered = Parsed::add(&mut engine, modules, lowered)?;
         let (analysis, query_expressions) = match terms.query {
             Some(query) => {
-                let mut seen = with_query(&engine, modules, query)?;
+                let names = Names::of(modules.iter().map(|module| module.text.as_str()));
+                let mut seen = with_query(&engine, &names, query)?;
                 let modules = seen.get_modules();
                 let expressions = modules.last().and_then(|module| expressions_of(module));
                 // More than one rule, or none: the text was no query, whatever it parses as here.
@@ -158,6 +165,7 @@ impl Engine {
         analysis
             .check_data(&data)
             .map_err(|errors| lowered.locate(errors))?;
+        let analysed = engine.get_modules().clone();
         let mut engine = lowered.evaluating(engine)?;
         engine
             .add_data(data)
@@ -181,6 +189,7 @@ impl Engine {
             rules: &analysis.rules - &analysis.scattered,
             query_expressions,
             files: modules.iter().map(|module| module.path.clone()).collect(),
+            modules: analysed,
             idle: Mutex::new(vec![engine]),
             limit: terms.limit,
             tokens: Memory::default(),
@@ -244,12 +253,7 @@ impl Engine {
         limit: Duration,
         now_ns: i64,
     ) -> Result<Value, EvaluationError> {
-        let idle = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        let mut engine = idle.unwrap_or_else(|| self.prepared.clone());
+        let mut engine = self.idle();
         engine.set_execution_timer_config(timer(limit));
         engine.set_input(input);
         let entered = self.enter(limit, now_ns);
@@ -259,14 +263,27 @@ impl Engine {
         };
         // An interpreter that failed or panicked is not used again; undefined is no failure.
         if matches!(result, Ok(_) | Err(EvaluationError::Undefined)) {
-            engine.set_input(Value::Undefined);
-            drop(engine.take_prints());
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            if idle.len() < MAX_IDLE {
-                idle.push(engine);
-            }
+            self.keep(engine);
         }
         result
+    }
+
+    /// An interpreter that nobody uses.
+    fn idle(&self) -> regorus::Engine {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let engine = idle.pop();
+        drop(idle);
+        engine.unwrap_or_else(|| self.prepared.clone())
+    }
+
+    /// Keeps an interpreter for the next evaluation, with nothing left of the last.
+    fn keep(&self, mut engine: regorus::Engine) {
+        engine.set_input(Value::Undefined);
+        drop(engine.take_prints());
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < MAX_IDLE {
+            idle.push(engine);
+        }
     }
 }
 
@@ -303,18 +320,16 @@ fn analyse(modules: &[Ref<Module>]) -> Result<Analysis, Vec<RegoError>> {
 /// query is read, refused and counted among what is read as a rule would be.
 fn with_query(
     engine: &regorus::Engine,
-    modules: &[RegoModule],
+    names: &Names,
     query: &str,
 ) -> Result<regorus::Engine, Vec<RegoError>> {
     if query.trim().is_empty() {
         return Err(vec![no_query("it is empty")]);
     }
-    let [package, rule] = QUERY_RULE;
-    let text = format!("package {package}\n\n{rule} if {{\n{query}\n}}\n");
+    let text = format!("{}{query}{QUERY_END}", query_begin());
     guard::check_module(QUERY_FILE, &text).map_err(|error| vec![error])?;
     // What a module is lowered for would mean something else in a query, which cannot be.
-    let names = Names::of(modules.iter().map(|module| module.text.as_str()));
-    let lowered = lower::module(QUERY_FILE, &text, false, &names).map_err(|error| vec![error])?;
+    let lowered = lower::module(QUERY_FILE, &text, false, names).map_err(|error| vec![error])?;
     let is_same = matches!(lowered.texts.as_slice(), [same] if *output::lower(same) == *text);
     if !is_same {
         return Err(vec![no_query("put it into a rule and name that")]);
@@ -330,6 +345,11 @@ fn with_query(
         )]
     };
     added.map(|_| engine).map_err(error)
+}
+
+fn query_begin() -> String {
+    let [package, rule] = QUERY_RULE;
+    format!("package {package}\n\n{rule} if {{\n")
 }
 
 /// How many expressions the only body of the only rule of a module has.

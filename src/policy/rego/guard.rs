@@ -12,8 +12,10 @@ use super::{RegoError, limits, lower};
 
 /// Deepest nesting of brackets of any kind.
 const MAX_DEPTH: usize = 64;
-/// Deepest nesting of `[` alone: the parser's time doubles with each.
+/// Deepest nesting of `[` alone.
 const MAX_ARRAY_DEPTH: usize = 10;
+/// Most of `[` and `{` that are each the first part of the one around it: the parser reads that twice.
+const MAX_FIRST_PARTS: usize = 14;
 /// Most operators and reference parts of one expression.
 const MAX_CHAIN: usize = 1_000;
 /// Largest text a built-in makes, in bytes.
@@ -47,11 +49,19 @@ pub(super) fn check_module(path: &str, text: &str) -> Result<(), RegoError> {
 /// What is open at a place of a module.
 #[derive(Default)]
 struct Scan {
-    open: Vec<u8>,
+    open: Vec<Open>,
     arrays: usize,
+    /// Of the open ones, those that are still at their first part.
+    first_parts: usize,
     chain: usize,
     in_raw_string: bool,
     ends_open: bool,
+}
+
+/// An open bracket.
+struct Open {
+    bracket: u8,
+    is_at_first: bool,
 }
 
 impl Scan {
@@ -74,7 +84,11 @@ impl Scan {
                 b'"' => skip_string(&mut bytes),
                 b'(' | b'[' | b'{' => self.enter(byte)?,
                 b')' | b']' | b'}' => self.leave(),
-                b';' | b',' => self.chain = 0,
+                b';' => self.chain = 0,
+                b',' => {
+                    self.chain = 0;
+                    self.next_part();
+                }
                 _ if is_operator(char::from(byte)) => self.link()?,
                 _ => {}
             }
@@ -87,19 +101,34 @@ impl Scan {
     }
 
     fn enter(&mut self, bracket: u8) -> Result<(), String> {
-        self.open.push(bracket);
+        let is_at_first = matches!(bracket, b'[' | b'{');
+        self.open.push(Open {
+            bracket,
+            is_at_first,
+        });
+        self.first_parts += usize::from(is_at_first);
         if bracket == b'[' {
             self.arrays += 1;
             self.link()?;
         }
-        if self.open.len() > MAX_DEPTH || self.arrays > MAX_ARRAY_DEPTH {
-            return Err("brackets are nested too deep".to_owned());
+        let is_too_deep = self.open.len() > MAX_DEPTH
+            || self.arrays > MAX_ARRAY_DEPTH
+            || self.first_parts > MAX_FIRST_PARTS;
+        match is_too_deep {
+            true => Err("brackets are nested too deep".to_owned()),
+            false => Ok(()),
         }
-        Ok(())
+    }
+
+    fn next_part(&mut self) {
+        if let Some(open) = self.open.last_mut() {
+            self.first_parts -= usize::from(std::mem::take(&mut open.is_at_first));
+        }
     }
 
     fn leave(&mut self) {
-        if self.open.pop() == Some(b'[') {
+        self.next_part();
+        if self.open.pop().is_some_and(|open| open.bracket == b'[') {
             self.arrays = self.arrays.saturating_sub(1);
         }
     }

@@ -140,10 +140,22 @@ pub(super) fn json_text(value: &Value) -> Result<String, Failure> {
     Ok(writer.out)
 }
 
+/// A whole document's JSON as Go writes it, of any length.
+pub(in crate::policy::rego) fn document_text(value: &Value) -> Option<String> {
+    let mut writer = Writer {
+        longest: usize::MAX,
+        ..Writer::new(None)
+    };
+    writer.value(value).ok()?;
+    Some(writer.out)
+}
+
 struct Writer {
     out: String,
     layout: Option<Layout>,
     depth: usize,
+    /// Longest text made, in bytes.
+    longest: usize,
 }
 
 impl Writer {
@@ -152,6 +164,7 @@ impl Writer {
             out: String::new(),
             layout,
             depth: 0,
+            longest: MAX_TEXT,
         }
     }
 
@@ -164,7 +177,7 @@ impl Writer {
     }
 
     fn value(&mut self, value: &Value) -> Result<(), Failure> {
-        if self.out.len() > MAX_TEXT || self.depth > MAX_DEPTH {
+        if self.out.len() > self.longest || self.depth > MAX_DEPTH {
             return Err(Failure::Limit("JSON of this size is refused".to_owned()));
         }
         match value {

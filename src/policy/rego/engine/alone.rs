@@ -74,7 +74,7 @@ fn lines_of(engine: &regorus::Engine) -> Lines {
 
 impl RegoError {
     /// Of an evaluation, with the code that OPA has for it.
-    fn from_evaluation(error: &anyhow::Error) -> Self {
+    pub(super) fn from_evaluation(error: &anyhow::Error) -> Self {
         if let Some(regorus::LimitError::TimeLimitExceeded { limit, .. }) = error.downcast_ref() {
             return EvaluationError::TimeLimit(*limit).into();
         }

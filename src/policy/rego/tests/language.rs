@@ -84,6 +84,20 @@ fn bad_template_strings() {
     }
     let deep = format!("package p\nx := {}1{}", "$\"{".repeat(9), "}\"".repeat(9));
     assert!(document(&deep).unwrap_err().contains("nested too deep"));
+    for (begin, end) in [
+        ("{\"a\": ", "}"),
+        ("{", "}"),
+        ("{1 | ", "}"),
+        ("{\"a\": [", "]}"),
+    ] {
+        let text = format!("package p\nx := {}1{}", begin.repeat(15), end.repeat(15));
+        assert!(
+            document(&text).unwrap_err().contains("nested too deep"),
+            "{text}"
+        );
+    }
+    let behind = format!("package p\nx := {}1{}", "{1, ".repeat(30), "}".repeat(30));
+    assert!(document(&behind).is_ok());
     let several = document("package p\nx := $\"{[1, 2][_]}\"");
     assert!(several.unwrap_err().contains("multiple outputs"));
 }

@@ -1,0 +1,276 @@
+//! OPA's own API over the active snapshot, in OPA's forms: documents, queries, batches. What all calls
+//! share is here: their options, how an evaluation is run, and how an answer is put together.
+
+mod batch;
+mod body;
+mod data;
+mod query;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::Api;
+use super::error::{ApiError, internal};
+use super::json::{escaped, indented, json_text};
+use super::status::is_set;
+use crate::policy::rego::{Data, Found, Question, RegoError, RegoPolicies};
+use crate::policy::{PolicyError, PolicySet};
+pub(super) use batch::post as post_batch;
+pub(super) use data::{get, path_in, post, post_default, post_v0};
+pub(super) use query::{get as get_query, post as post_query};
+
+/// Rule: what `POST /` asks.
+const DEFAULT_DECISION: [&str; 2] = ["system", "main"];
+
+/// Partial evaluation is not there, and says so.
+pub(super) async fn compile() -> ApiError {
+    ApiError::new(
+        StatusCode::NOT_IMPLEMENTED,
+        "invalid_operation",
+        "partial evaluation is not supported",
+    )
+}
+
+/// What a call asks for besides its document.
+#[derive(Debug, Default)]
+struct Options {
+    pretty: bool,
+    provenance: bool,
+    metrics: bool,
+    notes: bool,
+    strict: bool,
+    input: Option<String>,
+    query: Option<String>,
+}
+
+/// How long the parts of a call took, under OPA's names.
+struct Timers {
+    begun: Instant,
+    parts: Vec<(&'static str, Duration)>,
+}
+
+/// Members of an answer in OPA's order, each as compact JSON.
+struct Answer {
+    pretty: bool,
+    members: Vec<(&'static str, String)>,
+}
+
+// === impl Options ===
+
+impl Options {
+    /// Rule: unknown parameters are let be; a flag is set if it is there and empty, or says `true`.
+    fn parse(parameters: Vec<(String, String)>) -> Result<Self, ApiError> {
+        let mut options = Self::default();
+        for (name, value) in parameters {
+            let is_set = is_set(&value);
+            match name.as_str() {
+                "pretty" => options.pretty |= is_set,
+                "provenance" => options.provenance |= is_set,
+                "metrics" | "instrument" => options.metrics |= is_set,
+                "strict-builtin-errors" => options.strict |= is_set,
+                "explain" => options.notes = notes(&value)?,
+                "input" => drop(options.input.get_or_insert(value)),
+                "q" => drop(options.query.get_or_insert(value)),
+                _ => {}
+            }
+        }
+        Ok(options)
+    }
+
+    fn question(&self, input: Option<Data>) -> Question {
+        Question {
+            input,
+            strict: self.strict,
+            now_ns: i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX),
+        }
+    }
+}
+
+/// Rule: what is no mode is off.
+fn notes(explain: &str) -> Result<bool, ApiError> {
+    match explain {
+        "notes" => Ok(true),
+        "fails" | "full" | "debug" => Err(ApiError::invalid(format!(
+            "explain={explain} is not supported: explain=notes is"
+        ))),
+        _ => Ok(false),
+    }
+}
+
+// === impl Timers ===
+
+impl Timers {
+    fn begin() -> Self {
+        Self {
+            begun: Instant::now(),
+            parts: Vec::new(),
+        }
+    }
+
+    fn measure<T>(&mut self, name: &'static str, act: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let result = act();
+        self.record(name, begun);
+        result
+    }
+
+    fn record(&mut self, name: &'static str, begun: Instant) {
+        self.parts.push((name, begun.elapsed()));
+    }
+
+    fn text(&self) -> String {
+        let nanoseconds = |duration: Duration| Value::from(duration.as_nanos() as u64);
+        // Documents are not compiled anew: what is loaded is compiled already.
+        let mut all = vec![("counter_server_query_cache_hit", Value::from(1))];
+        all.extend(
+            self.parts
+                .iter()
+                .map(|(name, took)| (*name, nanoseconds(*took))),
+        );
+        all.push(("timer_server_handler_ns", nanoseconds(self.begun.elapsed())));
+        let members = all
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value));
+        Value::Object(members.collect()).to_string()
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// Rule: provenance, explanation and metrics go before the result.
+    fn new(
+        options: &Options,
+        policies: &PolicySet,
+        notes: Option<Vec<String>>,
+        timers: &Timers,
+    ) -> Self {
+        let mut members = Vec::new();
+        if options.provenance {
+            members.push(("provenance", provenance(policies)));
+        }
+        if let Some(notes) = notes {
+            members.push(("explanation", explanation(notes, options.pretty)));
+        }
+        if options.metrics {
+            members.push(("metrics", timers.text()));
+        }
+        Self {
+            pretty: options.pretty,
+            members,
+        }
+    }
+
+    fn member(&mut self, name: &'static str, text: String) {
+        self.members.push((name, text));
+    }
+
+    fn response(self, status: StatusCode) -> Response {
+        let members = self.members.iter();
+        let members = members.map(|(name, text)| format!("\"{name}\":{text}"));
+        let text = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
+        written(status, &text, self.pretty)
+    }
+}
+
+/// A body of JSON that is written already.
+fn written(status: StatusCode, text: &str, pretty: bool) -> Response {
+    match pretty {
+        true => json_text(status, indented(text)),
+        false => json_text(status, text.to_owned()),
+    }
+}
+
+fn provenance(_policies: &PolicySet) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!(
+        r#"{{"version":"{version}","build_commit":"","build_timestamp":"","build_hostname":""}}"#
+    )
+}
+
+/// Rule: with `pretty` lines, otherwise events.
+fn explanation(notes: Vec<String>, pretty: bool) -> String {
+    let shown: Value = match pretty {
+        true if notes.is_empty() => json!([""]),
+        true => notes
+            .into_iter()
+            .map(|note| format!("Note \"{note}\""))
+            .collect(),
+        false => notes
+            .into_iter()
+            .map(|note| json!({"op": "note", "message": note}))
+            .collect(),
+    };
+    escaped(&shown.to_string())
+}
+
+// === Evaluation ===
+
+/// A document for an input, for other calls of this API.
+pub(super) async fn document(
+    api: &Api,
+    path: Vec<String>,
+    input: Data,
+) -> Result<Option<Data>, ApiError> {
+    let question = Options::default().question(Some(input));
+    let found = ask(api, move |rego, _| rego.document(&path, question)).await?;
+    found.map(|found| found.value).map_err(evaluating)
+}
+
+/// Asks the Rego of the active snapshot, on a thread that may wait.
+async fn ask<T: Send + 'static>(
+    api: &Api,
+    ask: impl FnOnce(&RegoPolicies, &PolicySet) -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let place = api.outside.place_aside(true).await;
+    let place = place.map_err(|crowded| internal(crowded.to_string()))?;
+    let pdp = Arc::clone(&api.pdp);
+    let asked = place.run(move || {
+        let snapshot = pdp.snapshot();
+        let policies = &snapshot.policies;
+        match &policies.rego {
+            Some(rego) => Ok(ask(rego, policies)),
+            // Nothing is loaded, which can be asked as well.
+            None => RegoPolicies::compile(&[], Data::default(), &policies.settings.rego)
+                .map(|empty| ask(&empty, policies)),
+        }
+    });
+    match asked.await {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(errors)) => Err(compiling(errors)),
+        None => Err(internal("the evaluation failed".to_owned())),
+    }
+}
+
+/// Rule: errors of an evaluation are 500, each with its code and place.
+fn evaluating(error: RegoError) -> ApiError {
+    ApiError::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal_error",
+        "error(s) occurred while evaluating query",
+    )
+    .with_errors(vec![PolicyError::from(error)])
+}
+
+/// Rule: a query that cannot be parsed, or not compiled, is 400.
+fn compiling(errors: Vec<RegoError>) -> ApiError {
+    let is_syntax = errors.iter().any(|error| error.code == "rego_parse_error");
+    let what = if is_syntax { "parsing" } else { "compiling" };
+    ApiError::invalid(format!("error(s) occurred while {what} query"))
+        .with_errors(errors.into_iter().map(PolicyError::from).collect())
+}
+
+fn text_of(data: &Data) -> Result<String, ApiError> {
+    let too_deep = || internal("the document is nested too deeply".to_owned());
+    data.opa_text().ok_or_else(too_deep)
+}
+
+/// A document that was found, and its notes if they were asked for.
+fn split<T>(found: Found<T>, options: &Options) -> (T, Option<Vec<String>>) {
+    (found.value, options.notes.then_some(found.notes))
+}
