@@ -39,6 +39,7 @@ pub struct App {
     health: ext_authz::Health,
     health_follower: JoinHandle<()>,
     key_follower: JoinHandle<()>,
+    issuer_key_follower: JoinHandle<()>,
     reloader: JoinHandle<()>,
     shutdown: ShutdownConfig,
     stop: watch::Sender<bool>,
@@ -71,6 +72,7 @@ impl App {
         let revision = pdp.snapshot().revision;
 
         let access = Arc::new(Access::new(&config.management, Arc::clone(&metrics))?);
+        let issuer_keys = KeyFetcher::new(config.jwks, own_ports.clone(), Arc::clone(&metrics));
         // Rule: a proxy must have a certificate where there is an authority for them; callers may have
         // tokens instead, and probes neither.
         let check_tls = load_tls(
@@ -146,7 +148,7 @@ impl App {
         ready.set_open(true);
         let hangup = reload::hangup().context("SIGHUP cannot be waited for")?;
         let reloads = Reloads {
-            access,
+            access: Arc::clone(&access),
             ext_authz: check_tls,
             management: management_tls,
         };
@@ -157,6 +159,7 @@ impl App {
             ready,
             health_follower: tokio::spawn(follow_policy(health.clone(), activation.loaded())),
             key_follower: tokio::spawn(activation.follow_keys()),
+            issuer_key_follower: tokio::spawn(follow_issuer(issuer_keys, Arc::clone(&access))),
             reloader: tokio::spawn(reload::run(reloads, hangup, metrics)),
             health,
             shutdown: config.shutdown,
@@ -185,6 +188,7 @@ impl App {
             .await
             .context("the management server ends")?;
         self.key_follower.abort();
+        self.issuer_key_follower.abort();
         self.reloader.abort();
         tokio::task::spawn_blocking(move || self.log.stop())
             .await
@@ -265,6 +269,18 @@ async fn follow_policy(health: ext_authz::Health, mut loaded: watch::Receiver<bo
         let serving = *loaded.borrow_and_update();
         health.set(serving).await;
         if loaded.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Keeps the keys that callers' tokens are checked with in step with what their issuer publishes.
+async fn follow_issuer(fetcher: KeyFetcher, access: Arc<Access>) {
+    let sources = access.key_sources();
+    let mut changes = fetcher.changes();
+    loop {
+        access.set_keys(fetcher.follow(&sources));
+        if changes.changed().await.is_err() {
             return;
         }
     }

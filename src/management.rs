@@ -30,7 +30,10 @@ use crate::pdp::Pdp;
 use crate::telemetry::Metrics;
 use crate::tls;
 
-pub use access::{Access, AreaKind, GrantError, Role, Token, TokenError, TokensFileError};
+pub use access::{
+    Access, AccessError, AreaKind, Client, GrantError, JwtConfig, Role, Token, TokenError,
+    TokensFileError,
+};
 pub use caller::Caller;
 pub use calls::{Call, Need, calls};
 pub use decisions::Questions;
@@ -50,6 +53,11 @@ pub struct Config {
     pub tokens: Vec<Token>,
     /// File of more of them, which only its owner may read.
     pub tokens_file: Option<PathBuf>,
+    /// Callers by the names of their certificates.
+    #[serde(skip_serializing)]
+    pub clients: Vec<Client>,
+    /// An issuer of signed tokens.
+    pub jwt: Option<JwtConfig>,
     /// Names of this server, besides `localhost`, for calls without a token.
     pub hosts: Vec<String>,
     /// Encryption, and with an authority for clients who may show a certificate.
@@ -64,6 +72,8 @@ impl Default for Config {
             listen: Address::loopback(8181),
             tokens: Vec::new(),
             tokens_file: None,
+            clients: Vec::new(),
+            jwt: None,
             hosts: Vec::new(),
             tls: None,
             allow_plaintext: false,
@@ -78,7 +88,7 @@ impl Config {
         if !self.listen.is_local() {
             if !self.knows_anybody() {
                 let why = format!(
-                    "{} can be reached from elsewhere and needs `management.tokens`",
+                    "{} can be reached from elsewhere and needs `management.tokens`, or `clients` or `jwt`",
                     self.listen
                 );
                 problems.push(("management.listen", why));
@@ -98,7 +108,10 @@ impl Config {
 
     /// Whether callers are told apart. Without any everybody on this machine is one.
     pub fn knows_anybody(&self) -> bool {
-        !self.tokens.is_empty() || self.tokens_file.is_some()
+        !self.tokens.is_empty()
+            || self.tokens_file.is_some()
+            || !self.clients.is_empty()
+            || self.jwt.is_some()
     }
 }
 

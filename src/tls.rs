@@ -15,8 +15,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
 use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,8 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
+
+pub use rustls::pki_types::CertificateDer;
 
 /// Largest file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -176,6 +178,14 @@ where
     match tls {
         None => Ok(Either::Left(stream)),
         Some(tls) => Ok(Either::Right(Box::new(tls.accept(stream).await?))),
+    }
+}
+
+/// The certificate that the other end has shown, which was checked by then.
+pub fn client_certificate<S>(connection: &Connection<S>) -> Option<&CertificateDer<'static>> {
+    match connection {
+        Either::Left(_) => None,
+        Either::Right(stream) => stream.get_ref().1.peer_certificates()?.first(),
     }
 }
 

@@ -84,6 +84,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "decision_log",
             "ext_authz",
             "external",
+            "identity",
             "listen",
             "pdp",
             "policy",

@@ -139,6 +139,58 @@ fn an_open_management_port_is_refused() {
             .unwrap_or_default();
         assert_eq!(found.len(), problems, "{section}: {found:?}");
     }
+    let tls = "tls: { cert: a, key: b }";
+    let asking = "tls: { cert: a, key: b, client_ca: c }";
+    let jwt = "issuer: https://a, audiences: [b]";
+    let rows = [
+        (format!("listen: ':1', {tls}"), 1),
+        (format!("listen: ':1', {tls}, tokens_file: f"), 0),
+        ("listen: ':1', tokens_file: f".to_owned(), 1),
+        (
+            format!("listen: ':1', {asking}, clients: [{{ subject: CN=a, roles: [admin] }}]"),
+            0,
+        ),
+        (
+            format!("{tls}, clients: [{{ subject: CN=a, roles: [admin] }}]"),
+            1,
+        ),
+        (format!("{asking}, clients: [{{ roles: [admin] }}]"), 1),
+        (
+            format!(
+                "{asking}, clients: [{{ subject: a, spiffe_id: 'spiffe://a/b', roles: [admin] }}]"
+            ),
+            1,
+        ),
+        (
+            format!("{asking}, clients: [{{ spiffe_id: a/b, roles: [admin] }}]"),
+            1,
+        ),
+        (
+            format!("{asking}, clients: [{{ spiffe_id: 'spiffe://a', roles: [admin] }}]"),
+            1,
+        ),
+        (format!("listen: ':1', {tls}, jwt: {{ {jwt} }}"), 0),
+        (
+            format!("jwt: {{ {jwt}, jwks_uri: 'https://a/b', jwks: '{{}}' }}"),
+            1,
+        ),
+        (format!("jwt: {{ {jwt}, jwks: '{{}}' }}"), 1),
+        (
+            format!("jwt: {{ {jwt}, jwks_uri: 'file:///etc/passwd' }}"),
+            1,
+        ),
+        ("jwt: { issuer: https://a, audiences: [] }".to_owned(), 1),
+        ("jwt: { issuer: '', audiences: [b] }".to_owned(), 1),
+        ("jwt: { issuer: nowhere, audiences: [b] }".to_owned(), 1),
+        ("hosts: ['*']".to_owned(), 1),
+        ("tls: { cert: a }".to_owned(), 1),
+    ];
+    for (section, problems) in rows {
+        let found = load(&format!("management: {{ {section} }}"), &[])
+            .err()
+            .unwrap_or_default();
+        assert_eq!(found.len(), problems, "{section}: {found:?}");
+    }
     let token = "a".repeat(64);
     let open = format!(
         "management: {{ listen: '0.0.0.0:1', allow_plaintext: true, tokens: ['sha256:{token}'] }}"

@@ -58,8 +58,12 @@ impl CertificateNames<'static> {
         if text.len() > MAX_TEXT {
             return Err(CertificateError::TooLong);
         }
-        let der = decode(text).ok_or(CertificateError::Pem)?;
-        let certificate = Certificate::from_der(&der).map_err(|_| CertificateError::X509)?;
+        Self::of(&decode(text).ok_or(CertificateError::Pem)?)
+    }
+
+    /// Reads a certificate in DER.
+    pub(super) fn of(der: &[u8]) -> Result<Self, CertificateError> {
+        let certificate = Certificate::from_der(der).map_err(|_| CertificateError::X509)?;
         let certificate = certificate.tbs_certificate();
         let mut names = Self {
             subject: subject::to_text(certificate.subject())

@@ -58,6 +58,15 @@ impl<'a> PeerIdentity<'a> {
         })
     }
 
+    /// The identity of a certificate in DER, by all its names. That it is good is for others to know.
+    pub fn of_certificate(der: &[u8]) -> Result<PeerIdentity<'static>, CertificateError> {
+        let names = CertificateNames::of(der)?;
+        Ok(PeerIdentity {
+            principal: names.first().clone(),
+            certificate: Some(names),
+        })
+    }
+
     /// The identity that the proxy in front handed on in `x-forwarded-client-cert`; there is none
     /// if it told of none. Only for headers of a proxy whose word counts.
     pub fn forwarded(headers: &'a Headers) -> Result<Self, XfccError> {
@@ -87,6 +96,15 @@ impl<'a> PeerIdentity<'a> {
             None => &self.principal,
         };
         SpiffeId::parse(uri).ok()
+    }
+
+    /// The subject of its certificate, if that is known and not empty.
+    pub fn subject(&self) -> Option<&str> {
+        let subject = self
+            .certificate
+            .as_ref()
+            .map(|names| names.subject.as_ref());
+        subject.filter(|subject| !subject.is_empty())
     }
 
     /// The name shown in records, `None` without one.

@@ -1,17 +1,20 @@
-//! Who may call, and what: one layer around every call. Callers are known by a bearer token; where
-//! nobody is configured, anybody on this machine may call who addresses it as such (a browser tricked
+//! Who may call, and what: one layer around every call. Callers are known by a bearer token, by a
+//! token of the configured issuer or by their certificate; where nobody is configured, anybody on this machine may call who addresses it as such (a browser tricked
 //! by DNS or a page of elsewhere does not). What each call needs is said in `calls`.
 
 mod attempts;
+mod certificate;
 mod host;
+mod jwt;
 mod role;
 mod token;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, RawPathParams, Request, State};
 use axum::http::header::AUTHORIZATION;
@@ -20,17 +23,23 @@ use axum::middleware::Next;
 use axum::response::Response;
 use axum::{Extension, RequestExt as _};
 use jiff::Timestamp;
+use thiserror::Error;
 
 use super::Config;
 use super::caller::{ANONYMOUS, Caller};
 use super::calls::{Need, Needs};
 use super::error::{ApiError, internal};
+use crate::identity::{KeySource, RemoteKeySets, TokenError as JwtTokenError};
 use crate::listen::Peer;
 use crate::telemetry::Metrics;
 use attempts::Attempts;
 use host::Hosts;
+use jwt::{Issuer, JwtError};
 use token::TokensFile;
 
+pub use certificate::Client;
+pub(super) use certificate::Shown;
+pub use jwt::JwtConfig;
 use role::Grants;
 pub use role::{AreaKind, GrantError, Role};
 pub use token::{Token, TokenError, TokensFileError};
@@ -45,9 +54,20 @@ pub struct Access {
     is_open: bool,
     tokens: Vec<Token>,
     file: Option<TokensFile>,
+    clients: Vec<Client>,
+    issuer: Option<Issuer>,
     hosts: Hosts,
     attempts: Attempts,
     metrics: Arc<Metrics>,
+}
+
+/// Why callers cannot be told apart.
+#[derive(Debug, Error)]
+pub enum AccessError {
+    #[error("management.tokens_file: {0}")]
+    Tokens(#[from] TokensFileError),
+    #[error("management.jwt: {0}")]
+    Jwt(String),
 }
 
 /// What of the configuration cannot be meant.
@@ -55,8 +75,23 @@ pub(super) fn problems(config: &Config) -> Vec<(&'static str, String)> {
     let tokens = token::contradiction(&config.tokens).into_iter();
     let tokens = tokens.map(|why| ("management.tokens", why));
     let hosts = config.hosts.iter().filter_map(|name| host::problem(name));
+    let jwt = config.jwt.as_ref().and_then(JwtConfig::problem);
+    let asks = config
+        .tls
+        .as_ref()
+        .is_some_and(|tls| tls.client_ca.is_some());
+    let clients = (!config.clients.is_empty() && !asks).then(|| {
+        let why =
+            "clients are known by their certificates, which `management.tls.client_ca` asks for";
+        ("management.clients", why.to_owned())
+    });
+    let others = jwt
+        .map(|why| ("management.jwt", why))
+        .into_iter()
+        .chain(clients);
     tokens
         .chain(hosts.map(|why| ("management.hosts", why)))
+        .chain(others)
         .collect()
 }
 
@@ -68,12 +103,15 @@ struct Identified {
 
 impl Access {
     /// Reads the file of tokens, if there is one.
-    pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, TokensFileError> {
+    pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, AccessError> {
+        let issuer = config.jwt.as_ref().map(Issuer::new);
         let file = config.tokens_file.as_deref().map(TokensFile::open);
         Ok(Self {
             is_open: !config.knows_anybody(),
             tokens: config.tokens.clone(),
             file: file.transpose()?,
+            clients: config.clients.clone(),
+            issuer: issuer.transpose().map_err(AccessError::Jwt)?,
             hosts: Hosts::new(&config.hosts),
             attempts: Attempts::default(),
             metrics,
@@ -90,21 +128,49 @@ impl Access {
         self.file.as_ref().map_or(Ok(false), TokensFile::reload)
     }
 
-    /// Who calls, or 401 or 429.
-    fn identify(&self, peer: Peer, uri: &Uri, headers: &HeaderMap) -> Result<Identified, ApiError> {
+    /// Where keys of the issuer are fetched from, and how long that may take.
+    pub fn key_sources(&self) -> BTreeMap<KeySource, Duration> {
+        let sources = self.issuer.as_ref().map(Issuer::key_sources);
+        sources.unwrap_or_default()
+    }
+
+    /// Takes what there is of these keys now.
+    pub fn set_keys(&self, keys: RemoteKeySets) {
+        if let Some(issuer) = &self.issuer {
+            issuer.set_keys(keys);
+        }
+    }
+
+    /// Who calls, or 401 or 429. Rule: what a call carries itself goes before what its connection has
+    /// shown.
+    fn identify(
+        &self,
+        peer: Peer,
+        shown: &Shown,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<Identified, ApiError> {
         if self.is_open {
             return self.anonymous(uri, headers);
+        }
+        if !headers.contains_key(AUTHORIZATION) && shown.is_any() {
+            return self.certified(shown, headers);
         }
         let token = bearer(headers)?;
         let now = Instant::now();
         if let Some(wait) = self.attempts.must_wait(peer, now) {
             return Err(ApiError::too_many_attempts(wait));
         }
-        let found = self.known(token);
-        if found.is_err() && self.attempts.failed(peer, now) {
+        let found = self.holder(token);
+        // An issuer that cannot be reached is nobody's guess.
+        let is_guess = !matches!(
+            found,
+            Err(Unknown::Jwt(JwtError::Token(JwtTokenError::NoKeySet)))
+        );
+        if found.is_err() && is_guess && self.attempts.failed(peer, now) {
             tracing::warn!(%peer, "too many failed attempts to call: nothing more is looked at for a while");
         }
-        found
+        found.map_err(|why| ApiError::unauthorized(why.to_string()))
     }
 
     fn anonymous(&self, uri: &Uri, headers: &HeaderMap) -> Result<Identified, ApiError> {
@@ -122,20 +188,54 @@ impl Access {
         })
     }
 
-    /// The holder of a token.
-    fn known(&self, sent: &str) -> Result<Identified, ApiError> {
-        let of_file = self.file.as_ref().map(TokensFile::tokens);
-        let of_file = of_file.iter().flat_map(|tokens| tokens.iter());
-        let token = token::find(self.tokens.iter().chain(of_file), sent);
-        let token = token.ok_or_else(|| ApiError::unauthorized("the token is not known"))?;
-        if token.is_expired(Timestamp::now()) {
-            return Err(ApiError::unauthorized("the token has expired"));
+    /// A client, by its certificate. A browser shows that by itself, whatever page makes it call.
+    fn certified(&self, shown: &Shown, headers: &HeaderMap) -> Result<Identified, ApiError> {
+        let client = shown.find(&self.clients).ok_or_else(|| {
+            let message = "there is no token, and the certificate is not one of a known client";
+            ApiError::unauthorized(message)
+        })?;
+        if !self.hosts.is_origin(headers, true) {
+            let message = "without tokens calls by pages of elsewhere are not answered";
+            return Err(ApiError::unauthorized(message));
         }
         Ok(Identified {
-            name: token.name.clone(),
-            grants: token.grants.clone(),
+            name: client.name().to_owned(),
+            grants: client.grants.clone(),
         })
     }
+
+    /// The holder of a token.
+    fn holder(&self, sent: &str) -> Result<Identified, Unknown> {
+        let now = Timestamp::now();
+        let of_file = self.file.as_ref().map(TokensFile::tokens);
+        let of_file = of_file.iter().flat_map(|tokens| tokens.iter());
+        if let Some(token) = token::find(self.tokens.iter().chain(of_file), sent) {
+            if token.is_expired(now) {
+                return Err(Unknown::Expired);
+            }
+            return Ok(Identified {
+                name: token.name.clone(),
+                grants: token.grants.clone(),
+            });
+        }
+        // Rule: a signed token has three parts.
+        let issuer = self.issuer.as_ref();
+        let issuer = issuer.filter(|_| sent.bytes().filter(|byte| *byte == b'.').count() == 2);
+        let seconds = u64::try_from(now.as_second()).unwrap_or_default();
+        let (name, grants) = issuer.ok_or(Unknown::Token)?.verify(sent, seconds)?;
+        Ok(Identified { name, grants })
+    }
+}
+
+/// Why a token is not taken.
+#[derive(Debug, Error)]
+enum Unknown {
+    #[error("the token is not known")]
+    Token,
+    #[error("the token has expired")]
+    Expired,
+    #[error(transparent)]
+    Jwt(#[from] JwtError),
 }
 
 /// The token that a call carries.
@@ -180,8 +280,10 @@ pub(super) async fn guard(
     let Ok(Extension(peer)) = request.extract_parts::<Extension<Peer>>().await else {
         return Err(internal("nobody knows where the call is from".to_owned()));
     };
+    let shown = request.extensions().get::<Shown>().cloned();
+    let shown = shown.unwrap_or_default();
     let caller = access
-        .identify(peer, request.uri(), request.headers())
+        .identify(peer, &shown, request.uri(), request.headers())
         .inspect_err(|error| metrics.call_refused(error.code()))?;
     let need = need?;
     let parameters = request.extract_parts::<RawPathParams>().await;

@@ -16,6 +16,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
+use super::access::Shown;
 use super::error::ApiError;
 use crate::listen::{Listener, Peer};
 use crate::tls::{self, Tls};
@@ -71,8 +72,10 @@ pub async fn run(
                         return;
                     }
                 };
+                let shown = Shown::new(tls::client_certificate(&stream));
                 let tell = move |mut request: hyper::Request<Incoming>| {
                     request.extensions_mut().insert(peer);
+                    request.extensions_mut().insert(shown.clone());
                     request
                 };
                 let service = TowerToHyperService::new(router.map_request(tell));

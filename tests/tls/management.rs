@@ -91,6 +91,53 @@ async fn calls_are_answered_over_tls_alone() {
 }
 
 #[tokio::test]
+async fn callers_are_known_by_their_certificates() {
+    const ID: &str = "spiffe://cluster.local/ns/ops/sa/ci";
+    let (authority, clients, stranger) = (Authority::new(), Authority::new(), Authority::new());
+    let files = Files::new(&authority.issue(NAME));
+    let config = format!(
+        "management: {{ {}, tokens: ['sha256:{DIGEST}'], clients: [
+            {{ spiffe_id: '{ID}', roles: ['metrics:read'] }},
+            {{ subject: 'CN=operator', roles: [admin] }}] }}",
+        files.section(Some(&clients))
+    );
+    let server = Server::with_config(&config);
+    let service = clients.issue_client("anything", ID);
+    let operator = clients.issue_client("operator", "");
+    let unknown = clients.issue_client("unknown", "spiffe://cluster.local/ns/ops/sa/other");
+    let forged = stranger.issue_client("operator", ID);
+    let page = "Origin: https://evil.example\r\n";
+    let own = "Origin: https://server.test\r\n";
+    let wrong = "Authorization: Bearer wrong\r\n";
+    let rows: [(Option<&Issued>, &str, &str, Option<u16>); 14] = [
+        (Some(&service), "/v1/status", "", Some(200)),
+        (Some(&service), "/v1/bundles", "", Some(403)),
+        (Some(&operator), "/v1/bundles", "", Some(200)),
+        (Some(&unknown), "/v1/status", "", Some(401)),
+        (Some(&unknown), "/livez", "", Some(200)),
+        (Some(&forged), "/livez", "", None),
+        (None, "/v1/status", "", Some(401)),
+        (None, "/livez", "", Some(200)),
+        // What a call carries goes first, whatever that is.
+        (None, "/v1/status", TOKEN, Some(200)),
+        (Some(&service), "/v1/bundles", TOKEN, Some(200)),
+        (Some(&operator), "/v1/status", wrong, Some(401)),
+        (Some(&unknown), "/v1/status", TOKEN, Some(200)),
+        // A browser shows certificates by itself.
+        (Some(&operator), "/v1/status", page, Some(401)),
+        (Some(&operator), "/v1/status", own, Some(200)),
+    ];
+    for versions in [&[&TLS12][..], &[&TLS13]] {
+        for (number, (own, path, headers, expected)) in rows.iter().enumerate() {
+            let client = authority.client(versions, &["http/1.1"], *own);
+            let answer = ask(&server, client, path, headers).await;
+            let status = answer.as_ref().map(|(status, _)| *status);
+            assert_eq!(status, *expected, "{versions:?} {number}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn health_is_asked_over_tls() {
     let authority = Authority::new();
     let files = Files::new(&authority.issue(NAME));

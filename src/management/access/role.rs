@@ -202,6 +202,11 @@ impl Grants {
         Ok(Self { roles, scope })
     }
 
+    /// As a token claims them: there may be no role at all, and a scope that covers nothing.
+    pub(super) fn claimed(roles: Vec<Role>, scope: Option<Vec<Area>>) -> Self {
+        Self { roles, scope }
+    }
+
     /// May do everything.
     pub(super) fn admin() -> Self {
         Self {
