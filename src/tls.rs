@@ -17,7 +17,7 @@ use aws_lc_rs::digest;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -228,6 +228,11 @@ fn activate(
         error => unusable(&config.key, error.to_string()),
     })?;
     server.alpn_protocols = vec![protocol.to_vec()];
+    // Rule: a client's certificate is checked at every connection, so none is taken up again without.
+    if config.client_ca.is_some() {
+        server.session_storage = Arc::new(NoServerSessionStorage {});
+        server.send_tls13_tickets = 0;
+    }
     Ok(Active {
         server: Arc::new(server),
         digest,
@@ -255,20 +260,44 @@ fn authorities(path: &Path, pem: &[u8]) -> Result<RootCertStore, TlsError> {
 /// Rule: the first certificate is the server's own; it holds now. Returns until when.
 fn check_times(path: &Path, chain: &[CertificateDer<'_>]) -> Result<u64, TlsError> {
     let own = chain.first().map(AsRef::as_ref).unwrap_or_default();
-    let own = Certificate::from_der(own)
+    let validity = Validity::of(own)
         .map_err(|error| TlsError::Unusable(path.to_owned(), error.to_string()))?;
-    let validity = own.tbs_certificate().validity();
-    let from = validity.not_before.to_unix_duration().as_secs();
-    let until = validity.not_after.to_unix_duration().as_secs();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = now.unwrap_or_default().as_secs();
-    if until < now {
+    let Validity { from, until } = validity;
+    if validity.is_over() {
         Err(TlsError::Expired(path.to_owned()))
-    } else if from > now.saturating_add(CLOCK_SKEW) {
+    } else if from > now().saturating_add(CLOCK_SKEW) {
         Err(TlsError::NotYetValid(path.to_owned()))
     } else {
         Ok(until)
     }
+}
+
+/// When a certificate holds, in seconds since 1970.
+#[derive(Debug, Clone, Copy)]
+pub struct Validity {
+    from: u64,
+    until: u64,
+}
+
+impl Validity {
+    /// Of a certificate in DER.
+    pub fn of(certificate: &[u8]) -> Result<Self, x509_cert::der::Error> {
+        let certificate = Certificate::from_der(certificate)?;
+        let validity = certificate.tbs_certificate().validity();
+        Ok(Self {
+            from: validity.not_before.to_unix_duration().as_secs(),
+            until: validity.not_after.to_unix_duration().as_secs(),
+        })
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.until < now()
+    }
+}
+
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_secs()
 }
 
 // === impl Files ===

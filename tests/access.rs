@@ -73,6 +73,7 @@ fn path(call: &Call) -> String {
         .replace("{kind}", "AuthorizationPolicy")
         .replace("{namespace}", "nowhere")
         .replace("{name}", "nothing")
+        .replace("{*path}", "nothing")
         .replace("{id}", "00000000-0000-0000-0000-000000000000")
 }
 

@@ -137,6 +137,57 @@ async fn callers_are_known_by_their_certificates() {
     }
 }
 
+/// A connection that was made in time does not outlast its certificate, nor is it taken up again.
+#[tokio::test]
+async fn a_certificate_that_ends_is_worth_nothing_from_then_on() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let files = Files::new(&authority.issue(NAME));
+    let server = Server::with_config(&format!(
+        "management: {{ {}, clients: [{{ subject: 'CN=guest', roles: [admin] }}] }}",
+        files.section(Some(&clients))
+    ));
+    let mut parameters = CertificateParams::new(Vec::new()).unwrap();
+    parameters.distinguished_name = rcgen::DistinguishedName::new();
+    parameters
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "guest");
+    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    let until = since + std::time::Duration::from_secs(4);
+    parameters.not_after = rcgen::date_time_ymd(1970, 1, 1) + until;
+    let guest = clients.issue_with(parameters);
+    let client = Arc::new(authority.client(BOTH, &["http/1.1"], Some(&guest)));
+    let connect = async || {
+        let stream = TcpStream::connect(&server.management).await.unwrap();
+        let name = ServerName::try_from(NAME).unwrap();
+        TlsConnector::from(Arc::clone(&client))
+            .connect(name, stream)
+            .await
+    };
+    let mut stream = connect().await.unwrap();
+    let mut ask = async || {
+        let head = format!("HEAD /v1/status HTTP/1.1\r\nHost: {NAME}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(stream.read_u8().await.unwrap());
+        }
+        let answer = String::from_utf8(answer).unwrap();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(ask().await, "200");
+    while ask().await == "200" {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(ask().await, "401");
+    // TLS 1.3 tells the client of it only when that reads.
+    let mut answer = Vec::new();
+    if let Ok(mut stream) = connect().await {
+        drop(stream.write_all(b"GET /livez HTTP/1.0\r\n\r\n").await);
+        drop(stream.read_to_end(&mut answer).await);
+    }
+    assert!(answer.is_empty(), "{answer:?}");
+}
+
 #[tokio::test]
 async fn health_is_asked_over_tls() {
     let authority = Authority::new();
@@ -174,4 +225,34 @@ async fn health_is_asked_over_tls() {
     );
     assert_eq!(code(&["--tls-ca".as_ref(), ca.as_os_str()]), Some(3));
     assert_ne!(code(&[]), Some(0));
+}
+
+#[tokio::test]
+async fn a_decision_is_asked_for_over_tls() {
+    let authority = Authority::new();
+    let files = Files::new(&authority.issue(NAME));
+    let server = Server::with_config(&format!(
+        "management: {{ {}, tokens: ['sha256:{DIGEST}'] }}",
+        files.section(None)
+    ));
+    for (name, text) in [
+        ("ca.pem", authority.pem()),
+        ("token", "open-sesame\n".to_owned()),
+    ] {
+        std::fs::write(files.path(name), text).unwrap();
+    }
+    let code = |arguments: &[&str]| {
+        let mut command = doorward();
+        command.current_dir(files.folder.path());
+        command.args(["check", "--path", "/", "--management", &server.management]);
+        command.args(arguments).output().unwrap().status.code()
+    };
+    let trust = ["--tls-ca", "ca.pem", "--tls-name", NAME];
+    let token = ["--token-file", "token"];
+    // Denied, as nothing is loaded.
+    assert_eq!(code(&[&trust[..], &token].concat()), Some(1));
+    assert_eq!(code(&trust), Some(3));
+    assert_eq!(code(&[&trust[..2], &token].concat()), Some(3));
+    assert_eq!(code(&token), Some(3));
+    assert_eq!(code(&["--tls-ca", "token"]), Some(3));
 }

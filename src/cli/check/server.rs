@@ -1,7 +1,7 @@
 //! Asking a running server.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
@@ -22,6 +22,18 @@ pub(super) struct ServerArgs {
     /// File with the token of the management API.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Authorities in PEM that the API's certificate must be of; without it the API is asked in the
+    /// clear.
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// Name that the API's certificate must have.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "localhost",
+        requires = "tls_ca"
+    )]
+    tls_name: String,
 }
 
 impl ServerArgs {
@@ -53,16 +65,24 @@ impl ServerArgs {
             let why = anyhow::Error::from(error.without_url());
             Unanswered::one(format!("{server} cannot be asked: {why:#}{hint}"))
         };
-        let mut url = format!("http://{server}/v1/check?explain={explain}");
-        if let Some(at) = at {
-            url.push_str(&format!("&at={at}"));
-        }
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(TIMEOUT)
-            .build()
-            .map_err(failed)?;
+            .timeout(TIMEOUT);
+        let (client, base) = match &self.tls_ca {
+            None => (client, format!("http://{server}")),
+            Some(file) => {
+                let trusted = authorities(file)?;
+                let name = &self.tls_name;
+                let client = client.tls_certs_only(trusted).resolve(name, server);
+                (client, format!("https://{name}:{}", server.port()))
+            }
+        };
+        let mut url = format!("{base}/v1/check?explain={explain}");
+        if let Some(at) = at {
+            url.push_str(&format!("&at={at}"));
+        }
+        let client = client.build().map_err(failed)?;
         let mut call = client.post(url).body(request.to_string());
         if let Some(token) = self.token()? {
             call = call.bearer_auth(token);
@@ -94,5 +114,14 @@ impl ServerArgs {
         let token = std::fs::read_to_string(path)
             .map_err(|error| Unanswered::one(format!("{}: {error}", path.display())))?;
         Ok(Some(token.trim().to_owned()))
+    }
+}
+
+fn authorities(file: &Path) -> Result<Vec<reqwest::Certificate>, Unanswered> {
+    let wrong = |why: String| Unanswered::one(format!("{}: {why}", file.display()));
+    let pem = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+    match reqwest::Certificate::from_pem_bundle(&pem) {
+        Ok(trusted) if !trusted.is_empty() => Ok(trusted),
+        _ => Err(wrong("holds no certificate in PEM".to_owned())),
     }
 }

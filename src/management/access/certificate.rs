@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::role::{Area, Grants, Role};
 use crate::identity::{PeerIdentity, SpiffeId};
-use crate::tls::CertificateDer;
+use crate::tls::{CertificateDer, Validity};
 
 /// An entry of `management.clients`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,13 @@ enum Name {
 
 /// The certificate that a connection came with, if any.
 #[derive(Debug, Clone, Default)]
-pub(in crate::management) struct Shown(Option<Arc<PeerIdentity<'static>>>);
+pub(in crate::management) struct Shown(Option<Arc<Certified>>);
+
+#[derive(Debug)]
+struct Certified {
+    identity: PeerIdentity<'static>,
+    validity: Validity,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,24 +92,31 @@ impl Client {
 }
 
 impl Shown {
-    /// One whose names cannot be read has none.
+    /// One that cannot be read is none.
     pub(in crate::management) fn new(certificate: Option<&CertificateDer<'_>>) -> Self {
-        let identity = certificate.map(|der| {
-            PeerIdentity::of_certificate(der).unwrap_or_else(|error| {
-                tracing::warn!(%error, "the names of a client's certificate cannot be read");
-                PeerIdentity::default()
-            })
+        let read = |der| {
+            Some((
+                PeerIdentity::of_certificate(der).ok()?,
+                Validity::of(der).ok()?,
+            ))
+        };
+        let certified = certificate.and_then(|der| {
+            let read = read(der);
+            if read.is_none() {
+                tracing::warn!("a client's certificate cannot be read");
+            }
+            read
         });
-        Self(identity.map(Arc::new))
+        Self(certified.map(|(identity, validity)| Arc::new(Certified { identity, validity })))
     }
 
     pub(super) fn is_any(&self) -> bool {
         self.0.is_some()
     }
 
-    /// The first client that it names.
+    /// The first client that it names. Rule: a connection may outlast the certificate it began with.
     pub(super) fn find<'a>(&self, clients: &'a [Client]) -> Option<&'a Client> {
-        let shown = self.0.as_ref()?;
-        clients.iter().find(|client| client.is(shown))
+        let shown = self.0.as_ref().filter(|shown| !shown.validity.is_over())?;
+        clients.iter().find(|client| client.is(&shown.identity))
     }
 }

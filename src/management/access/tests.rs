@@ -158,7 +158,11 @@ fn a_file_of_tokens_is_its_owners_alone() {
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
     };
-    let row = |name: &str| format!("- {{ name: {name}, sha256: {DIGEST}, roles: [admin] }}\n");
+    let other = "b".repeat(64);
+    let of = |name: &str, digest: &str| {
+        format!("- {{ name: {name}, sha256: {digest}, roles: [admin] }}\n")
+    };
+    let row = |name: &str| of(name, DIGEST);
     let error = |expected: &str| {
         let error = TokensFile::open(&path).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
@@ -173,7 +177,8 @@ fn a_file_of_tokens_is_its_owners_alone() {
         ("", "not one list"),
         ("--- []\n--- []", "not one list"),
         ("- [", ""),
-        (&*(row("a") + &row("a")), "two tokens are named `a`"),
+        (&*(row("a") + &of("a", &other)), "two tokens are named `a`"),
+        (&*(row("a") + &row("b")), "`a` and `b` are the same token"),
         (&" ".repeat((1 << 20) + 1), "larger than"),
     ] {
         write(text, 0o600);
@@ -182,7 +187,7 @@ fn a_file_of_tokens_is_its_owners_alone() {
     write(&row("a"), 0o400);
     let file = TokensFile::open(&path).unwrap();
     assert!(!file.reload().unwrap());
-    write(&(row("a") + &row("b")), 0o600);
+    write(&(row("a") + &of("b", &other)), 0o600);
     assert!(file.reload().unwrap());
     assert_eq!(file.tokens().len(), 2);
     // What cannot be used changes nothing.

@@ -1,6 +1,7 @@
 //! Bearer tokens: what is known of each, and the file they may stand in. The tokens themselves are
 //! known to their holders only; here are their digests.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -207,7 +208,17 @@ pub(super) fn contradiction(tokens: &[Token]) -> Option<String> {
         [one, other] if one == other => Some(one),
         _ => None,
     });
-    twice.map(|name| format!("two tokens are named `{name}`"))
+    if let Some(name) = twice {
+        return Some(format!("two tokens are named `{name}`"));
+    }
+    // Rule: what a token may do is said once.
+    let mut known = HashMap::new();
+    let same = tokens.iter().find_map(|token| {
+        known
+            .insert(token.digest.0, &token.name)
+            .zip(Some(&token.name))
+    });
+    same.map(|(one, other)| format!("`{one}` and `{other}` are the same token"))
 }
 
 /// Tokens in a file of their own, read again when it has changed.
