@@ -5,6 +5,7 @@
 mod identity;
 mod proxy;
 mod rego;
+mod tls;
 
 use serde_json::Value;
 

@@ -66,6 +66,24 @@ impl Envoy {
         Self::start_edited(binary, ext_authz, upstream, piece, |config| config)
     }
 
+    /// With a further piece of YAML in the cluster that is asked.
+    pub fn start_with_cluster(
+        binary: &std::path::Path,
+        ext_authz: &str,
+        upstream: &str,
+        piece: &str,
+    ) -> Self {
+        Self::start_edited(binary, ext_authz, upstream, "", |config| {
+            let cluster = "    - name: doorward\n";
+            assert!(
+                config.contains(cluster),
+                "deploy/envoy/envoy.yaml lacks {cluster}"
+            );
+            let piece = piece.replace('\n', "\n      ");
+            config.replace(cluster, &format!("{cluster}      {piece}\n"))
+        })
+    }
+
     fn start_edited(
         binary: &std::path::Path,
         ext_authz: &str,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
-    SanType,
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
+    IsCa, KeyPair, SanType,
 };
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -23,6 +23,11 @@ impl Authority {
     pub fn new() -> Self {
         let mut parameters = CertificateParams::new(Vec::new()).unwrap();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Another name than those of what it issues, which would look self-signed.
+        parameters.distinguished_name = DistinguishedName::new();
+        parameters
+            .distinguished_name
+            .push(DnType::CommonName, "authority");
         let key = KeyPair::generate().unwrap();
         Self(CertifiedIssuer::self_signed(parameters, key).unwrap())
     }
@@ -39,7 +44,7 @@ impl Authority {
     /// For a client with a common name, and a URI if it is not empty.
     pub fn issue_client(&self, common_name: &str, uri: &str) -> Issued {
         let mut parameters = CertificateParams::new(Vec::new()).unwrap();
-        parameters.distinguished_name = rcgen::DistinguishedName::new();
+        parameters.distinguished_name = DistinguishedName::new();
         parameters
             .distinguished_name
             .push(DnType::CommonName, common_name);
