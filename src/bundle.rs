@@ -2,13 +2,19 @@
 //! memory. Making policy of them is left to `policy`, keeping them to `store`.
 
 mod archive;
+mod delta;
 mod folder;
 mod manifest;
+mod parts;
 mod signature;
 mod verification;
+mod write;
 
 #[cfg(test)]
 mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -18,13 +24,17 @@ use crate::yaml::{Document, Mark, Problem};
 use manifest::go_list;
 
 pub use archive::Limits;
+pub use delta::Delta;
 pub use folder::{LooseFiles, read_files, walk};
-pub use manifest::Manifest;
-pub use signature::{Claims, SIGNATURES, SigningKey, VerificationKey, sign};
+pub use manifest::{Manifest, glob_matches as matches_glob};
+pub use signature::{
+    Claims, SIGNATURES, SigningKey, VerificationKey, sign, verify as verify_files,
+};
 pub use verification::{
     BundleSource, BundleSources, Mode, SigningConfig, Verification, VerificationConfig,
     VerificationSettings,
 };
+pub use write::write_archive;
 
 /// Longest name of a bundle.
 const MAX_NAME: usize = 253;
@@ -38,6 +48,15 @@ pub struct Bundle {
     pub data: Data,
     /// What it holds that has no effect.
     pub warnings: Vec<PolicyError>,
+    /// The signed archives that it is made of: a bundle and deltas to it.
+    signed: Vec<Arc<[u8]>>,
+}
+
+/// What an archive holds.
+#[derive(Debug, Clone)]
+pub enum Content {
+    Whole(Box<Bundle>),
+    Delta(Box<Delta>),
 }
 
 /// How bundles are read.
@@ -69,6 +88,8 @@ pub enum BundleError {
     File { path: String, problem: Problem },
     #[error("{0}")]
     Signature(String),
+    #[error("{0}")]
+    Delta(String),
     #[error("cannot be read: {0}")]
     Io(#[from] std::io::Error),
 }
@@ -76,23 +97,40 @@ pub enum BundleError {
 // === impl Bundle ===
 
 impl Bundle {
-    /// Reads a `.tar.gz` archive.
+    /// Reads a `.tar.gz` archive that holds a whole bundle.
     pub fn from_archive(
         name: &str,
         archive: &[u8],
         settings: &BundleSettings,
     ) -> Result<Self, BundleError> {
-        Self::verified(name, &archive::read(archive, settings.limits)?, settings)
+        Self::read_archive(name, archive, settings)?.whole()
+    }
+
+    /// Reads a `.tar.gz` archive.
+    pub fn read_archive(
+        name: &str,
+        archive: &[u8],
+        settings: &BundleSettings,
+    ) -> Result<Content, BundleError> {
+        let files = archive::read(archive, settings.limits)?;
+        if files.iter().any(parts::is_part) {
+            let whole = parts::read(name, &files, settings)?;
+            return Ok(Content::Whole(Box::new(whole)));
+        }
+        let mut content = Self::verified(name, &files, settings)?;
+        content.keep_signed(archive);
+        Ok(content.content)
     }
 
     /// Reads a folder or an archive file.
     pub fn from_path(
         name: &str,
-        path: &std::path::Path,
+        path: &Path,
         settings: &BundleSettings,
     ) -> Result<Self, BundleError> {
         if path.is_dir() {
-            return Self::verified(name, &folder::bundle_files(path)?, settings);
+            let files = folder::bundle_files(path)?;
+            return Self::verified(name, &files, settings)?.content.whole();
         }
         Self::from_archive(name, &std::fs::read(path)?, settings)
     }
@@ -111,19 +149,32 @@ impl Bundle {
         name: &str,
         files: &[BundleFile],
         settings: &BundleSettings,
-    ) -> Result<Self, BundleError> {
+    ) -> Result<Verified, BundleError> {
         let verification = settings.verification.of(name);
-        signature::verify(files, verification).map_err(BundleError::Signature)?;
-        Self::from_files(name, files)
+        let is_signed = verify_files(files, verification).map_err(BundleError::Signature)?;
+        Ok(Verified {
+            content: Self::unverified_content(name, files)?,
+            is_signed,
+        })
     }
 
-    fn from_files(name: &str, files: &[BundleFile]) -> Result<Self, BundleError> {
-        let manifest = match files.iter().find(|file| file.path == ".manifest") {
-            Some(file) => {
-                Manifest::parse(&text(file)?).map_err(|problem| in_file(file, problem))?
+    /// The content of files, whoever they are from.
+    pub fn unverified_content(name: &str, files: &[BundleFile]) -> Result<Content, BundleError> {
+        match files.iter().find(|file| file.path == delta::PATCH) {
+            Some(patch) => {
+                let delta = Delta::from_files(files, manifest_of(files)?, patch)?;
+                Ok(Content::Delta(Box::new(delta)))
             }
-            None => Manifest::default(),
-        };
+            None => {
+                let bundle = Self::unverified(name, files)?;
+                Ok(Content::Whole(Box::new(bundle)))
+            }
+        }
+    }
+
+    /// The bundle that files are, whoever they are from.
+    pub fn unverified(name: &str, files: &[BundleFile]) -> Result<Self, BundleError> {
+        let manifest = manifest_of(files)?;
         let mut modules = Vec::new();
         let mut data = Data::default();
         for file in files {
@@ -134,12 +185,6 @@ impl Bundle {
                     check_data_roots(&manifest, file, &document)?;
                     data.merge(document)
                         .map_err(|why| entry(file, format!("cannot be merged: {why}")))?;
-                }
-                "patch.json" if folder.is_empty() => {
-                    return Err(entry(
-                        file,
-                        "makes this a delta bundle, which is not supported yet",
-                    ));
                 }
                 _ if base.ends_with(".rego") => modules.push(RegoModule {
                     path: format!("{name}/{}", file.path),
@@ -156,6 +201,7 @@ impl Bundle {
             modules,
             data,
             warnings: Vec::new(),
+            signed: Vec::new(),
         };
         bundle.check_package_roots()?;
         bundle.note_ignored(files);
@@ -190,7 +236,7 @@ impl Bundle {
     }
 
     /// The path of a module inside the bundle.
-    fn path_inside<'a>(&self, module: &'a RegoModule) -> &'a str {
+    pub fn path_inside<'a>(&self, module: &'a RegoModule) -> &'a str {
         let rest = module.path.strip_prefix(&self.name);
         let rest = rest.and_then(|rest| rest.strip_prefix('/'));
         rest.unwrap_or(&module.path)
@@ -239,6 +285,51 @@ impl Bundle {
                 col: 0,
             }),
         });
+    }
+}
+
+/// Content, and whether somebody has signed it.
+struct Verified {
+    content: Content,
+    is_signed: bool,
+}
+
+impl Verified {
+    /// Keeps the archive of what is signed: nobody could sign it again.
+    fn keep_signed(&mut self, archive: &[u8]) {
+        if self.is_signed {
+            match &mut self.content {
+                Content::Whole(bundle) => bundle.signed = vec![archive.into()],
+                Content::Delta(delta) => delta.signed = Some(archive.into()),
+            }
+        }
+    }
+}
+
+impl Content {
+    fn whole(self) -> Result<Bundle, BundleError> {
+        match self {
+            Self::Whole(bundle) => Ok(*bundle),
+            Self::Delta(_) => Err(BundleError::Delta(
+                "is a delta bundle, which can only be pushed onto a bundle that is there"
+                    .to_owned(),
+            )),
+        }
+    }
+}
+
+/// The files of a folder or an archive file.
+pub fn files_of(path: &Path, limits: Limits) -> Result<Vec<BundleFile>, BundleError> {
+    match path.is_dir() {
+        true => folder::bundle_files(path),
+        false => archive::read(&std::fs::read(path)?, limits),
+    }
+}
+
+fn manifest_of(files: &[BundleFile]) -> Result<Manifest, BundleError> {
+    match files.iter().find(|file| file.path == ".manifest") {
+        Some(file) => Manifest::parse(&text(file)?).map_err(|problem| in_file(file, problem)),
+        None => Ok(Manifest::default()),
     }
 }
 
@@ -348,7 +439,11 @@ impl BundleError {
                 Some((path.clone(), mark.row, mark.col))
             }
             Self::Entry { path, .. } | Self::FileSize { path, .. } => Some((path.clone(), 0, 0)),
-            Self::Archive(_) | Self::Limit(_) | Self::Signature(_) | Self::Io(_) => None,
+            Self::Archive(_)
+            | Self::Limit(_)
+            | Self::Signature(_)
+            | Self::Delta(_)
+            | Self::Io(_) => None,
         };
         PolicyError {
             code: "bundle_error",

@@ -150,3 +150,63 @@ async fn roots_have_one_owner() {
     put("a", "\"a/b/x\"").expect(200);
     put("b", "\"a/b/y\", \"c\"").expect(200);
 }
+
+/// A delta changes a bundle that is there, and what it makes is there after a restart.
+#[tokio::test]
+async fn deltas_change_what_is_there() {
+    let server = Server::start();
+    let url = server.url("/v1/bundles/b");
+    let patch = |value: &str| {
+        archive(&[
+            (
+                ".manifest",
+                "{\"revision\": \"2\", \"roots\": [\"envoy\", \"flag\"]}",
+            ),
+            (
+                "patch.json",
+                &format!(
+                    "{{\"data\": [{{\"op\": \"upsert\", \"path\": \"/flag/on\", \"value\": {value}}}]}}"
+                ),
+            ),
+        ])
+    };
+    let answer = http::put(&url, &patch("true")).expect(404).json();
+    assert!(
+        answer["message"]
+            .as_str()
+            .unwrap()
+            .contains("push it whole first"),
+        "{answer}"
+    );
+    let whole = archive(&[
+        (
+            ".manifest",
+            "{\"revision\": \"1\", \"roots\": [\"envoy\", \"flag\"]}",
+        ),
+        ("data.json", "{\"flag\": {\"on\": false}}"),
+        (
+            "policy.rego",
+            "package envoy.authz\n\nallow := data.flag.on\n",
+        ),
+    ]);
+    http::put(&url, &whole).expect(200);
+    let checks = server.checks().await;
+    assert!(!checks.get("/").await.allows());
+    let answer = http::put(&url, &patch("true")).expect(200).json();
+    assert_eq!(answer["revision"], "2");
+    assert!(checks.get("/").await.allows());
+    // A bad one changes nothing.
+    http::put(&url, &patch("nope")).expect(400);
+    assert!(checks.get("/").await.allows());
+    let data = Some(std::sync::Arc::clone(&server.data));
+    drop(server);
+    let server = Server::with(Options {
+        data,
+        ..Options::default()
+    });
+    assert!(server.checks().await.get("/").await.allows());
+    let status = http::get(&server.url("/v1/bundles/b")).json();
+    assert_eq!(status["revision"], "2");
+    http::put(&server.url("/v1/bundles/b"), &patch("false")).expect(200);
+    assert!(!server.checks().await.get("/").await.allows());
+}

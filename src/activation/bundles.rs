@@ -1,10 +1,11 @@
-//! Bundles that come over the API: read before anybody waits for them, kept as they were pushed.
+//! Bundles that come over the API: read before anybody waits for them, kept as they were pushed;
+//! and deltas, which are kept as the bundle they make.
 
 use std::sync::Arc;
 
 use super::state::Owner;
 use super::{Activation, ActivationError, blocking, invalid_bundle};
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, BundleError, Content, Delta};
 use crate::policy::PolicyError;
 use crate::store::{Action, Attempt, Author, Entry, EntryId, EntryKind};
 
@@ -32,14 +33,22 @@ impl Activation {
         let (this, name) = (Arc::clone(self), name.to_owned());
         self.attempt(attempt.clone(), async move {
             let settings = this.settings.bundles.clone();
-            let (bundle, name, archive) = blocking(move || {
-                let bundle = Bundle::from_archive(&name, &archive, &settings);
-                let bundle = bundle.map_err(|error| invalid_bundle(error, &name))?;
-                Ok((bundle, name, archive))
+            let (content, name, archive) = blocking(move || {
+                let content = Bundle::read_archive(&name, &archive, &settings);
+                let content = content.map_err(|error| invalid_bundle(error, &name))?;
+                Ok((content, name, archive))
             })
             .await?;
             let state = this.writable(if_match).await?;
             state.require_api_bundle(&name)?;
+            let (bundle, archive) = match content {
+                Content::Whole(bundle) => (*bundle, archive),
+                Content::Delta(delta) => {
+                    let base = state.shared_bundle(&name);
+                    let base = base.ok_or_else(|| nothing_to_change(&name))?;
+                    this.change_bundle(base, *delta).await?
+                }
+            };
             let revision = bundle.manifest.revision.clone();
             let warnings = bundle.warnings.clone();
             let mut candidate = state.clone();
@@ -53,6 +62,31 @@ impl Activation {
                 revision,
                 warnings,
             })
+        })
+        .await
+    }
+
+    /// The bundle that a delta makes, and the archive to keep of it.
+    async fn change_bundle(
+        &self,
+        base: Arc<Bundle>,
+        delta: Delta,
+    ) -> Result<(Bundle, Vec<u8>), ActivationError> {
+        let settings = self.settings.bundles.clone();
+        blocking(move || {
+            let change = || {
+                let changed = base.with_delta(&delta)?;
+                let archive = changed.to_archive()?;
+                // Rule: what is active is what will be read again.
+                let bundle = Bundle::from_archive(&base.name, &archive, &settings)?;
+                match bundle.data == changed.data && bundle.modules.len() == base.modules.len() {
+                    true => Ok((bundle, archive)),
+                    false => Err(BundleError::Delta(
+                        "the changed data holds a number that cannot be stored exactly".to_owned(),
+                    )),
+                }
+            };
+            change().map_err(|error| invalid_bundle(error, &base.name))
         })
         .await
     }
@@ -79,4 +113,9 @@ impl Activation {
         })
         .await
     }
+}
+
+fn nothing_to_change(name: &str) -> ActivationError {
+    let what = format!("bundle `{name}` that the delta could change: push it whole first");
+    ActivationError::NotFound(what)
 }

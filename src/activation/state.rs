@@ -226,6 +226,10 @@ impl State {
         self.bundles.get(name).map(|(bundle, _)| bundle.as_ref())
     }
 
+    pub(super) fn shared_bundle(&self, name: &str) -> Option<Arc<Bundle>> {
+        self.bundles.get(name).map(|(bundle, _)| Arc::clone(bundle))
+    }
+
     pub(super) fn bundle_warnings(&self) -> impl Iterator<Item = &PolicyError> {
         let bundles = self.bundles.values();
         bundles.flat_map(|(bundle, _)| &bundle.warnings)

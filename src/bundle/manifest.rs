@@ -159,7 +159,7 @@ fn overlap(left: &str, right: &str) -> bool {
 }
 
 /// Stars stand for anything inside one segment.
-pub(super) fn glob_matches(glob: &str, path: &str) -> bool {
+pub fn glob_matches(glob: &str, path: &str) -> bool {
     let (mut globs, mut parts) = (glob.split('/'), path.split('/'));
     loop {
         match (globs.next(), parts.next()) {

@@ -56,7 +56,7 @@ struct ListedFile {
 }
 
 /// Checks files against the signature among them. The answer is whether there is one.
-pub(super) fn verify(files: &[BundleFile], rules: &Verification) -> Result<bool, String> {
+pub fn verify(files: &[BundleFile], rules: &Verification) -> Result<bool, String> {
     let signatures = files.iter().find(|file| file.path == SIGNATURES);
     let signatures = match (rules.mode, signatures) {
         (Mode::Off, _) | (Mode::VerifyIfPresent, None) => return Ok(false),

@@ -1,4 +1,5 @@
 mod archives;
+mod deltas;
 mod signatures;
 
 use std::io::Write as _;
@@ -150,14 +151,6 @@ fn stars_of_language_versions_stay_in_their_segment() {
         let bundle = read(&[(".manifest", &manifest), (path, "package a\n")]).unwrap();
         assert_eq!(bundle.modules[0].v0, expected, "{glob} {path}");
     }
-}
-
-#[test]
-fn delta_bundles_are_refused() {
-    let error = read(&[("patch.json", "{\"data\": []}")])
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("delta bundle"), "{error}");
 }
 
 #[test]

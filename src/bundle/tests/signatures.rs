@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::*;
 use crate::identity::JwsAlgorithm;
 
-const SECRET: &str = "a secret of tests";
+pub(super) const SECRET: &str = "a secret of tests";
 const FILES: [(&str, &str); 5] = [
     (
         ".manifest",
@@ -65,7 +65,7 @@ fn rules(mode: Mode, keys: &[(&str, VerificationKey)]) -> Verification {
     }
 }
 
-fn secret_rules(mode: Mode) -> Verification {
+pub(super) fn secret_rules(mode: Mode) -> Verification {
     let key = VerificationKey::new(JwsAlgorithm::Hs256, SECRET, None).unwrap();
     rules(mode, &[("only", key)])
 }
