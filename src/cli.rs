@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Exit codes: 0 done, 1 the answer is no, 2 usage,
 //! 3 could not run.
 
+mod bundle;
 mod check;
 mod healthcheck;
 mod serve;
@@ -30,6 +31,8 @@ enum Command {
     Validate(validate::Args),
     /// Run the tests that stand beside policies: cases (`*.cases.yaml`) and Rego tests.
     Test(Box<test::Args>),
+    /// Make, look at, sign, verify and push bundles.
+    Bundle(bundle::Args),
     /// Ask a running server whether it is ready.
     Healthcheck(healthcheck::Args),
     /// Print the version.
@@ -62,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => Ok(check::run(&args)),
         Command::Validate(args) => Ok(validate::run(&args)),
         Command::Test(args) => test::run(&args),
+        Command::Bundle(args) => bundle::run(&args),
         Command::Healthcheck(args) => Ok(healthcheck::run(&args)),
         Command::Version => Ok(say(concat!("doorward ", env!("CARGO_PKG_VERSION")))),
     };

@@ -19,6 +19,7 @@ mod architecture;
 mod bad_checks;
 mod bad_pushes;
 mod bad_rego;
+mod bundle_commands;
 mod bundle_tests;
 mod bundles;
 mod cases;
