@@ -149,7 +149,15 @@ async fn a_scope_keeps_changes_where_they_belong() {
     let policy =
         |name: &str, namespace: &str| POLICY.replace("NAMESPACE", namespace).replace("NAME", name);
     let one = |namespace: &str| format!("/v1/resources/AuthorizationPolicy/{namespace}/p");
-    let rows: [(&str, &str, Vec<u8>, u16); 10] = [
+    let both = policy("p", "shop") + "---\n" + &policy("p", "bank");
+    let listed = json!({"apiVersion": "v1", "kind": "List", "items": [{
+        "apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
+        "metadata": {"name": "p", "namespace": "bank"}, "spec": {},
+    }]});
+    let listed = listed.to_string();
+    // Its namespace is `default`.
+    let no_namespace = policy("p", "shop").replace(", namespace: shop", "");
+    let rows: [(&str, &str, Vec<u8>, u16); 16] = [
         ("PUT", "/v1/bundles/team-b", bundle.clone(), 403),
         ("PUT", "/v1/bundles/team-a1", bundle.clone(), 200),
         ("PUT", "/v1/bundles/team%2da1", bundle.clone(), 200),
@@ -159,7 +167,18 @@ async fn a_scope_keeps_changes_where_they_belong() {
         ("PUT", &one("bank"), policy("p", "bank").into(), 403),
         // The body decides nothing: the path must name the same.
         ("PUT", &one("shop"), policy("p", "bank").into(), 400),
-        ("PUT", "/v1/resources", policy("p", "shop").into(), 403),
+        ("PUT", "/v1/resources", policy("p", "shop").into(), 200),
+        ("PUT", "/v1/resources", policy("p", "bank").into(), 403),
+        ("PUT", "/v1/resources", both.into(), 403),
+        ("PUT", "/v1/resources", listed.into(), 403),
+        ("PUT", "/v1/resources", no_namespace.into(), 403),
+        (
+            "PUT",
+            "/v1/resources?prune=true",
+            policy("p", "shop").into(),
+            403,
+        ),
+        ("PUT", "/v1/resources", b"kind: [".to_vec(), 400),
         ("DELETE", &one("shop"), vec![], 200),
     ];
     for (method, path, body, expected) in &rows {

@@ -40,7 +40,7 @@ use token::TokensFile;
 pub use certificate::Client;
 pub(super) use certificate::Shown;
 pub use jwt::JwtConfig;
-use role::Grants;
+pub(super) use role::Grants;
 pub use role::{AreaKind, GrantError, Role};
 pub use token::{Token, TokenError, TokensFileError};
 
@@ -294,11 +294,16 @@ pub(super) async fn guard(
     };
     permits(&caller.grants, need, parameter)
         .inspect_err(|error| metrics.call_refused(error.code()))?;
+    request.extensions_mut().insert(caller.grants);
     request.extensions_mut().insert(Caller {
         name: caller.name,
         address: peer,
     });
     Ok(next.run(request).await)
+}
+
+pub(super) fn out_of_scope() -> ApiError {
+    ApiError::forbidden("the call changes what is outside of the caller's scope")
 }
 
 fn permits<'a>(
@@ -314,14 +319,12 @@ fn permits<'a>(
         )));
     }
     let is_covered = match need {
-        Need::Open | Need::Role(_) => true,
+        Need::Open | Need::Role(_) | Need::ChangeNamed => true,
         Need::Change(kind, name) => parameter(name).is_some_and(|name| grants.covers(kind, name)),
         Need::ChangeAll => grants.covers_all(),
     };
     match is_covered {
         true => Ok(()),
-        false => Err(ApiError::forbidden(
-            "the call changes what is outside of the caller's scope",
-        )),
+        false => Err(out_of_scope()),
     }
 }

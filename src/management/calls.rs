@@ -25,6 +25,8 @@ pub enum Need {
     Role(Role),
     /// `policies:write`, over what this parameter of the path names.
     Change(AreaKind, &'static str),
+    /// `policies:write`; over what, its body says: the call asks the caller's `Grants`.
+    ChangeNamed,
     /// `policies:write`, over all of policy.
     ChangeAll,
 }
@@ -59,7 +61,8 @@ pub fn calls() -> Vec<Call> {
         Call::put("/v1/bundles/{name}", BUNDLE, bundles::put).up_to(MAX_BUNDLE_BYTES),
         Call::delete("/v1/bundles/{name}", BUNDLE, bundles::delete),
         Call::get("/v1/resources", READ, resources::list),
-        Call::put("/v1/resources", Need::ChangeAll, resources::put_all).up_to(MAX_RESOURCES_BYTES),
+        Call::put("/v1/resources", Need::ChangeNamed, resources::put_all)
+            .up_to(MAX_RESOURCES_BYTES),
         Call::get(ONE, READ, resources::get),
         Call::put(ONE, RESOURCE, resources::put_one),
         Call::delete(ONE, RESOURCE, resources::delete),
@@ -128,7 +131,7 @@ impl Need {
         match self {
             Self::Open => None,
             Self::Role(role) => Some(role),
-            Self::Change(..) | Self::ChangeAll => Some(Role::PoliciesWrite),
+            Self::Change(..) | Self::ChangeNamed | Self::ChangeAll => Some(Role::PoliciesWrite),
         }
     }
 }

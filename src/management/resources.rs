@@ -1,5 +1,6 @@
 //! `/v1/resources`: native policies as YAML or JSON, many at once or one by one.
 
+use axum::Extension;
 use axum::extract::rejection::{QueryRejection, StringRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
@@ -7,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Api;
+use super::access::{AreaKind, Grants, out_of_scope};
 use super::caller::Caller;
-use super::error::{ApiError, if_match};
+use super::error::{ApiError, if_match, internal};
 use super::json::Json;
 use crate::activation::{ObjectChange, PutScope};
 use crate::policy::PolicyError;
-use crate::policy::resource::{Kind, ResourceId};
+use crate::policy::resource::{Kind, Resource, ResourceId};
 
 /// File name shown for errors in a body.
 const BODY: &str = "body";
@@ -42,6 +44,7 @@ struct AppliedResource {
 pub(super) async fn put_all(
     State(api): State<Api>,
     caller: Caller,
+    Extension(grants): Extension<Grants>,
     options: Result<Query<PutOptions>, QueryRejection>,
     headers: HeaderMap,
     body: Result<String, StringRejection>,
@@ -52,7 +55,28 @@ pub(super) async fn put_all(
     } else {
         PutScope::Some
     };
-    apply(&api, caller, body?, scope, &headers).await
+    let body = in_scope(grants, body?, &scope).await?;
+    apply(&api, caller, body, scope, &headers).await
+}
+
+/// The body, if it changes nothing outside of the caller's scope. Rule: to make it the whole set is to
+/// change all of it.
+async fn in_scope(grants: Grants, body: String, scope: &PutScope) -> Result<String, ApiError> {
+    if grants.covers_all() {
+        return Ok(body);
+    }
+    if matches!(scope, PutScope::All) {
+        return Err(out_of_scope());
+    }
+    let read = tokio::task::spawn_blocking(move || {
+        // What cannot be read, activation will refuse, with all that is wrong: it reads the same.
+        let named = Resource::parse_stream(&body).unwrap_or_default();
+        let covers =
+            |resource: &Resource| grants.covers(AreaKind::Resources, &resource.id.namespace);
+        named.iter().all(covers).then_some(body)
+    });
+    let body = read.await.map_err(|error| internal(error.to_string()))?;
+    body.ok_or_else(out_of_scope)
 }
 
 pub(super) async fn put_one(

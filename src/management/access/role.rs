@@ -45,7 +45,7 @@ pub enum AreaKind {
 
 /// What access was granted for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Grants {
+pub(in crate::management) struct Grants {
     roles: Vec<Role>,
     /// `None` is all of it.
     scope: Option<Vec<Area>>,
@@ -220,13 +220,13 @@ impl Grants {
     }
 
     /// Whether changes may be made to this part of policy.
-    pub(super) fn covers(&self, kind: AreaKind, name: &str) -> bool {
+    pub(in crate::management) fn covers(&self, kind: AreaKind, name: &str) -> bool {
         let scope = self.scope.as_ref();
         scope.is_none_or(|areas| areas.iter().any(|area| area.covers(kind, name)))
     }
 
     /// Whether changes may be made to all of policy.
-    pub(super) fn covers_all(&self) -> bool {
+    pub(in crate::management) fn covers_all(&self) -> bool {
         self.scope.is_none()
     }
 }
