@@ -3,9 +3,11 @@
 
 mod bundle_tests;
 mod bundles;
+mod documents;
 mod files;
 mod history;
 mod load;
+mod pushed;
 mod resources;
 mod state;
 
@@ -26,9 +28,11 @@ use crate::store::{Action, Attempt, Author, Change, EntryKind, Fallback, PolicyS
 use crate::telemetry::Metrics;
 
 pub use bundles::PushedBundle;
+pub use documents::{DocumentError, Operation, Patch, Path};
 pub use files::FilePolicies;
 pub use load::FileSources;
 use load::load;
+pub use pushed::{Edit, Policy};
 use state::State;
 pub use state::{BundleStatus, Owner};
 
@@ -114,6 +118,11 @@ pub enum ActivationError {
     Stale { expected: u64, current: u64 },
     #[error("there is no {0}")]
     NotFound(String),
+    /// What is pushed by itself would lie within a bundle.
+    #[error("{0}")]
+    InBundle(String),
+    #[error(transparent)]
+    Document(DocumentError),
     #[error(
         "signatures are required (`bundle_verification.mode`), and {0} cannot carry one: \
          put it into a file, or into a signed bundle"

@@ -32,6 +32,7 @@ mod external;
 mod jwks;
 mod lifecycle;
 mod opa_api;
+mod opa_writes;
 mod plugin;
 mod pushes;
 mod quickstart;

@@ -92,8 +92,10 @@ impl Loader<'_> {
             match id.kind {
                 EntryKind::Resource => self.stored_resource(&id, &bytes),
                 EntryKind::Bundle => self.stored_bundle(&id.key, &bytes),
+                EntryKind::Policy => self.stored_policy(&id, bytes),
+                EntryKind::Data => self.stored_document(&id, &bytes),
                 // Written by a later version of the program.
-                EntryKind::Policy | EntryKind::Data | EntryKind::RemoteBundle => {
+                EntryKind::RemoteBundle => {
                     let message = format!("the store holds {id}, which this version cannot load");
                     self.errors.push(PolicyError::new("load_error", message));
                 }
@@ -118,6 +120,29 @@ impl Loader<'_> {
             Err(problem) => self
                 .errors
                 .push(PolicyError::in_document("the store", problem)),
+        }
+    }
+
+    fn stored_policy(&mut self, id: &EntryId, text: Vec<u8>) {
+        if self.settings.verification.is_required() {
+            return self.fail(ActivationError::Unsigned(format!("stored {id}")));
+        }
+        match String::from_utf8(text) {
+            Ok(text) => self.state.pushed.restore_policy(id.key.clone(), text),
+            Err(_) => self.errors.push(PolicyError::new(
+                "load_error",
+                format!("{id} in the store is not UTF-8"),
+            )),
+        }
+    }
+
+    fn stored_document(&mut self, id: &EntryId, json: &[u8]) {
+        if self.settings.verification.is_required() {
+            return self.fail(ActivationError::Unsigned(format!("stored {id}")));
+        }
+        if !self.state.pushed.restore_document(&id.key, json) {
+            let message = format!("{id} in the store is no JSON document");
+            self.errors.push(PolicyError::new("load_error", message));
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::pushed::Pushed;
 use super::{ActivationError, ObjectChange};
 use crate::bundle::Bundle;
 use crate::policy::rego::{Data, RegoModule};
@@ -34,6 +35,8 @@ pub(super) struct State {
     /// Rego and data of files that belong to no bundle.
     modules: Arc<Vec<RegoModule>>,
     data: Data,
+    /// Rego and data of the API that belong to no bundle.
+    pub(super) pushed: Pushed,
 }
 
 /// One bundle as the API shows it.
@@ -86,6 +89,7 @@ impl State {
             .resources
             .retain(|_, (_, owner)| *owner != Owner::Api);
         others.bundles.retain(|_, (_, owner)| *owner != Owner::Api);
+        others.pushed = Pushed::default();
         others
     }
 
@@ -261,9 +265,36 @@ impl State {
         bundles.collect()
     }
 
+    pub(super) fn all_bundles(&self) -> impl Iterator<Item = &Bundle> {
+        self.bundles.values().map(|(bundle, _)| bundle.as_ref())
+    }
+
+    /// Rego of files that belong to no bundle.
+    pub(super) fn file_modules(&self) -> impl Iterator<Item = &RegoModule> {
+        self.modules.iter()
+    }
+
+    /// Data of files that belong to no bundle.
+    pub(super) fn file_data(&self) -> &Data {
+        &self.data
+    }
+
+    pub(super) fn all_modules(&self) -> impl Iterator<Item = &RegoModule> {
+        let bundles = self.all_bundles().flat_map(|bundle| &bundle.modules);
+        let pushed = self.pushed.policies.values().map(Arc::as_ref);
+        self.modules.iter().chain(bundles).chain(pushed)
+    }
+
+    /// Data that was not pushed by itself.
+    pub(super) fn base_data(&self) -> impl Iterator<Item = &Data> {
+        let bundles = self.all_bundles().map(|bundle| &bundle.data);
+        std::iter::once(&self.data).chain(bundles)
+    }
+
     /// Everything as input for the compiler.
     pub(super) fn sources(&self) -> Result<PolicySources<'_>, ActivationError> {
         self.check_roots()?;
+        self.check_pushed()?;
         let mut modules = self.modules.as_ref().clone();
         let mut data = self.data.clone();
         for (bundle, _) in self.bundles.values() {
@@ -273,6 +304,16 @@ impl State {
                 ActivationError::Invalid(vec![PolicyError::new("bundle_error", message)])
             })?;
         }
+        modules.extend(
+            self.pushed
+                .policies
+                .values()
+                .map(|module| module.as_ref().clone()),
+        );
+        let documents = self.pushed.documents.merged();
+        let merged = documents.and_then(|documents| data.merge(documents));
+        merged
+            .map_err(|why| ActivationError::Invalid(vec![PolicyError::new("load_error", why)]))?;
         Ok(PolicySources {
             resources: self
                 .resources
@@ -281,7 +322,7 @@ impl State {
                 .collect(),
             modules,
             data,
-            has_rego: !self.bundles.is_empty(),
+            has_rego: !self.bundles.is_empty() || !self.pushed.is_empty(),
         })
     }
 

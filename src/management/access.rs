@@ -292,7 +292,7 @@ pub(super) async fn guard(
         let found = known.find(|(known, _)| *known == name);
         found.map(|(_, value)| value)
     };
-    permits(&caller.grants, need, parameter)
+    permits(&caller.grants, need, request.uri().path(), parameter)
         .inspect_err(|error| metrics.call_refused(error.code()))?;
     request.extensions_mut().insert(caller.grants);
     request.extensions_mut().insert(Caller {
@@ -309,6 +309,7 @@ pub(super) fn out_of_scope() -> ApiError {
 fn permits<'a>(
     grants: &Grants,
     need: Need,
+    path: &str,
     parameter: impl Fn(&str) -> Option<&'a str>,
 ) -> Result<(), ApiError> {
     let role = need.role();
@@ -322,6 +323,7 @@ fn permits<'a>(
         Need::Open | Need::Role(_) | Need::ChangeNamed => true,
         Need::Change(kind, name) => parameter(name).is_some_and(|name| grants.covers(kind, name)),
         Need::ChangeAll => grants.covers_all(),
+        Need::ChangeData => grants.covers_data(path),
     };
     match is_covered {
         true => Ok(()),

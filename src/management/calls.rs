@@ -5,7 +5,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::http::Method;
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
 
 use super::access::{AreaKind, Role};
 use super::error::{self, ApiError};
@@ -14,6 +14,8 @@ use super::{Api, bundles, check, decisions, opa, resources, status};
 /// Largest body of a push, in bytes.
 const MAX_BUNDLE_BYTES: usize = 128 << 20;
 const MAX_RESOURCES_BYTES: usize = 64 << 20;
+/// Largest Rego module.
+const MAX_MODULE_BYTES: usize = 64 << 20;
 /// Largest document, pushed or asked with.
 const MAX_DOCUMENT_BYTES: usize = 128 << 20;
 
@@ -29,6 +31,8 @@ pub enum Need {
     ChangeNamed,
     /// `policies:write`, over all of policy.
     ChangeAll,
+    /// `data:write`, over what the path names.
+    ChangeData,
 }
 
 /// One call.
@@ -51,6 +55,7 @@ pub fn calls() -> Vec<Call> {
     const METRICS: Need = Need::Role(Role::MetricsRead);
     const BUNDLE: Need = Need::Change(AreaKind::Bundles, "name");
     const RESOURCE: Need = Need::Change(AreaKind::Resources, "namespace");
+    const DATA: Need = Need::ChangeData;
     const ONE: &str = "/v1/resources/{kind}/{namespace}/{name}";
     vec![
         // Whether the process lives and wants checks is no secret.
@@ -74,6 +79,15 @@ pub fn calls() -> Vec<Call> {
         Call::get("/v1/data/{*path}", READ, opa::get),
         Call::post("/v1/data", READ, opa::post).up_to(MAX_DOCUMENT_BYTES),
         Call::post("/v1/data/{*path}", READ, opa::post).up_to(MAX_DOCUMENT_BYTES),
+        Call::put("/v1/data", DATA, opa::put_data).up_to(MAX_DOCUMENT_BYTES),
+        Call::put("/v1/data/{*path}", DATA, opa::put_data).up_to(MAX_DOCUMENT_BYTES),
+        Call::patch("/v1/data", DATA, opa::patch_data).up_to(MAX_DOCUMENT_BYTES),
+        Call::patch("/v1/data/{*path}", DATA, opa::patch_data).up_to(MAX_DOCUMENT_BYTES),
+        Call::delete("/v1/data/{*path}", DATA, opa::delete_data),
+        Call::get("/v1/policies", READ, opa::list_policies),
+        Call::get("/v1/policies/{*id}", READ, opa::get_policy),
+        Call::put("/v1/policies/{*id}", Need::ChangeAll, opa::put_policy).up_to(MAX_MODULE_BYTES),
+        Call::delete("/v1/policies/{*id}", Need::ChangeAll, opa::delete_policy),
         Call::post("/v0/data", READ, opa::post_v0).up_to(MAX_DOCUMENT_BYTES),
         Call::post("/v0/data/{*path}", READ, opa::post_v0).up_to(MAX_DOCUMENT_BYTES),
         Call::post("/", READ, opa::post_default).up_to(MAX_DOCUMENT_BYTES),
@@ -114,7 +128,7 @@ macro_rules! methods {
 }
 
 impl Call {
-    methods!(get GET put PUT post POST delete DELETE);
+    methods!(get GET put PUT post POST patch PATCH delete DELETE);
 
     /// Allows a larger body than others have.
     fn up_to(self, bytes: usize) -> Self {
@@ -132,6 +146,7 @@ impl Need {
             Self::Open => None,
             Self::Role(role) => Some(role),
             Self::Change(..) | Self::ChangeNamed | Self::ChangeAll => Some(Role::PoliciesWrite),
+            Self::ChangeData => Some(Role::DataWrite),
         }
     }
 }

@@ -10,9 +10,10 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::json::{escaped, json_text};
-use crate::activation::ActivationError;
+use crate::activation::{ActivationError, DocumentError};
 use crate::decision_log::QueryError;
 use crate::policy::PolicyError;
+use crate::policy::rego::EditError;
 use crate::store::StoreError;
 
 /// An error as it is sent.
@@ -119,8 +120,17 @@ impl From<ActivationError> for ApiError {
                 "precondition_failed",
                 message,
             ),
-            ActivationError::NotFound(_) | ActivationError::Store(StoreError::NotKept(_)) => {
+            ActivationError::NotFound(_)
+            | ActivationError::Store(StoreError::NotKept(_))
+            | ActivationError::Document(DocumentError::Edit(EditError::NotFound { .. })) => {
                 Self::missing(message)
+            }
+            // Rule: a conflict of what is written with what is there is 404.
+            ActivationError::Document(DocumentError::Edit(EditError::Conflict(_))) => {
+                Self::new(StatusCode::NOT_FOUND, "resource_conflict", message)
+            }
+            ActivationError::InBundle(_) | ActivationError::Document(DocumentError::Root) => {
+                Self::invalid(message)
             }
             ActivationError::Store(StoreError::Full) => Self::new(
                 StatusCode::INSUFFICIENT_STORAGE,

@@ -4,6 +4,8 @@
 mod batch;
 mod body;
 mod data;
+mod edit;
+mod policies;
 mod query;
 
 use std::sync::Arc;
@@ -22,6 +24,10 @@ use crate::policy::rego::{Data, Found, Question, RegoError, RegoPolicies};
 use crate::policy::{PolicyError, PolicySet};
 pub(super) use batch::post as post_batch;
 pub(super) use data::{get, path_in, post, post_default, post_v0};
+pub(super) use edit::{delete as delete_data, patch as patch_data, put as put_data};
+pub(super) use policies::{
+    delete as delete_policy, get as get_policy, list as list_policies, put as put_policy,
+};
 pub(super) use query::{get as get_query, post as post_query};
 
 /// Rule: what `POST /` asks.
@@ -163,6 +169,14 @@ impl Answer {
         Self {
             pretty: options.pretty,
             members,
+        }
+    }
+
+    /// One without members.
+    fn empty(options: &Options) -> Self {
+        Self {
+            pretty: options.pretty,
+            members: Vec::new(),
         }
     }
 

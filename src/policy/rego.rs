@@ -38,7 +38,7 @@ use thiserror::Error;
 
 pub use coverage::{Coverage, FileCoverage, Range};
 pub use data::{Data, PatchOp, canonical_json, canonical_value};
-pub use documents::{Found, Query, Question};
+pub use documents::{Found, Query, Question, syntax_tree};
 pub use edit::{EditError, slashed};
 pub use engine::EvaluationError;
 pub use input::{InputError, InputSettings, Known, RegoRequest};

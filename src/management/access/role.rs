@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
@@ -26,8 +27,8 @@ pub enum Role {
     Admin,
 }
 
-/// A part of policy that changes can be kept to: `bundles/NAME` or `resources/NAMESPACE`, the name
-/// with `*` at its end for all that begin so.
+/// A part of policy that changes can be kept to: `bundles/NAME`, `resources/NAMESPACE` or `data/PATH`,
+/// the name with `*` at its end for all that begin so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Area {
     kind: AreaKind,
@@ -41,6 +42,8 @@ pub enum AreaKind {
     Bundles,
     /// By namespace.
     Resources,
+    /// By path, with all that lies below.
+    Data,
 }
 
 /// What access was granted for.
@@ -61,7 +64,7 @@ pub enum GrantError {
     #[error("without roles nothing is permitted")]
     NoRoles,
     #[error(
-        "`{0}` is neither `bundles/NAME` nor `resources/NAMESPACE`, with at most one `*`, at the end"
+        "`{0}` is none of `bundles/NAME`, `resources/NAMESPACE` and `data/PATH`, with at most one `*`, at the end"
     )]
     Area(String),
     #[error("an empty scope permits nothing; leave it out for all of policy")]
@@ -125,6 +128,25 @@ impl Area {
     }
 }
 
+impl Area {
+    /// Rule: a path covers all that lies below; with a star, its last segment is the beginning of one.
+    fn covers_path(&self, path: &[String]) -> bool {
+        let parts: Vec<_> = self.name.split('/').collect();
+        let Some((last, parents)) = parts.split_last() else {
+            return false;
+        };
+        let begins =
+            parents.len() < path.len() && parents.iter().zip(path).all(|(one, other)| one == other);
+        let here = path.get(parents.len());
+        self.kind == AreaKind::Data
+            && begins
+            && here.is_some_and(|here| match self.is_prefix {
+                true => here.starts_with(last),
+                false => here == last,
+            })
+    }
+}
+
 impl FromStr for Area {
     type Err = GrantError;
 
@@ -133,13 +155,15 @@ impl FromStr for Area {
         let (kind, name) = match text.split_once('/') {
             Some(("bundles", name)) => (AreaKind::Bundles, name),
             Some(("resources", name)) => (AreaKind::Resources, name),
+            Some(("data", path)) => (AreaKind::Data, path.trim_matches('/')),
             _ => return Err(wrong()),
         };
         let (name, is_prefix) = match name.strip_suffix('*') {
             Some(prefix) => (prefix, true),
             None => (name, false),
         };
-        let is_name = !name.contains(['*', '/']) && (is_prefix || !name.is_empty());
+        let has_slash = kind != AreaKind::Data && name.contains('/');
+        let is_name = !has_slash && !name.contains('*') && (is_prefix || !name.is_empty());
         is_name
             .then(|| Self {
                 kind,
@@ -155,6 +179,7 @@ impl fmt::Display for Area {
         let kind = match self.kind {
             AreaKind::Bundles => "bundles",
             AreaKind::Resources => "resources",
+            AreaKind::Data => "data",
         };
         let star = if self.is_prefix { "*" } else { "" };
         write!(formatter, "{kind}/{}{star}", self.name)
@@ -223,6 +248,26 @@ impl Grants {
     pub(in crate::management) fn covers(&self, kind: AreaKind, name: &str) -> bool {
         let scope = self.scope.as_ref();
         scope.is_none_or(|areas| areas.iter().any(|area| area.covers(kind, name)))
+    }
+
+    /// Whether changes may be made to the document that a call's path names, as it was sent.
+    pub(super) fn covers_data(&self, path: &str) -> bool {
+        let Some(scope) = &self.scope else {
+            return true;
+        };
+        let Some(path) = path.strip_prefix("/v1/data") else {
+            return false;
+        };
+        let segments = path.split('/').filter(|segment| !segment.is_empty());
+        let decoded = segments.map(|segment| {
+            let decoded = percent_decode_str(segment).decode_utf8().ok()?;
+            // A slash within a segment would be taken for one between two.
+            (!decoded.contains('/')).then(|| decoded.into_owned())
+        });
+        let Some(decoded) = decoded.collect::<Option<Vec<_>>>() else {
+            return false;
+        };
+        scope.iter().any(|area| area.covers_path(&decoded))
     }
 
     /// Whether changes may be made to all of policy.

@@ -171,6 +171,11 @@ fn own(name: &str) -> Option<&'static Builtin> {
     all.find(|builtin| builtin.name == name)
 }
 
+/// The syntax tree of a module, as OPA shows it.
+pub(super) fn syntax_tree(file: &str, text: &str) -> Option<Value> {
+    parse_module::parse(file, text).ok()
+}
+
 /// Puts our built-ins in front of the interpreter's.
 pub(super) fn register(engine: &mut regorus::Engine) -> anyhow::Result<()> {
     for builtin in TABLE.iter().copied().flatten() {

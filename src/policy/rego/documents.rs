@@ -1,7 +1,7 @@
 //! What operators ask of loaded policy: a document by its path, or the solutions of a query, as JSON. How
 //! that is spoken over HTTP is left to `management`.
 
-use super::builtins::document_text;
+use super::builtins::{self, document_text};
 use super::engine::LookedAt;
 use super::{Data, RegoError, RegoPolicies};
 use regorus::Value;
@@ -26,6 +26,11 @@ pub struct Found<T> {
 
 /// A query that was found good.
 pub struct Query(LookedAt);
+
+/// The syntax tree of a module, as OPA shows it; `None` for what OPA 1.9's grammar does not have.
+pub fn syntax_tree(file: &str, text: &str) -> Option<Data> {
+    builtins::syntax_tree(file, text).map(Data)
+}
 
 // === impl RegoPolicies ===
 

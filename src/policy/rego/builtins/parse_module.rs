@@ -28,7 +28,7 @@ pub(super) const BUILTINS: &[Builtin] = &[Builtin::pure("rego.parse_module", 2, 
     parse(text(arguments, 0)?, text(arguments, 1)?)
 })];
 
-fn parse(file: &str, text: &str) -> Answer {
+pub(super) fn parse(file: &str, text: &str) -> Answer {
     if text.len() > MAX_TEXT {
         return Err(Failure::Limit(
             "parsing a module of this size is refused".to_owned(),

@@ -1,0 +1,130 @@
+//! Changes of documents: `PUT`, `PATCH` and `DELETE /v1/data/PATH`.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::header::IF_NONE_MATCH;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use percent_encoding::percent_decode_str;
+
+use super::super::Api;
+use super::super::caller::Caller;
+use super::super::error::{ApiError, if_match};
+use super::{body, path_in};
+use crate::activation::{ActivationError, Edit, Operation, Patch, Path};
+use crate::policy::PolicyError;
+use crate::policy::rego::Data;
+
+const MALFORMED_BODY: &str = "body contains malformed document";
+
+/// Rule: `If-None-Match: *` leaves alone what is there.
+pub(in super::super) async fn put(
+    State(api): State<Api>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, ApiError> {
+    let value = body::document(&headers, body, MALFORMED_BODY)?;
+    let value =
+        value.ok_or_else(|| ApiError::invalid(format!("{MALFORMED_BODY}: unexpected EOF")))?;
+    let only_new = headers.get(IF_NONE_MATCH).is_some_and(|value| value == "*");
+    make(&api, caller, &uri, Edit::Put(value), only_new, &headers).await
+}
+
+pub(in super::super) async fn patch(
+    State(api): State<Api>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, ApiError> {
+    let document = body::document(&headers, body, MALFORMED_BODY)?;
+    let operations = document.as_ref().and_then(Data::items);
+    let malformed = || ApiError::invalid(format!("{MALFORMED_BODY}: it is no array of operations"));
+    let operations = operations.ok_or_else(malformed)?;
+    let patches: Result<_, _> = operations.iter().map(patch_of).collect();
+    let edit = Edit::Patch(patches?);
+    make(&api, caller, &uri, edit, false, &headers).await
+}
+
+pub(in super::super) async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<StatusCode, ApiError> {
+    make(&api, caller, &uri, Edit::Delete, false, &headers).await
+}
+
+async fn make(
+    api: &Api,
+    caller: Caller,
+    uri: &Uri,
+    edit: Edit,
+    only_new: bool,
+    headers: &HeaderMap,
+) -> Result<StatusCode, ApiError> {
+    let path = path_in(uri, "/v1/data")?;
+    let if_match = if_match(headers)?;
+    let made = api
+        .activation
+        .edit_data(caller.into(), path, edit, only_new, if_match);
+    match made.await.map_err(in_words)? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Ok(StatusCode::NOT_MODIFIED),
+    }
+}
+
+/// Rule: `{op, path, value}`; a value that is missing is `null`.
+fn patch_of(operation: &Data) -> Result<Patch, ApiError> {
+    let member = |name| operation.member(name);
+    let text = |name| {
+        member(name)
+            .and_then(|value| value.text())
+            .unwrap_or_default()
+    };
+    let name = text("op");
+    let operation = match name.as_str() {
+        "add" => Operation::Add,
+        "remove" => Operation::Remove,
+        "replace" => Operation::Replace,
+        _ => return Err(ApiError::invalid(format!("bad patch operation: {name}"))),
+    };
+    let path = text("path");
+    let bad_path = || ApiError::invalid(format!("bad patch path: {path}"));
+    Ok(Patch {
+        operation,
+        path: pointer(&path).ok_or_else(bad_path)?,
+        value: member("value").unwrap_or_else(Data::null),
+    })
+}
+
+/// Rule: segments behind slashes, decoded as those of a URL, then `~1` for a slash and `~0` for a tilde.
+fn pointer(text: &str) -> Option<Path> {
+    let rest = text.strip_prefix('/')?;
+    if rest.is_empty() {
+        return Some(Path::new());
+    }
+    let segments = rest.split('/').map(|segment| {
+        let decoded = percent_decode_str(segment).decode_utf8().ok()?;
+        Some(decoded.replace("~1", "/").replace("~0", "~"))
+    });
+    segments.collect()
+}
+
+/// Rule: what the compiler says is told in one text.
+fn in_words(error: ActivationError) -> ApiError {
+    let ActivationError::Invalid(errors) = error else {
+        return error.into();
+    };
+    let line = |error: &PolicyError| match &error.location {
+        Some(at) => format!("{}:{}: {}: {}", at.file, at.row, error.code, error.message),
+        None => format!("{}: {}", error.code, error.message),
+    };
+    let lines: Vec<_> = errors.iter().map(line).collect();
+    ApiError::invalid(match lines.as_slice() {
+        [one] => format!("1 error occurred: {one}"),
+        many => format!("{} errors occurred:\n{}", many.len(), many.join("\n")),
+    })
+}
