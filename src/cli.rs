@@ -6,6 +6,7 @@ mod check;
 mod healthcheck;
 mod serve;
 mod test;
+mod trust;
 mod validate;
 
 use std::io::Write as _;

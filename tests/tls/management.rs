@@ -228,6 +228,45 @@ async fn health_is_asked_over_tls() {
 }
 
 #[tokio::test]
+async fn a_bundle_is_pushed_over_tls() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let local = std::net::Ipv4Addr::LOCALHOST.to_string();
+    let files = Files::new(&authority.issue(&local));
+    let server = Server::with_config(&format!(
+        "management: {{ {}, clients: [{{ subject: 'CN=ci', roles: ['policies:write'] }}] }}",
+        files.section(Some(&clients))
+    ));
+    let (certificate, key) = clients.issue_client("ci", "").pem();
+    for (name, text) in [
+        ("ca.pem", authority.pem()),
+        ("ci.crt", certificate),
+        ("ci.key", key),
+    ] {
+        std::fs::write(files.path(name), text).unwrap();
+    }
+    std::fs::write(files.path("b.tar.gz"), constant("1", "true")).unwrap();
+    let url = format!("https://{}", server.management);
+    let push = |arguments: &[&str]| {
+        let mut command = doorward();
+        command.current_dir(files.folder.path());
+        command.args(["bundle", "push", "b", "b.tar.gz", "--server", &url]);
+        let output = command.args(arguments).output().unwrap();
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("PRIVATE"));
+        output.status.code()
+    };
+    let trust = ["--tls-ca", "ca.pem"];
+    let shown = ["--tls-cert", "ci.crt", "--tls-key", "ci.key"];
+    assert_eq!(push(&[&trust[..], &shown].concat()), Some(0));
+    assert_eq!(push(&trust), Some(1));
+    assert_eq!(push(&shown), Some(3));
+    assert_eq!(push(&[&trust[..], &shown[..2]].concat()), Some(2));
+    assert_eq!(
+        push(&[&trust[..], &["--tls-cert", "ca.pem", "--tls-key", "ca.pem"]].concat()),
+        Some(3)
+    );
+}
+
+#[tokio::test]
 async fn a_decision_is_asked_for_over_tls() {
     let authority = Authority::new();
     let files = Files::new(&authority.issue(NAME));

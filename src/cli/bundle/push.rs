@@ -8,6 +8,7 @@ use clap::Args as ClapArgs;
 use serde_json::Value;
 
 use crate::bundle::{Bundle, Limits, files_of, write_archive};
+use crate::cli::trust::TrustArgs;
 use crate::cli::{Outcome, complain, say};
 
 /// Longest to wait for the answer; a little longer than the server takes at most.
@@ -21,6 +22,8 @@ pub(super) struct Args {
     /// File with the token of the management API.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// Push only if this is the active snapshot.
     #[arg(long, value_name = "SNAPSHOT")]
     if_match: Option<u64>,
@@ -62,8 +65,8 @@ async fn send(args: &Args, archive: Vec<u8>) -> anyhow::Result<(reqwest::StatusC
     let client = reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(TIMEOUT)
-        .build()?;
+        .timeout(TIMEOUT);
+    let client = args.trust.apply(client)?.build()?;
     let url = format!("{server}/v1/bundles/{}", args.name);
     let mut call = client.put(url).body(archive);
     if let Some(file) = &args.token_file {

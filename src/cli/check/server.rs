@@ -1,7 +1,7 @@
 //! Asking a running server.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Unanswered;
+use crate::cli::trust::TrustArgs;
 
 /// Longest to wait for the answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,11 +23,9 @@ pub(super) struct ServerArgs {
     /// File with the token of the management API.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Authorities in PEM that the API's certificate must be of; without it the API is asked in the
-    /// clear.
-    #[arg(long, value_name = "FILE")]
-    tls_ca: Option<PathBuf>,
-    /// Name that the API's certificate must have.
+    #[command(flatten)]
+    trust: TrustArgs,
+    /// Name that the API's certificate must have. Without `--tls-ca` the API is asked in the clear.
     #[arg(
         long,
         value_name = "NAME",
@@ -69,13 +68,14 @@ impl ServerArgs {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(TIMEOUT);
-        let (client, base) = match &self.tls_ca {
+        let client = self.trust.apply(client);
+        let client = client.map_err(|error| Unanswered::one(format!("{error:#}")))?;
+        let (client, base) = match &self.trust.tls_ca {
             None => (client, format!("http://{server}")),
-            Some(file) => {
-                let trusted = authorities(file)?;
+            Some(_) => {
                 let name = &self.tls_name;
-                let client = client.tls_certs_only(trusted).resolve(name, server);
-                (client, format!("https://{name}:{}", server.port()))
+                let base = format!("https://{name}:{}", server.port());
+                (client.resolve(name, server), base)
             }
         };
         let mut url = format!("{base}/v1/check?explain={explain}");
@@ -114,14 +114,5 @@ impl ServerArgs {
         let token = std::fs::read_to_string(path)
             .map_err(|error| Unanswered::one(format!("{}: {error}", path.display())))?;
         Ok(Some(token.trim().to_owned()))
-    }
-}
-
-fn authorities(file: &Path) -> Result<Vec<reqwest::Certificate>, Unanswered> {
-    let wrong = |why: String| Unanswered::one(format!("{}: {why}", file.display()));
-    let pem = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
-    match reqwest::Certificate::from_pem_bundle(&pem) {
-        Ok(trusted) if !trusted.is_empty() => Ok(trusted),
-        _ => Err(wrong("holds no certificate in PEM".to_owned())),
     }
 }
