@@ -18,7 +18,7 @@ use crate::ext_authz;
 use crate::external::Outside;
 use crate::jwks::KeyFetcher;
 use crate::listen::{Address, Listener};
-use crate::management::{self, Access, Api, Configuration, Questions, Readiness};
+use crate::management::{self, Access, Api, AuthZen, Configuration, Questions, Readiness};
 use crate::pdp::Pdp;
 use crate::store::EmbeddedStore;
 use crate::telemetry::Metrics;
@@ -133,6 +133,7 @@ impl App {
             metrics: Arc::clone(&metrics),
             ready: ready.clone(),
             access: Arc::clone(&access),
+            authzen: Arc::new(AuthZen::new(&config.authzen, management_tls.is_some())),
             configuration: Arc::new(Configuration {
                 shown: config.shown(),
                 id: uuid::Uuid::new_v4(),

@@ -34,6 +34,7 @@ pub const DEFAULT_FILE: &str = "doorward.yaml";
 pub struct Config {
     pub ext_authz: ext_authz::Config,
     pub management: management::Config,
+    pub authzen: management::AuthZenConfig,
     /// Folder of `policy.db` and `decisions.db`.
     pub data_dir: PathBuf,
     /// Files and folders of policy.
@@ -86,6 +87,7 @@ impl Default for Config {
         Self {
             ext_authz: ext_authz::Config::default(),
             management: management::Config::default(),
+            authzen: management::AuthZenConfig::default(),
             data_dir: PathBuf::from("./data"),
             policies: Vec::new(),
             bundles: BundleSources::new(),
@@ -198,6 +200,7 @@ impl Config {
     /// Values that parse but contradict each other or cannot be used.
     fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = self.management.problems();
+        problems.extend(self.authzen.problems());
         problems.extend(self.mesh.problems());
         problems.extend(self.jwks.problems());
         problems.extend(self.external.problems());

@@ -2,6 +2,7 @@
 //! calls is a file; who may call and how errors look is decided once for all of them.
 
 mod access;
+mod authzen;
 mod bundles;
 mod caller;
 mod calls;
@@ -34,6 +35,7 @@ pub use access::{
     Access, AccessError, AreaKind, Client, GrantError, JwtConfig, Role, Token, TokenError,
     TokensFileError,
 };
+pub use authzen::{Config as AuthZenConfig, Settings as AuthZen};
 pub use caller::Caller;
 pub use calls::{Call, Need, calls};
 pub use decisions::Questions;
@@ -125,6 +127,7 @@ pub struct Api {
     pub metrics: Arc<Metrics>,
     pub ready: Readiness,
     pub access: Arc<Access>,
+    pub authzen: Arc<AuthZen>,
     pub configuration: Arc<Configuration>,
 }
 

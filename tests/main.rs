@@ -16,6 +16,7 @@ mod support;
 
 mod access;
 mod architecture;
+mod authzen;
 mod bad_checks;
 mod bad_pushes;
 mod bad_rego;

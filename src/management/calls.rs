@@ -9,7 +9,7 @@ use axum::routing::{MethodRouter, delete, get, patch, post, put};
 
 use super::access::{AreaKind, Role};
 use super::error::{self, ApiError};
-use super::{Api, bundles, check, decisions, opa, resources, status};
+use super::{Api, authzen, bundles, check, decisions, opa, resources, status};
 
 /// Largest body of a push, in bytes.
 const MAX_BUNDLE_BYTES: usize = 128 << 20;
@@ -51,6 +51,7 @@ pub(super) struct Needs(Vec<(Method, &'static str, Need)>);
 /// All calls.
 pub fn calls() -> Vec<Call> {
     const READ: Need = Need::Role(Role::PoliciesRead);
+    const EVALUATE: Need = Need::Role(Role::AccessEvaluate);
     const LOGS: Need = Need::Role(Role::LogsRead);
     const METRICS: Need = Need::Role(Role::MetricsRead);
     const BUNDLE: Need = Need::Change(AreaKind::Bundles, "name");
@@ -97,6 +98,13 @@ pub fn calls() -> Vec<Call> {
         Call::post("/v1/query", READ, opa::post_query).up_to(MAX_DOCUMENT_BYTES),
         Call::post("/v1/compile", READ, opa::compile),
         Call::post("/v1/compile/{*path}", READ, opa::compile),
+        Call::get(
+            "/.well-known/authzen-configuration",
+            EVALUATE,
+            authzen::metadata,
+        ),
+        Call::post("/access/v1/evaluation", EVALUATE, authzen::evaluation),
+        Call::post("/access/v1/evaluations", EVALUATE, authzen::evaluations),
         Call::get("/v1/config", Need::Role(Role::Admin), status::config),
         Call::get("/v1/status", METRICS, status::status),
         Call::get("/health", METRICS, status::health),

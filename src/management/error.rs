@@ -83,6 +83,14 @@ impl ApiError {
         self.code
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Adds a header; one that cannot be written is left away.
     fn with_header(self, name: HeaderName, value: impl TryInto<HeaderValue>) -> Self {
         Self {

@@ -23,6 +23,7 @@ use super::status::is_set;
 use crate::policy::rego::{Data, Found, Question, RegoError, RegoPolicies};
 use crate::policy::{PolicyError, PolicySet};
 pub(super) use batch::post as post_batch;
+pub(super) use body::document as body_of;
 pub(super) use data::{get, path_in, post, post_default, post_v0};
 pub(super) use edit::{delete as delete_data, patch as patch_data, put as put_data};
 pub(super) use policies::{
@@ -225,19 +226,24 @@ fn explanation(notes: Vec<String>, pretty: bool) -> String {
 
 // === Evaluation ===
 
+/// A question as a call without options asks it.
+pub(super) fn question(input: Data) -> Question {
+    Options::default().question(Some(input))
+}
+
 /// A document for an input, for other calls of this API.
 pub(super) async fn document(
     api: &Api,
     path: Vec<String>,
     input: Data,
 ) -> Result<Option<Data>, ApiError> {
-    let question = Options::default().question(Some(input));
+    let question = question(input);
     let found = ask(api, move |rego, _| rego.document(&path, question)).await?;
     found.map(|found| found.value).map_err(evaluating)
 }
 
 /// Asks the Rego of the active snapshot, on a thread that may wait.
-async fn ask<T: Send + 'static>(
+pub(super) async fn ask<T: Send + 'static>(
     api: &Api,
     ask: impl FnOnce(&RegoPolicies, &PolicySet) -> T + Send + 'static,
 ) -> Result<T, ApiError> {
@@ -262,7 +268,7 @@ async fn ask<T: Send + 'static>(
 }
 
 /// Rule: errors of an evaluation are 500, each with its code and place.
-fn evaluating(error: RegoError) -> ApiError {
+pub(super) fn evaluating(error: RegoError) -> ApiError {
     ApiError::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         "internal_error",
@@ -279,7 +285,7 @@ fn compiling(errors: Vec<RegoError>) -> ApiError {
         .with_errors(errors.into_iter().map(PolicyError::from).collect())
 }
 
-fn text_of(data: &Data) -> Result<String, ApiError> {
+pub(super) fn text_of(data: &Data) -> Result<String, ApiError> {
     let too_deep = || internal("the document is nested too deeply".to_owned());
     data.opa_text().ok_or_else(too_deep)
 }

@@ -15,6 +15,8 @@ const MAX_AREAS: usize = 64;
 pub enum Role {
     /// List and read policy, ask for decisions by hand.
     PoliciesRead,
+    /// Ask for decisions as applications do.
+    AccessEvaluate,
     /// Change policy within the scope.
     PoliciesWrite,
     /// Change data documents within the scope.
@@ -58,7 +60,7 @@ pub(in crate::management) struct Grants {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum GrantError {
     #[error(
-        "`{0}` is no role: there are policies:read, policies:write, data:write, logs:read, metrics:read and admin"
+        "`{0}` is no role: there are policies:read, access:evaluate, policies:write, data:write, logs:read, metrics:read and admin"
     )]
     Role(String),
     #[error("without roles nothing is permitted")]
@@ -80,8 +82,9 @@ pub enum GrantError {
 // === impl Role ===
 
 impl Role {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::PoliciesRead,
+        Self::AccessEvaluate,
         Self::PoliciesWrite,
         Self::DataWrite,
         Self::LogsRead,
@@ -92,6 +95,7 @@ impl Role {
     pub fn name(self) -> &'static str {
         match self {
             Self::PoliciesRead => "policies:read",
+            Self::AccessEvaluate => "access:evaluate",
             Self::PoliciesWrite => "policies:write",
             Self::DataWrite => "data:write",
             Self::LogsRead => "logs:read",

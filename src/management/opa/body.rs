@@ -16,7 +16,7 @@ use crate::yaml::Document;
 const MAX_DECOMPRESSED: u64 = 256 << 20;
 
 /// Reads a document; `None` if there is no body. `what` is what errors call it.
-pub(super) fn document(
+pub(in super::super) fn document(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
     what: &str,

@@ -48,6 +48,13 @@ impl Data {
         Self(value.into())
     }
 
+    /// An object of these members.
+    pub fn object<'a>(members: impl IntoIterator<Item = (&'a str, Self)>) -> Self {
+        let members = members.into_iter();
+        let members = members.map(|(name, value)| (Value::from(name), value.0));
+        Self(Value::from(members.collect::<BTreeMap<_, _>>()))
+    }
+
     /// A missing document.
     pub fn undefined() -> Self {
         Self(Value::Undefined)

@@ -93,6 +93,13 @@ impl Data {
         document_text(&self.0)
     }
 
+    pub fn as_bool(&self) -> Option<bool> {
+        match self.0 {
+            Value::Bool(value) => Some(value),
+            _ => None,
+        }
+    }
+
     pub fn as_text(&self) -> Option<&str> {
         self.0.as_string().ok().map(|text| &**text)
     }

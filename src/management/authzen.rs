@@ -1,0 +1,191 @@
+//! AuthZEN 1.0 of the OpenID Foundation: applications that are no proxies ask whether a subject may do
+//! an action to a resource, alone or many at once. A Rego rule answers; how it is evaluated is left to
+//! `opa`, as for its documents.
+
+mod outcome;
+mod request;
+
+#[cfg(test)]
+mod tests;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::header::HOST;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::Api;
+use super::error::ApiError;
+use super::json::{Json, json_text};
+use super::opa;
+use crate::policy::rego::RegoPolicies;
+use outcome::Outcome;
+use request::{Asked, Evaluation};
+
+const EVALUATION: &str = "/access/v1/evaluation";
+const EVALUATIONS: &str = "/access/v1/evaluations";
+/// What a body is called in errors.
+const BODY: &str = "the body is no document";
+
+/// Section `authzen` of the configuration.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Path of the Rego rule that answers. Without one nothing is answered.
+    pub entrypoint: Option<String>,
+    /// Under which applications reach this API, if not as their `Host` says.
+    pub url: Option<String>,
+}
+
+/// What the calls go by.
+#[derive(Debug, Default)]
+pub struct Settings {
+    entrypoint: Option<Vec<String>>,
+    url: Option<String>,
+    is_encrypted: bool,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// What cannot be meant.
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        if let Some(path) = &self.entrypoint
+            && path.split('/').any(str::is_empty)
+        {
+            let why = format!("`{path}` is not the path of a rule, as authzen/allow is");
+            problems.push(("authzen.entrypoint", why));
+        }
+        if let Some(url) = &self.url
+            && !is_base(url)
+        {
+            let why =
+                "it must be http:// or https:// with a host, and without user, query and fragment";
+            problems.push(("authzen.url", why.to_owned()));
+        }
+        problems
+    }
+}
+
+fn is_base(url: &str) -> bool {
+    let Ok(url) = url.parse::<Url>() else {
+        return false;
+    };
+    matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none()
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// `is_encrypted` says whether the API speaks TLS itself.
+    pub fn new(config: &Config, is_encrypted: bool) -> Self {
+        let entrypoint = config.entrypoint.as_ref();
+        Self {
+            entrypoint: entrypoint.map(|path| path.split('/').map(str::to_owned).collect()),
+            url: config.url.clone(),
+            is_encrypted,
+        }
+    }
+
+    fn entrypoint(&self) -> Result<Vec<String>, ApiError> {
+        let missing = || ApiError::missing("`authzen.entrypoint` is not set");
+        self.entrypoint.clone().ok_or_else(missing)
+    }
+
+    /// Where this API is, without a slash at the end.
+    fn base(&self, headers: &HeaderMap) -> Result<String, ApiError> {
+        if let Some(url) = &self.url {
+            return Ok(url.trim_end_matches('/').to_owned());
+        }
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let host = host.and_then(|host| host.parse::<Authority>().ok());
+        let host = host.filter(|host| !host.as_str().contains('@'));
+        let host = host.ok_or_else(|| ApiError::invalid("`Host` names no host"))?;
+        let scheme = if self.is_encrypted { "https" } else { "http" };
+        Ok(format!("{scheme}://{host}"))
+    }
+}
+
+// === Calls ===
+
+/// Where the calls are.
+pub(super) async fn metadata(
+    State(api): State<Api>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, ApiError> {
+    api.authzen.entrypoint()?;
+    let base = api.authzen.base(&headers)?;
+    Ok(Json(json!({
+        "policy_decision_point": base,
+        "access_evaluation_endpoint": format!("{base}{EVALUATION}"),
+        "access_evaluations_endpoint": format!("{base}{EVALUATIONS}"),
+    })))
+}
+
+pub(super) async fn evaluation(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, ApiError> {
+    let document = opa::body_of(&headers, body, BODY)?.unwrap_or_default();
+    one(&api, Evaluation::parse(&document)?).await
+}
+
+/// Rule: without a list it is one evaluation, and answered so.
+pub(super) async fn evaluations(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, ApiError> {
+    let document = opa::body_of(&headers, body, BODY)?.unwrap_or_default();
+    let (evaluations, semantic) = match Asked::parse(&document)? {
+        Asked::One(evaluation) => return one(&api, evaluation).await,
+        Asked::Many(evaluations, semantic) => (evaluations, semantic),
+    };
+    let path = api.authzen.entrypoint()?;
+    let answers = opa::ask(&api, move |rego, _| {
+        let mut answers = Vec::with_capacity(evaluations.len());
+        for evaluation in evaluations {
+            // Rule: one that fails is a denial that says so, and the others have their answers.
+            let outcome =
+                decide(rego, &path, evaluation).unwrap_or_else(|error| Outcome::failed(&error));
+            let is_last = semantic.ends_with(outcome.decision());
+            answers.push(outcome.text()?);
+            if is_last {
+                break;
+            }
+        }
+        Ok::<_, ApiError>(answers)
+    });
+    let answers = answers.await??.join(",");
+    Ok(json_text(
+        StatusCode::OK,
+        format!(r#"{{"evaluations":[{answers}]}}"#),
+    ))
+}
+
+async fn one(api: &Api, evaluation: Evaluation) -> Result<Response, ApiError> {
+    let path = api.authzen.entrypoint()?;
+    let outcome = opa::ask(api, move |rego, _| decide(rego, &path, evaluation)).await??;
+    Ok(json_text(StatusCode::OK, outcome.text()?))
+}
+
+fn decide(
+    rego: &RegoPolicies,
+    path: &[String],
+    evaluation: Evaluation,
+) -> Result<Outcome, ApiError> {
+    let found = rego.document(path, opa::question(evaluation.into_input()));
+    Outcome::of(found.map_err(opa::evaluating)?.value)
+}
