@@ -5,11 +5,13 @@ mod bundle_tests;
 mod bundles;
 mod documents;
 mod files;
+mod fingerprint;
 mod history;
 mod load;
 mod pushed;
 mod resources;
 mod state;
+mod watched;
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
@@ -30,11 +32,14 @@ use crate::telemetry::Metrics;
 pub use bundles::PushedBundle;
 pub use documents::{DocumentError, Operation, Patch, Path};
 pub use files::FilePolicies;
+use fingerprint::Fingerprint;
 pub use load::FileSources;
 use load::load;
 pub use pushed::{Edit, Policy};
 use state::State;
 pub use state::{BundleStatus, Owner};
+use watched::FileWatch;
+pub use watched::{FilesError, FilesStatus};
 
 /// What activation needs to know besides policy.
 #[derive(Debug, Clone)]
@@ -64,6 +69,9 @@ pub struct Activation {
     places: Arc<Semaphore>,
     /// How the store did at the start.
     store_status: StoreStatus,
+    files: Mutex<FileWatch>,
+    /// `None` if no policy comes from files.
+    files_status: std::sync::Mutex<Option<FilesStatus>>,
 }
 
 /// How the store is doing.
@@ -155,13 +163,14 @@ impl Activation {
     ) -> Result<Self, ActivationError> {
         let stored = store.load().await?;
         let fallback = stored.fallback.clone();
-        let (mut state, policies) = blocking({
+        let (mut state, policies, files) = blocking({
             let settings = settings.clone();
             move || {
+                let found = Fingerprint::of(&files);
                 let state = load(&files, stored, &settings.bundles)?;
                 let policies = compile(&state, &settings)?;
                 test_files(&state, &settings)?;
-                Ok((state, policies))
+                Ok((state, policies, FileWatch::new(files, found)))
             }
         })
         .await?;
@@ -214,6 +223,8 @@ impl Activation {
             state: Arc::new(Mutex::new(state)),
             places: Arc::new(Semaphore::new(history::MAX_CHANGES)),
             store_status,
+            files_status: std::sync::Mutex::new(files.status()),
+            files: Mutex::new(files),
         })
     }
 
@@ -268,19 +279,30 @@ impl Activation {
     /// Compiles, stores, swaps.
     async fn activate(
         &self,
-        mut state: OwnedMutexGuard<State>,
+        state: OwnedMutexGuard<State>,
         candidate: State,
         change: Change,
     ) -> Result<u64, ActivationError> {
         self.check_unsigned(&change)?;
-        let settings = self.settings.clone();
         let pushed = change.put.iter().map(|entry| &entry.id);
         let pushed = pushed.filter(|id| id.kind == EntryKind::Bundle);
-        let pushed: Vec<String> = pushed.map(|id| id.key.clone()).collect();
+        let pushed = pushed.map(|id| id.key.clone()).collect();
+        self.activate_tested(state, candidate, change, pushed).await
+    }
+
+    /// The same, with the tests of these bundles run.
+    async fn activate_tested(
+        &self,
+        mut state: OwnedMutexGuard<State>,
+        candidate: State,
+        change: Change,
+        tested: Vec<String>,
+    ) -> Result<u64, ActivationError> {
+        let settings = self.settings.clone();
         let (mut candidate, policies) = blocking(move || {
             let policies = compile(&candidate, &settings)?;
-            let pushed = pushed.iter().filter_map(|name| candidate.bundle(name));
-            bundle_tests::run(&candidate, pushed, &settings.policy)?;
+            let tested = tested.iter().filter_map(|name| candidate.bundle(name));
+            bundle_tests::run(&candidate, tested, &settings.policy)?;
             Ok((candidate, policies))
         })
         .await?;

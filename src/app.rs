@@ -41,6 +41,7 @@ pub struct App {
     key_follower: JoinHandle<()>,
     issuer_key_follower: JoinHandle<()>,
     reloader: JoinHandle<()>,
+    policy_watcher: JoinHandle<()>,
     shutdown: ShutdownConfig,
     stop: watch::Sender<bool>,
     check_server: JoinHandle<()>,
@@ -147,7 +148,8 @@ impl App {
             grace,
         ));
         ready.set_open(true);
-        let hangup = reload::hangup().context("SIGHUP cannot be waited for")?;
+        let hangup = || reload::hangup().context("SIGHUP cannot be waited for");
+        let watcher = reload::watch_policy(Arc::clone(&activation), config.watch, hangup()?);
         let reloads = Reloads {
             access: Arc::clone(&access),
             ext_authz: check_tls,
@@ -161,7 +163,8 @@ impl App {
             health_follower: tokio::spawn(follow_policy(health.clone(), activation.loaded())),
             key_follower: tokio::spawn(activation.follow_keys()),
             issuer_key_follower: tokio::spawn(follow_issuer(issuer_keys, Arc::clone(&access))),
-            reloader: tokio::spawn(reload::run(reloads, hangup, metrics)),
+            reloader: tokio::spawn(reload::run(reloads, hangup()?, metrics)),
+            policy_watcher: tokio::spawn(watcher),
             health,
             shutdown: config.shutdown,
             stop,
@@ -191,6 +194,7 @@ impl App {
         self.key_follower.abort();
         self.issuer_key_follower.abort();
         self.reloader.abort();
+        self.policy_watcher.abort();
         tokio::task::spawn_blocking(move || self.log.stop())
             .await
             .context("the decision log ends")?;

@@ -28,6 +28,9 @@ use crate::{cache, decision_log, ext_authz, external, jwks, management, store, t
 /// File that is read when none is named, if it is there.
 pub const DEFAULT_FILE: &str = "doorward.yaml";
 
+/// Looking at files more often than this costs more than it is good for.
+const MIN_WATCH_INTERVAL: Duration = Duration::from_millis(100);
+
 /// All settings. No file at all is a working default.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -39,6 +42,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Files and folders of policy.
     pub policies: Vec<PathBuf>,
+    pub watch: WatchConfig,
     pub bundles: BundleSources,
     pub bundle_limits: Limits,
     pub bundle_verification: VerificationConfig,
@@ -55,6 +59,16 @@ pub struct Config {
     /// What Rego's `opa.runtime` tells, where a configuration of OPA is used.
     #[serde(skip)]
     opa_runtime: Option<serde_json::Value>,
+}
+
+/// Section `watch`: files of policy that change while the server runs.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WatchConfig {
+    /// Otherwise they are read again on SIGHUP only.
+    pub enabled: bool,
+    /// How often they are looked at.
+    pub interval: Span,
 }
 
 /// Section `shutdown`.
@@ -90,6 +104,7 @@ impl Default for Config {
             authzen: management::AuthZenConfig::default(),
             data_dir: PathBuf::from("./data"),
             policies: Vec::new(),
+            watch: WatchConfig::default(),
             bundles: BundleSources::new(),
             bundle_limits: Limits::default(),
             bundle_verification: VerificationConfig::default(),
@@ -104,6 +119,15 @@ impl Default for Config {
             shutdown: ShutdownConfig::default(),
             workloads: Vec::new(),
             opa_runtime: None,
+        }
+    }
+}
+
+impl Default for WatchConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            interval: Span::from_secs(2),
         }
     }
 }
@@ -205,6 +229,10 @@ impl Config {
         problems.extend(self.jwks.problems());
         problems.extend(self.external.problems());
         problems.extend(self.store.problems());
+        if self.watch.interval.0 < MIN_WATCH_INTERVAL {
+            let why = format!("must be {}ms at least", MIN_WATCH_INTERVAL.as_millis());
+            problems.push(("watch.interval", why));
+        }
         for name in self.bundles.keys() {
             if !crate::bundle::Bundle::is_name(name) {
                 problems.push(("bundles", format!("`{name}` is not a name for a bundle")));

@@ -39,7 +39,7 @@ pub struct Problem {
 }
 
 /// One document of a stream.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Document {
     pub value: Value,
     pub mark: Mark,

@@ -30,6 +30,7 @@ mod envoy;
 mod examples;
 mod explain;
 mod external;
+mod files;
 mod jwks;
 mod lifecycle;
 mod opa_api;

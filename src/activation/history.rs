@@ -65,7 +65,7 @@ impl Activation {
 
     /// Counts an attempt by what it came to, and records one that failed. One that worked was recorded
     /// with the change.
-    async fn note(&self, attempt: Attempt, error: Option<&ActivationError>) {
+    pub(super) async fn note(&self, attempt: Attempt, error: Option<&ActivationError>) {
         let Some(error) = error else {
             self.metrics.activated("success");
             return;

@@ -184,7 +184,7 @@ impl Loader<'_> {
 }
 
 /// A name in a file and in the store: one has to go.
-fn in_both(what: &str) -> PolicyError {
+pub(super) fn in_both(what: &str) -> PolicyError {
     let message = format!(
         "{what} is in a file and was also pushed over the API: \
          start without the file and delete the pushed one, or leave the file out"

@@ -1,6 +1,8 @@
 //! What is loaded, by name, and to whom it belongs. Copied for each change, so that a change that
 //! fails has touched nothing; objects themselves are shared between the copies.
 
+mod files;
+
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

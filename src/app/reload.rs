@@ -1,5 +1,5 @@
-//! What is read again while the server runs: certificates and the file of tokens. Looked at every few
-//! seconds and on SIGHUP; on any error what was read before stays in use.
+//! What is read again while the server runs: certificates, the file of tokens, and policy. Looked at
+//! every few seconds and on SIGHUP; on any error what was read before stays in use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
+use crate::activation::Activation;
+use crate::config::WatchConfig;
 use crate::management::Access;
 use crate::telemetry::Metrics;
 use crate::tls::Tls;
@@ -48,6 +50,23 @@ pub(super) async fn run(reloads: Reloads, mut hangup: Signal, metrics: Arc<Metri
             report.tell(outcome, &metrics);
         }
         reloads.tell_expiry(&metrics);
+    }
+}
+
+/// Has policy of files looked at, until aborted.
+pub(super) async fn watch_policy(
+    activation: Arc<Activation>,
+    config: WatchConfig,
+    mut hangup: Signal,
+) {
+    let mut ticks = tokio::time::interval(config.interval.0);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let at_once = tokio::select! {
+            _ = ticks.tick(), if config.enabled => false,
+            _ = hangup.recv() => true,
+        };
+        activation.look_at_files(at_once).await;
     }
 }
 

@@ -64,6 +64,13 @@ pub fn read_files(paths: &[PathBuf], v0: bool) -> (LooseFiles, Vec<PolicyError>)
     (loose, errors)
 }
 
+/// Whether a file of a folder has a say in what is decided, by its name.
+pub fn is_policy_file(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
+    name == "data.json" || name.ends_with(".rego") || is_yaml && !name.ends_with(".cases.yaml")
+}
+
 fn unreadable(path: &Path, error: &io::Error) -> PolicyError {
     PolicyError::new("file_error", format!("{}: {error}", path.display()))
 }

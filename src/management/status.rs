@@ -116,6 +116,7 @@ pub(super) async fn status(State(api): State<Api>) -> Json<Value> {
         "snapshot": snapshot.revision,
         "resources": snapshot.policies.native.len(),
         "bundles": bundles,
+        "files": api.activation.files_status(),
         "store": api.activation.store_status(),
         "jwks": api.activation.key_sets(),
         "cached_decisions": snapshot.cache.len(),

@@ -48,6 +48,8 @@ pub struct Author {
 pub enum Action {
     /// The program started, with policy of files or on an earlier revision.
     Start,
+    /// Files of policy changed.
+    Reload,
     /// The store was made by an earlier version of the program.
     Migrate,
     PutBundle,

@@ -45,6 +45,8 @@ pub struct Metrics {
     external: Family<Labels<1>, Counter>,
     refused_calls: Family<Labels<1>, Counter>,
     reloads: Family<Labels<2>, Counter>,
+    /// 1 while files of policy cannot be used.
+    pub files_refused: Gauge,
     certificates: Family<Labels<1>, Gauge>,
     plugin: Option<PluginMetrics>,
 }
@@ -137,7 +139,12 @@ impl Default for Metrics {
             reloads: new(
                 known,
                 "reloads",
-                "Attempts to read changed certificates and tokens again, by result",
+                "Attempts to read changed files of policy, certificates and tokens again, by result",
+            ),
+            files_refused: new(
+                known,
+                "policy_files_refused",
+                "1 while files of policy cannot be used and what they held before is in force",
             ),
             key_fetches: new(known, "jwks_fetches", "Fetches of key sets, by result"),
             certificates,
