@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 
-use crate::support::bundle::constant;
+use crate::support::bundle::{archive, constant, form};
 use crate::support::issuer::{Issuer, Key, jwks};
 use crate::support::{Options, Server, eventually, http};
 
@@ -183,6 +183,16 @@ async fn a_scope_keeps_changes_where_they_belong() {
     ];
     for (method, path, body, expected) in &rows {
         send("team", method, path, body).expect(*expected);
+    }
+    for (other, expected) in [("team-b", 403), ("team-a2", 200)] {
+        let manifest = |name: &str| format!("{{\"roots\": [\"{name}\"]}}");
+        let bundle = |name: &str| archive(&[(".manifest", &manifest(name))]);
+        let (body, kind) = form(&[("team-a1", &bundle("a")), (other, &bundle("b"))]);
+        let headers = [
+            ("authorization", "Bearer team"),
+            ("content-type", kind.as_str()),
+        ];
+        http::send("PUT", &server.url("/v1/bundles"), &headers, &body).expect(expected);
     }
     send("team", "GET", "/v1/bundles", b"").expect(403);
     send(

@@ -80,6 +80,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "management",
         &[
             "activation",
+            "attributes",
             "bundle",
             "decision_log",
             "ext_authz",

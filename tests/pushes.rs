@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::support::bundle::{archive, constant};
+use crate::support::bundle::{archive, constant, form};
 use crate::support::check::http_check;
 use crate::support::{Server, http};
 
@@ -102,10 +102,101 @@ async fn of_two_changes_for_the_same_revision_one_is_stale() {
         )
     };
     push("0").expect(200);
-    let answer = push("\"0\"").expect(412).json();
+    let answer = push("\"0\"").expect(412);
+    assert_eq!(answer.headers["etag"], "\"1\"");
+    let answer = answer.json();
     assert_eq!(answer["message"], "the active revision is 1, not 0");
+    assert_eq!(answer["snapshot"], 1);
     push("1").expect(200);
     push("x").expect(400);
+}
+
+/// Every write can be made for one revision only, and every read tells which that is.
+#[test]
+fn every_write_heeds_if_match_and_every_read_tells_the_revision() {
+    let server = Server::start();
+    http::put(&server.url("/v1/bundles/b"), &constant("r", "true")).expect(200);
+    let object = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
+                  metadata: { name: a }\nspec: { rules: [] }\n";
+    http::put(&server.url("/v1/resources"), object.as_bytes()).expect(200);
+    let (body, bundles) = form(&[("b", &constant("s", "true"))]);
+    let bundle = constant("s", "true");
+    let one = "/v1/resources/AuthorizationPolicy/default/a";
+    for (method, path, kind, body) in [
+        ("PUT", "/v1/bundles", bundles.as_str(), body.as_slice()),
+        ("PUT", "/v1/bundles/b", "application/gzip", &bundle),
+        ("DELETE", "/v1/bundles/b", "", b""),
+        (
+            "PUT",
+            "/v1/resources",
+            "application/yaml",
+            object.as_bytes(),
+        ),
+        ("PUT", one, "application/yaml", object.as_bytes()),
+        ("DELETE", one, "", b""),
+    ] {
+        let headers = [("if-match", "\"1\""), ("content-type", kind)];
+        let answer = http::send(method, &server.url(path), &headers, body).expect(412);
+        assert_eq!(answer.json()["snapshot"], 2, "{method} {path}");
+    }
+    for path in [
+        "/v1/bundles",
+        "/v1/bundles/b",
+        "/v1/resources",
+        one,
+        "/v1/status",
+    ] {
+        let answer = http::get(&server.url(path)).expect(200);
+        assert_eq!(answer.headers["etag"], "\"2\"", "{path}");
+    }
+    let headers = [("if-match", "\"2\"")];
+    let deleted = http::send("DELETE", &server.url(one), &headers, b"").expect(200);
+    assert_eq!(deleted.headers["etag"], "\"3\"");
+}
+
+#[tokio::test]
+async fn several_bundles_are_one_revision() {
+    let server = Server::start();
+    let bundle = |name: &str, rego: &str| {
+        let manifest = format!("{{\"revision\": \"of {name}\", \"roots\": [\"{name}\"]}}");
+        archive(&[(".manifest", &manifest), ("p.rego", rego)])
+    };
+    let put = |parts: &[(&str, &[u8])]| {
+        let (body, kind) = form(parts);
+        http::send(
+            "PUT",
+            &server.url("/v1/bundles"),
+            &[("content-type", &kind)],
+            &body,
+        )
+    };
+    // Each alone would be refused by its call of a function of the other.
+    let first = bundle("first", "package first\n\nx := data.second.f(1)\n");
+    let second = bundle("second", "package second\n\nf(x) := x\n");
+    http::put(&server.url("/v1/bundles/first"), &first).expect(400);
+    let answer = put(&[("first", &first), ("second", &second)])
+        .expect(200)
+        .json();
+    assert_eq!(answer["snapshot"], 1);
+    assert_eq!(answer["bundles"][0]["name"], "first");
+    assert_eq!(answer["bundles"][1]["revision"], "of second");
+    // One bad one, and none is put; all that is wrong is told.
+    let bad = bundle("bad", "package elsewhere\n");
+    let answer = put(&[("first", &first), ("bad", &bad), ("worse", b"none")])
+        .expect(400)
+        .json();
+    assert_eq!(answer["errors"].as_array().unwrap().len(), 2, "{answer}");
+    for parts in [
+        [("first", first.as_slice()), ("first", &first)].as_slice(),
+        &[("a/b", &first)],
+        &[],
+    ] {
+        put(parts).expect(400);
+    }
+    http::put(&server.url("/v1/bundles"), &first).expect(400);
+    let listed = http::get(&server.url("/v1/bundles")).json();
+    assert_eq!(listed["bundles"].as_array().unwrap().len(), 2);
+    assert_eq!(http::get(&server.url("/v1/status")).json()["snapshot"], 1);
 }
 
 #[tokio::test]

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use super::state::Owner;
 use super::{Activation, ActivationError, blocking, invalid_bundle};
-use crate::bundle::{Bundle, BundleError, Content, Delta};
+use crate::bundle::{Bundle, BundleError, BundleSettings, Content, Delta};
 use crate::policy::PolicyError;
 use crate::store::{Action, Attempt, Author, Entry, EntryId, EntryKind};
 
 /// A bundle that was put.
 #[derive(Debug)]
 pub struct PushedBundle {
+    pub name: String,
     /// Its manifest's.
     pub revision: String,
     /// The new snapshot's.
@@ -30,38 +31,64 @@ impl Activation {
         if_match: Option<u64>,
     ) -> Result<PushedBundle, ActivationError> {
         let attempt = Attempt::new(author, Action::PutBundle, name).of(&archive);
-        let (this, name) = (Arc::clone(self), name.to_owned());
+        let sent = vec![(name.to_owned(), archive)];
+        let mut pushed = self.put_archives(attempt, sent, if_match).await?;
+        let one = pushed.pop();
+        one.ok_or_else(|| ActivationError::Internal("no bundle was put".to_owned()))
+    }
+
+    /// Puts bundles by their names, all or none, as one revision.
+    pub async fn put_bundles(
+        self: &Arc<Self>,
+        author: Author,
+        sent: Vec<(String, Vec<u8>)>,
+        if_match: Option<u64>,
+    ) -> Result<Vec<PushedBundle>, ActivationError> {
+        let names: Vec<_> = sent.iter().map(|(name, _)| name.as_str()).collect();
+        let attempt = Attempt::new(author, Action::PutBundle, &names.join(", "));
+        self.put_archives(attempt, sent, if_match).await
+    }
+
+    async fn put_archives(
+        self: &Arc<Self>,
+        attempt: Attempt,
+        sent: Vec<(String, Vec<u8>)>,
+        if_match: Option<u64>,
+    ) -> Result<Vec<PushedBundle>, ActivationError> {
+        let this = Arc::clone(self);
         self.attempt(attempt.clone(), async move {
             let settings = this.settings.bundles.clone();
-            let (content, name, archive) = blocking(move || {
-                let content = Bundle::read_archive(&name, &archive, &settings);
-                let content = content.map_err(|error| invalid_bundle(error, &name))?;
-                Ok((content, name, archive))
-            })
-            .await?;
+            let read = blocking(move || read_archives(sent, &settings)).await?;
             let state = this.writable(if_match).await?;
-            state.require_api_bundle(&name)?;
-            let (bundle, archive) = match content {
-                Content::Whole(bundle) => (*bundle, archive),
-                Content::Delta(delta) => {
-                    let base = state.shared_bundle(&name);
-                    let base = base.ok_or_else(|| nothing_to_change(&name))?;
-                    this.change_bundle(base, *delta).await?
-                }
-            };
-            let revision = bundle.manifest.revision.clone();
-            let warnings = bundle.warnings.clone();
             let mut candidate = state.clone();
-            candidate.put_bundle(Arc::new(bundle), Owner::Api);
             let mut change = state.change(attempt);
-            change
-                .put
-                .push(Entry::new(EntryKind::Bundle, name, archive));
-            Ok(PushedBundle {
-                snapshot: this.activate(state, candidate, change).await?,
-                revision,
-                warnings,
-            })
+            let mut pushed = Vec::with_capacity(read.len());
+            for (name, content, archive) in read {
+                state.require_api_bundle(&name)?;
+                let (bundle, archive) = match content {
+                    Content::Whole(bundle) => (*bundle, archive),
+                    Content::Delta(delta) => {
+                        let base = state.shared_bundle(&name);
+                        let base = base.ok_or_else(|| nothing_to_change(&name))?;
+                        this.change_bundle(base, *delta).await?
+                    }
+                };
+                pushed.push(PushedBundle {
+                    name: name.clone(),
+                    revision: bundle.manifest.revision.clone(),
+                    snapshot: 0,
+                    warnings: bundle.warnings.clone(),
+                });
+                candidate.put_bundle(Arc::new(bundle), Owner::Api);
+                change
+                    .put
+                    .push(Entry::new(EntryKind::Bundle, name, archive));
+            }
+            let snapshot = this.activate(state, candidate, change).await?;
+            let pushed = pushed.into_iter();
+            Ok(pushed
+                .map(|bundle| PushedBundle { snapshot, ..bundle })
+                .collect())
         })
         .await
     }
@@ -112,6 +139,25 @@ impl Activation {
             this.activate(state, candidate, change).await
         })
         .await
+    }
+}
+
+/// What is sent, read; or everything that is wrong with it.
+fn read_archives(
+    sent: Vec<(String, Vec<u8>)>,
+    settings: &BundleSettings,
+) -> Result<Vec<(String, Content, Vec<u8>)>, ActivationError> {
+    let mut read = Vec::with_capacity(sent.len());
+    let mut errors = Vec::new();
+    for (name, archive) in sent {
+        match Bundle::read_archive(&name, &archive, settings) {
+            Ok(content) => read.push((name, content, archive)),
+            Err(error) => errors.push(error.into_policy_error(&name)),
+        }
+    }
+    match errors.is_empty() {
+        true => Ok(read),
+        false => Err(ActivationError::Invalid(errors)),
     }
 }
 

@@ -1,18 +1,26 @@
-//! `/v1/bundles`: bundles by name, pushed as `.tar.gz`.
+//! `/v1/bundles`: bundles by name, pushed as `.tar.gz`, one or several at once.
 
+use std::collections::BTreeSet;
+
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
 use serde::Serialize;
 
 use super::Api;
+use super::access::{AreaKind, Grants, out_of_scope};
 use super::caller::Caller;
 use super::error::{ApiError, if_match};
-use super::json::Json;
+use super::json::AtRevision;
 use crate::activation::BundleStatus;
+use crate::attributes::parts;
 use crate::bundle::Bundle;
 use crate::policy::PolicyError;
+
+const INVALID_NAME: &str = "a bundle's name consists of letters, digits, `-`, `_` and `.`";
 
 /// Answer to a push.
 #[derive(Debug, Serialize)]
@@ -32,23 +40,99 @@ pub(super) async fn put(
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Pushed>, ApiError> {
+) -> Result<AtRevision<Pushed>, ApiError> {
     if !Bundle::is_name(&name) {
-        return Err(ApiError::invalid(
-            "a bundle's name consists of letters, digits, `-`, `_` and `.`",
-        ));
+        return Err(ApiError::invalid(INVALID_NAME));
     }
     let if_match = if_match(&headers)?;
     let put = api
         .activation
         .put_bundle(caller.into(), &name, body?.into(), if_match);
     let pushed = put.await?;
-    Ok(Json(Pushed {
+    let answer = Pushed {
         name,
         revision: pushed.revision,
         snapshot: pushed.snapshot,
         warnings: pushed.warnings,
-    }))
+    };
+    Ok(AtRevision(pushed.snapshot, answer))
+}
+
+/// Answer to a push of several.
+#[derive(Debug, Serialize)]
+pub(super) struct PushedMany {
+    snapshot: u64,
+    bundles: Vec<PushedOne>,
+}
+
+#[derive(Debug, Serialize)]
+struct PushedOne {
+    name: String,
+    revision: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<PolicyError>,
+}
+
+pub(super) async fn put_many(
+    State(api): State<Api>,
+    caller: Caller,
+    Extension(grants): Extension<Grants>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<AtRevision<PushedMany>, ApiError> {
+    let if_match = if_match(&headers)?;
+    let sent = named_parts(&headers, &body?)?;
+    if !sent
+        .iter()
+        .all(|(name, _)| grants.covers(AreaKind::Bundles, name))
+    {
+        return Err(out_of_scope());
+    }
+    let put = api.activation.put_bundles(caller.into(), sent, if_match);
+    let pushed = put.await?;
+    let snapshot = pushed.first().map_or(0, |bundle| bundle.snapshot);
+    let bundles = pushed.into_iter().map(|bundle| PushedOne {
+        name: bundle.name,
+        revision: bundle.revision,
+        warnings: bundle.warnings,
+    });
+    let bundles = bundles.collect();
+    Ok(AtRevision(snapshot, PushedMany { snapshot, bundles }))
+}
+
+/// The parts of a form, each an archive under the name of its bundle.
+fn named_parts(headers: &HeaderMap, body: &[u8]) -> Result<Vec<(String, Vec<u8>)>, ApiError> {
+    let content_type = headers.get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    let content_type = content_type.filter(|value| value.starts_with("multipart/form-data"));
+    let parts = content_type.map(|content_type| parts(content_type, body));
+    let parts = parts
+        .transpose()
+        .map_err(|error| ApiError::invalid(error.to_string()))?;
+    let Some(parts) = parts.flatten() else {
+        return Err(ApiError::invalid(
+            "the body must be `multipart/form-data` with a boundary",
+        ));
+    };
+    let mut names = BTreeSet::new();
+    for part in &parts {
+        if !Bundle::is_name(&part.name) {
+            return Err(ApiError::invalid(INVALID_NAME));
+        }
+        if !names.insert(part.name.as_str()) {
+            return Err(ApiError::invalid(format!(
+                "bundle `{}` is there twice",
+                part.name
+            )));
+        }
+    }
+    if parts.is_empty() {
+        return Err(ApiError::invalid("the body holds no bundle"));
+    }
+    let parts = parts.into_iter();
+    Ok(parts
+        .map(|part| (part.name, part.value.into_owned()))
+        .collect())
 }
 
 #[derive(Debug, Serialize)]
@@ -56,19 +140,22 @@ pub(super) struct List {
     bundles: Vec<BundleStatus>,
 }
 
-pub(super) async fn list(State(api): State<Api>) -> Json<List> {
+pub(super) async fn list(State(api): State<Api>) -> AtRevision<List> {
+    // Before the bundles: what is newer than its tag is merely refused.
+    let revision = api.pdp.snapshot().revision;
     let bundles = api.activation.bundles().await;
-    Json(List { bundles })
+    AtRevision(revision, List { bundles })
 }
 
 pub(super) async fn get(
     State(api): State<Api>,
     Path(name): Path<String>,
-) -> Result<Json<BundleStatus>, ApiError> {
+) -> Result<AtRevision<BundleStatus>, ApiError> {
+    let revision = api.pdp.snapshot().revision;
     let bundles = api.activation.bundles().await;
     let found = bundles.into_iter().find(|bundle| bundle.name == name);
     found
-        .map(Json)
+        .map(|bundle| AtRevision(revision, bundle))
         .ok_or_else(|| ApiError::missing(format!("there is no bundle `{name}`")))
 }
 
@@ -82,10 +169,10 @@ pub(super) async fn delete(
     caller: Caller,
     Path(name): Path<String>,
     headers: HeaderMap,
-) -> Result<Json<Deleted>, ApiError> {
+) -> Result<AtRevision<Deleted>, ApiError> {
     let snapshot = api
         .activation
         .delete_bundle(caller.into(), &name, if_match(&headers)?)
         .await?;
-    Ok(Json(Deleted { snapshot }))
+    Ok(AtRevision(snapshot, Deleted { snapshot }))
 }

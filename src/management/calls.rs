@@ -63,6 +63,7 @@ pub fn calls() -> Vec<Call> {
         Call::get("/livez", Need::Open, status::livez),
         Call::get("/readyz", Need::Open, status::readyz),
         Call::get("/v1/bundles", READ, bundles::list),
+        Call::put("/v1/bundles", Need::ChangeNamed, bundles::put_many).up_to(MAX_BUNDLE_BYTES),
         Call::get("/v1/bundles/{name}", READ, bundles::get),
         Call::put("/v1/bundles/{name}", BUNDLE, bundles::put).up_to(MAX_BUNDLE_BYTES),
         Call::delete("/v1/bundles/{name}", BUNDLE, bundles::delete),

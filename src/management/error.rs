@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::json::{escaped, json_text};
+use super::json::{escaped, etag, json_text};
 use crate::activation::{ActivationError, DocumentError};
 use crate::decision_log::QueryError;
 use crate::policy::PolicyError;
@@ -25,6 +25,9 @@ pub(super) struct ApiError {
     header: Option<Box<(HeaderName, HeaderValue)>>,
     code: &'static str,
     message: String,
+    /// The active revision, where the call was for another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snapshot: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<PolicyError>,
 }
@@ -36,6 +39,7 @@ impl ApiError {
             header: None,
             code,
             message: message.into(),
+            snapshot: None,
             errors: Vec::new(),
         }
     }
@@ -108,6 +112,7 @@ impl IntoResponse for ApiError {
         response
             .headers_mut()
             .extend(self.header.map(|header| *header));
+        response.headers_mut().extend(self.snapshot.and_then(etag));
         response
     }
 }
@@ -123,11 +128,14 @@ impl From<ActivationError> for ApiError {
             ActivationError::Owned { .. } | ActivationError::Store(StoreError::Stale { .. }) => {
                 Self::new(StatusCode::CONFLICT, "resource_conflict", message)
             }
-            ActivationError::Stale { .. } => Self::new(
-                StatusCode::PRECONDITION_FAILED,
-                "precondition_failed",
-                message,
-            ),
+            ActivationError::Stale { current, .. } => Self {
+                snapshot: Some(current),
+                ..Self::new(
+                    StatusCode::PRECONDITION_FAILED,
+                    "precondition_failed",
+                    message,
+                )
+            },
             ActivationError::NotFound(_)
             | ActivationError::Store(StoreError::NotKept(_))
             | ActivationError::Document(DocumentError::Edit(EditError::NotFound { .. })) => {
@@ -174,7 +182,7 @@ macro_rules! from_rejection {
 
 from_rejection!(QueryRejection, BytesRejection, StringRejection);
 
-/// The revision a change is for, from `If-Match`: a number, quoted or not.
+/// The revision a change is for, from `If-Match`: a number, quoted or not; `*` is any.
 pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     let mut values = headers.get_all(IF_MATCH).iter();
     let Some(value) = values.next() else {

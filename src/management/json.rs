@@ -1,7 +1,7 @@
 //! Bodies as OPA writes them: compact JSON and a line break.
 
-use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CONTENT_TYPE, ETAG, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -19,6 +19,24 @@ impl<T: Serialize> IntoResponse for Json<T> {
             }
         }
     }
+}
+
+/// The same, with the revision that `If-Match` of a write can name.
+#[derive(Debug)]
+pub(super) struct AtRevision<T>(pub(super) u64, pub(super) T);
+
+impl<T: Serialize> IntoResponse for AtRevision<T> {
+    fn into_response(self) -> Response {
+        let mut response = Json(self.1).into_response();
+        response.headers_mut().extend(etag(self.0));
+        response
+    }
+}
+
+/// A revision as an entity tag.
+pub(super) fn etag(revision: u64) -> Option<(HeaderName, HeaderValue)> {
+    let value = HeaderValue::try_from(format!("\"{revision}\"")).ok()?;
+    Some((ETAG, value))
 }
 
 /// A response of JSON text, which no browser is to take for anything else.

@@ -11,7 +11,7 @@ use super::Api;
 use super::access::{AreaKind, Grants, out_of_scope};
 use super::caller::Caller;
 use super::error::{ApiError, if_match, internal};
-use super::json::Json;
+use super::json::AtRevision;
 use crate::activation::{ObjectChange, PutScope};
 use crate::policy::PolicyError;
 use crate::policy::resource::{Kind, Resource, ResourceId};
@@ -48,7 +48,7 @@ pub(super) async fn put_all(
     options: Result<Query<PutOptions>, QueryRejection>,
     headers: HeaderMap,
     body: Result<String, StringRejection>,
-) -> Result<Json<Applied>, ApiError> {
+) -> Result<AtRevision<Applied>, ApiError> {
     let Query(options) = options?;
     let scope = if options.prune {
         PutScope::All
@@ -85,7 +85,7 @@ pub(super) async fn put_one(
     Path(path): Path<(String, String, String)>,
     headers: HeaderMap,
     body: Result<String, StringRejection>,
-) -> Result<Json<Applied>, ApiError> {
+) -> Result<AtRevision<Applied>, ApiError> {
     let scope = PutScope::One(resource_id(path)?);
     apply(&api, caller, body?, scope, &headers).await
 }
@@ -96,7 +96,7 @@ async fn apply(
     body: String,
     scope: PutScope,
     headers: &HeaderMap,
-) -> Result<Json<Applied>, ApiError> {
+) -> Result<AtRevision<Applied>, ApiError> {
     let if_match = if_match(headers)?;
     let put = api
         .activation
@@ -104,11 +104,12 @@ async fn apply(
     let applied = put.await?;
     let resources = applied.results.into_iter();
     let resources = resources.map(|(id, result)| AppliedResource { id, result });
-    Ok(Json(Applied {
+    let answer = Applied {
         snapshot: applied.revision,
         resources: resources.collect(),
         warnings: applied.warnings,
-    }))
+    };
+    Ok(AtRevision(applied.revision, answer))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -122,7 +123,7 @@ pub(super) struct ListOptions {
 pub(super) async fn list(
     State(api): State<Api>,
     options: Result<Query<ListOptions>, QueryRejection>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<AtRevision<Value>, ApiError> {
     let Query(options) = options?;
     let wanted = |id: &ResourceId| {
         options.kind.is_none_or(|kind| kind == id.kind)
@@ -132,6 +133,8 @@ pub(super) async fn list(
                 .is_none_or(|namespace| *namespace == id.namespace)
             && options.name.as_ref().is_none_or(|name| *name == id.name)
     };
+    // Before the objects: what is newer than its tag is merely refused.
+    let revision = api.pdp.snapshot().revision;
     let resources = api.activation.resources().await;
     let found = resources
         .iter()
@@ -139,18 +142,19 @@ pub(super) async fn list(
     let shown: Vec<_> = found
         .map(|(resource, owner)| json!({"owner": owner, "resource": resource.document.value}))
         .collect();
-    Ok(Json(json!({ "resources": shown })))
+    Ok(AtRevision(revision, json!({ "resources": shown })))
 }
 
 pub(super) async fn get(
     State(api): State<Api>,
     Path(path): Path<(String, String, String)>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<AtRevision<Value>, ApiError> {
     let id = resource_id(path)?;
+    let revision = api.pdp.snapshot().revision;
     let resources = api.activation.resources().await;
     let found = resources.iter().find(|(resource, _)| resource.id == id);
     match found {
-        Some((resource, _)) => Ok(Json(resource.document.value.clone())),
+        Some((resource, _)) => Ok(AtRevision(revision, resource.document.value.clone())),
         None => Err(ApiError::missing(format!("there is no {id}"))),
     }
 }
@@ -160,13 +164,13 @@ pub(super) async fn delete(
     caller: Caller,
     Path(path): Path<(String, String, String)>,
     headers: HeaderMap,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<AtRevision<Value>, ApiError> {
     let id = resource_id(path)?;
     let snapshot = api
         .activation
         .delete_resource(caller.into(), &id, if_match(&headers)?)
         .await?;
-    Ok(Json(json!({ "snapshot": snapshot })))
+    Ok(AtRevision(snapshot, json!({ "snapshot": snapshot })))
 }
 
 fn resource_id((kind, namespace, name): (String, String, String)) -> Result<ResourceId, ApiError> {

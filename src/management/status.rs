@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::json::{Json, json_text};
+use super::json::{AtRevision, Json, json_text};
 use super::{Api, opa};
 use crate::activation::BundleStatus;
 use crate::policy::rego::Data;
@@ -107,10 +107,10 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
     ([(CONTENT_TYPE, kind)], api.metrics.encode()).into_response()
 }
 
-pub(super) async fn status(State(api): State<Api>) -> Json<Value> {
+pub(super) async fn status(State(api): State<Api>) -> AtRevision<Value> {
     let snapshot = api.pdp.snapshot();
     let bundles = api.activation.bundles().await;
-    Json(json!({
+    let shown = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "ready": api.ready.check(&api.pdp).is_ok(),
         "snapshot": snapshot.revision,
@@ -122,7 +122,8 @@ pub(super) async fn status(State(api): State<Api>) -> Json<Value> {
         "cached_decisions": snapshot.cache.len(),
         "verified_tokens": snapshot.keyring.remembered(),
         "result": opa_status(&api, &bundles),
-    }))
+    });
+    AtRevision(snapshot.revision, shown)
 }
 
 /// Rule: what OPA's status has of bundles and plugins.

@@ -48,3 +48,19 @@ pub fn constant(revision: &str, value: &str) -> Vec<u8> {
         ),
     ])
 }
+
+/// A form of archives, and its content type.
+pub fn form(parts: &[(&str, &[u8])]) -> (Vec<u8>, String) {
+    let mut body = Vec::new();
+    for (name, archive) in parts {
+        let head = format!(
+            "--limit\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"{name}.tar.gz\"\r\n\
+             Content-Type: application/octet-stream\r\n\r\n"
+        );
+        body.extend(head.as_bytes());
+        body.extend(*archive);
+        body.extend(b"\r\n");
+    }
+    body.extend(b"--limit--\r\n");
+    (body, "multipart/form-data; boundary=limit".to_owned())
+}
