@@ -42,7 +42,8 @@ pub(super) async fn run(reloads: Reloads, mut hangup: Signal, metrics: Arc<Metri
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
-            _ = hangup.recv() => {}
+            // The next look is a whole interval away: files may be half replaced at this one.
+            _ = hangup.recv() => ticks.reset(),
         }
         let reading = Arc::clone(&reloads);
         let read = tokio::task::spawn_blocking(move || reading.read()).await;

@@ -152,7 +152,7 @@ async fn a_certificate_that_ends_is_worth_nothing_from_then_on() {
         .distinguished_name
         .push(rcgen::DnType::CommonName, "guest");
     let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
-    let until = since + std::time::Duration::from_secs(4);
+    let until = since + std::time::Duration::from_secs(6);
     parameters.not_after = rcgen::date_time_ymd(1970, 1, 1) + until;
     let guest = clients.issue_with(parameters);
     let client = Arc::new(authority.client(BOTH, &["http/1.1"], Some(&guest)));
