@@ -11,7 +11,7 @@ export DOORWARD_VECTORS
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: run test lint bench fmt help
+.PHONY: run test lint bench bench-pushes fmt help
 
 run: ## Build Doorward and show it behind a real Envoy (ARGS=--free-ports: when a port is taken)
 	cargo build --release --locked
@@ -31,8 +31,12 @@ bench: ## Measure matchers, and compare speed with other authorization services
 	cargo build --release --locked --example tonic-noop
 	$(PYTHON) benches/compare/compare.py $(ARGS)
 
+bench-pushes: ## Measure pushes while checks go on
+	cargo build --release --locked
+	$(PYTHON) benches/pushes/pushes.py $(ARGS)
+
 fmt: ## Format the code
 	cargo fmt --all
 
 help: ## List these targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST))
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST))
