@@ -48,6 +48,8 @@ pub struct Bundle {
     pub data: Data,
     /// What it holds that has no effect.
     pub warnings: Vec<PolicyError>,
+    /// Whether somebody whose key is configured has signed it.
+    pub is_signed: bool,
     /// The signed archives that it is made of: a bundle and deltas to it.
     signed: Vec<Arc<[u8]>>,
 }
@@ -152,10 +154,11 @@ impl Bundle {
     ) -> Result<Verified, BundleError> {
         let verification = settings.verification.of(name);
         let is_signed = verify_files(files, verification).map_err(BundleError::Signature)?;
-        Ok(Verified {
-            content: Self::unverified_content(name, files)?,
-            is_signed,
-        })
+        let mut content = Self::unverified_content(name, files)?;
+        if let Content::Whole(bundle) = &mut content {
+            bundle.is_signed = is_signed;
+        }
+        Ok(Verified { content, is_signed })
     }
 
     /// The content of files, whoever they are from.
@@ -201,6 +204,7 @@ impl Bundle {
             modules,
             data,
             warnings: Vec::new(),
+            is_signed: false,
             signed: Vec::new(),
         };
         bundle.check_package_roots()?;

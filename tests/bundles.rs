@@ -1,6 +1,8 @@
 //! Which bundles get in: those that are signed where that is asked for, and those that own what they
 //! bring.
 
+use doorward::bundle::{BundleFile, Claims, SIGNATURES, SigningKey, sign, write_archive};
+use doorward::identity::JwsAlgorithm;
 use serde_json::Value;
 
 use crate::support::bundle::{archive, constant};
@@ -209,4 +211,49 @@ async fn deltas_change_what_is_there() {
     assert_eq!(status["revision"], "2");
     http::put(&server.url("/v1/bundles/b"), &patch("false")).expect(200);
     assert!(!server.checks().await.get("/").await.allows());
+}
+
+/// An archive signed with the secret of `REQUIRED`.
+fn signed(files: &[(&str, &str)]) -> Vec<u8> {
+    let file = |(path, text): &(&str, &str)| BundleFile {
+        path: (*path).to_owned(),
+        bytes: text.as_bytes().to_vec(),
+    };
+    let mut files: Vec<_> = files.iter().map(file).collect();
+    let key = SigningKey::new(JwsAlgorithm::Hs256, "secret").unwrap();
+    let bytes = sign(&files, &key, &Claims::default()).unwrap();
+    let path = SIGNATURES.to_owned();
+    files.push(BundleFile { path, bytes });
+    write_archive(&files).unwrap()
+}
+
+/// Where signatures are required, so are those of deltas, and what they make is there after a start.
+#[tokio::test]
+async fn signed_deltas_get_in_where_signatures_are_required() {
+    let server = Server::with_config(REQUIRED);
+    let url = server.url("/v1/bundles/b");
+    let whole = signed(&[
+        ("data.json", "{\"flag\": false}"),
+        ("policy.rego", "package envoy.authz\n\nallow := data.flag\n"),
+    ]);
+    let patch = "{\"data\": [{\"op\": \"replace\", \"path\": \"/flag\", \"value\": true}]}";
+    http::put(&url, &whole).expect(200);
+    let answer = http::put(&url, &archive(&[("patch.json", patch)]))
+        .expect(400)
+        .json();
+    assert_eq!(first_error(&answer), "bundle missing .signatures.json file");
+    let checks = server.checks().await;
+    assert!(!checks.get("/").await.allows());
+    http::put(&url, &signed(&[("patch.json", patch)])).expect(200);
+    assert!(checks.get("/").await.allows());
+    let data = Some(std::sync::Arc::clone(&server.data));
+    drop(server);
+    let server = Server::with(Options {
+        config: REQUIRED.to_owned(),
+        data,
+        ..Options::default()
+    });
+    assert!(server.checks().await.get("/").await.allows());
+    let bundle = http::get(&server.url("/v1/bundles/b")).json();
+    assert_eq!(bundle["signed"], true);
 }

@@ -50,6 +50,8 @@ pub struct BundleStatus {
     pub owner: Owner,
     /// Rego files.
     pub modules: Vec<String>,
+    /// Whether it was verified to be signed.
+    pub signed: bool,
     /// What of it has no effect.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<PolicyError>,
@@ -262,6 +264,7 @@ impl State {
                 .iter()
                 .map(|module| module.path.clone())
                 .collect(),
+            signed: bundle.is_signed,
             warnings: bundle.warnings.clone(),
         });
         bundles.collect()

@@ -134,8 +134,8 @@ fn read_entry(
         ));
     }
     let path = clean_path(&entry.path_bytes()).map_err(refuse)?;
-    // Two names that differ in case only are one on some systems.
-    if !seen.insert(path.to_lowercase()) {
+    // Two names that differ in case only are one on some systems; some letters have two small forms.
+    if !seen.insert(path.to_uppercase().to_lowercase()) {
         return Err(refuse("is there twice"));
     }
     let limit = limits.max_file_bytes.0;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::manifest::{Manifest, go_list};
 use super::{Bundle, BundleError, BundleFile, entry, parse_json};
-use crate::policy::rego::{Data, PatchOp};
+use crate::policy::rego::{Data, PatchBudget, PatchOp};
 
 /// The file that makes a bundle a delta.
 pub(super) const PATCH: &str = "patch.json";
@@ -181,9 +181,12 @@ impl Bundle {
             )));
         }
         let mut changed = self.clone();
+        let mut budget = PatchBudget::default();
         for operation in &delta.operations {
             let value = operation.value.clone();
-            let patched = changed.data.patch(operation.op, &operation.path, value);
+            let patched = changed
+                .data
+                .patch(operation.op, &operation.path, value, &mut budget);
             patched.map_err(|why| {
                 let path = operation.written.trim_matches('/');
                 BundleError::Delta(format!("/{path}: {why}"))
@@ -208,6 +211,7 @@ impl Bundle {
             }
             _ => Vec::new(),
         };
+        changed.is_signed = !changed.signed.is_empty();
         Ok(changed)
     }
 }

@@ -96,9 +96,9 @@ fn verify_token(token: &str, rules: &Verification) -> Result<BTreeMap<String, Li
     }
     // Rule: the configured name of the key, else the token's, else the payload's. It only chooses
     // among keys that are ours.
-    let id = rules.key_id.as_ref();
-    let id = id.or(header.kid.as_ref()).or(payload.keyid.as_ref());
-    let key = find_key(rules, id.filter(|id| !id.is_empty()))?;
+    let ids = [&rules.key_id, &header.kid, &payload.keyid];
+    let id = ids.into_iter().flatten().find(|id| !id.is_empty());
+    let key = find_key(rules, id)?;
     let algorithm = key.algorithm().to_string();
     if header.alg != algorithm {
         return Err(format!(

@@ -206,6 +206,10 @@ fn what_others_would_take_for_another_archive_is_refused() {
         (vec![file("p.rego"), file("P.Rego")], "is there twice"),
         (vec![file("é.rego"), file("É.rego")], "is there twice"),
         (
+            vec![file("po\u{17f}t.rego"), file("post.rego")],
+            "is there twice",
+        ),
+        (
             vec![file("a/DATA.json"), file("a/data.json")],
             "is there twice",
         ),

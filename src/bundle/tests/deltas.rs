@@ -206,6 +206,22 @@ fn changes_that_cannot_be_made_are_refused() {
     assert!(error.contains("is a delta bundle"), "{error}");
 }
 
+/// Each change in front of a long array moves all of it.
+#[test]
+fn changes_of_large_arrays_are_bounded() {
+    let data = format!("{{\"a\": [{}0]}}", "0,".repeat(100_000));
+    let base = read(&[("data.json", data.as_str())]).unwrap();
+    let many = |operation: &str| {
+        let operations = vec![operation; 1_000].join(",");
+        let delta = delta("{}", &format!("[{operations}]")).unwrap();
+        base.with_delta(&delta).map_err(|error| error.to_string())
+    };
+    let error = many("{\"op\": \"upsert\", \"path\": \"/a/0\"}").unwrap_err();
+    assert!(error.contains("too many elements"), "{error}");
+    assert!(many("{\"op\": \"upsert\", \"path\": \"/a/-\"}").is_ok());
+    assert!(many("{\"op\": \"replace\", \"path\": \"/a/0\"}").is_ok());
+}
+
 #[test]
 fn what_a_delta_makes_is_kept_as_a_whole_bundle() {
     let operation = "{\"op\": \"upsert\", \"path\": \"/a/b/x\", \"value\": 1e3}";

@@ -20,6 +20,16 @@ pub enum PatchOp {
     Replace,
 }
 
+/// How many elements of arrays may still be moved: each change in the middle moves those behind it.
+#[derive(Debug)]
+pub struct PatchBudget(usize);
+
+impl Default for PatchBudget {
+    fn default() -> Self {
+        Self(50_000_000)
+    }
+}
+
 /// A JSON document in the one form that signatures are over.
 pub fn canonical_json(bytes: &[u8]) -> Result<String, JsonError> {
     json::canonical(bytes)
@@ -104,8 +114,19 @@ impl Data {
     }
 
     /// Changes the document at a path, or tells why it cannot be changed there.
-    pub fn patch(&mut self, op: PatchOp, path: &[String], value: Self) -> Result<(), String> {
-        patch(&mut self.0, op, path, value.0).map_err(str::to_owned)
+    pub fn patch(
+        &mut self,
+        op: PatchOp,
+        path: &[String],
+        value: Self,
+        budget: &mut PatchBudget,
+    ) -> Result<(), String> {
+        let change = Change {
+            op,
+            value: value.0,
+            budget,
+        };
+        patch(&mut self.0, path, change).map_err(str::to_owned)
     }
 
     pub fn is_object(&self) -> bool {
@@ -133,48 +154,50 @@ impl Data {
 
 const MISSING: &str = "document does not exist";
 const BAD_INDEX: &str = "invalid patch path";
+const TOO_MUCH: &str = "the changes move too many elements of arrays";
 
-fn patch(
-    target: &mut Value,
+/// A change on its way to its place.
+struct Change<'a> {
     op: PatchOp,
-    path: &[String],
     value: Value,
-) -> Result<(), &'static str> {
+    budget: &'a mut PatchBudget,
+}
+
+fn patch(target: &mut Value, path: &[String], change: Change<'_>) -> Result<(), &'static str> {
     let Some((name, rest)) = path.split_first() else {
         return Err(BAD_INDEX);
     };
     match target {
-        Value::Object(_) => patch_object(target, op, name, rest, value),
-        Value::Array(_) => patch_array(target, op, name, rest, value),
+        Value::Object(_) => patch_object(target, name, rest, change),
+        Value::Array(_) => patch_array(target, name, rest, change),
         _ => Err(MISSING),
     }
 }
 
 fn patch_object(
     target: &mut Value,
-    op: PatchOp,
     name: &str,
     rest: &[String],
-    value: Value,
+    change: Change<'_>,
 ) -> Result<(), &'static str> {
     let members = target.as_object_mut().map_err(|_| MISSING)?;
     let name = Value::from(name);
     if rest.is_empty() {
         // Rule: only an upsert may name what is not there.
-        if op != PatchOp::Upsert && members.get(&name).is_none() {
+        if change.op != PatchOp::Upsert && members.get(&name).is_none() {
             return Err(MISSING);
         }
-        match op {
+        match change.op {
             PatchOp::Remove => drop(members.remove(&name)),
-            PatchOp::Upsert | PatchOp::Replace => drop(members.insert(name, value)),
+            PatchOp::Upsert | PatchOp::Replace => drop(members.insert(name, change.value)),
         }
         return Ok(());
     }
     match members.get_mut(&name) {
-        Some(inner) => patch(inner, op, rest, value),
-        None if op == PatchOp::Upsert => {
+        Some(inner) => patch(inner, rest, change),
+        None if change.op == PatchOp::Upsert => {
             let rest: Vec<_> = rest.iter().map(String::as_str).collect();
-            members.insert(name, Data(value).nested_under(&rest).0);
+            members.insert(name, Data(change.value).nested_under(&rest).0);
             Ok(())
         }
         None => Err(MISSING),
@@ -183,17 +206,16 @@ fn patch_object(
 
 fn patch_array(
     target: &mut Value,
-    op: PatchOp,
     name: &str,
     rest: &[String],
-    value: Value,
+    change: Change<'_>,
 ) -> Result<(), &'static str> {
     let items = target.as_array_mut().map_err(|_| MISSING)?;
     // Rule: `-`, or the first number that is no index, is behind the last element.
     if rest.is_empty() && (name == "-" || name == items.len().to_string()) {
-        return match op {
+        return match change.op {
             PatchOp::Upsert => {
-                items.push(value);
+                items.push(change.value);
                 Ok(())
             }
             PatchOp::Remove | PatchOp::Replace => Err(BAD_INDEX),
@@ -203,17 +225,18 @@ fn patch_array(
     let index = index.filter(|index| index.to_string() == name && *index < items.len());
     let index = index.ok_or(MISSING)?;
     if !rest.is_empty() {
-        let inner = items.get_mut(index).ok_or(MISSING)?;
-        return patch(inner, op, rest, value);
+        return patch(items.get_mut(index).ok_or(MISSING)?, rest, change);
     }
+    if change.op == PatchOp::Replace {
+        *items.get_mut(index).ok_or(MISSING)? = change.value;
+        return Ok(());
+    }
+    let left = change.budget.0.checked_sub(items.len());
+    change.budget.0 = left.ok_or(TOO_MUCH)?;
     let mut all: Vec<_> = items.iter().cloned().collect();
-    match op {
-        PatchOp::Upsert => all.insert(index, value),
+    match change.op {
         PatchOp::Remove => drop(all.remove(index)),
-        PatchOp::Replace => {
-            let place = all.get_mut(index).ok_or(MISSING)?;
-            *place = value;
-        }
+        PatchOp::Upsert | PatchOp::Replace => all.insert(index, change.value),
     }
     *target = Value::from(all);
     Ok(())

@@ -209,3 +209,49 @@ fn equal_texts_are_stored_once() {
     };
     assert_eq!(text(0), text(1));
 }
+
+/// The form that signatures are over: content in one way, numbers as they are written.
+#[test]
+fn documents_have_one_canonical_form() {
+    let rows = [
+        (" { \"b\" : 1.50 , \"a\" : [ ] } ", "{\"a\":[],\"b\":1.50}"),
+        (
+            "[1e5, -0, 1E+2, 12345678901234567890123]",
+            "[1e5,-0,1E+2,12345678901234567890123]",
+        ),
+        ("{\"a\": 1, \"a\": {\"x\": null}}", "{\"a\":{\"x\":null}}"),
+        ("{\"\\u0061\": 1, \"a\": 2}", "{\"a\":2}"),
+        (
+            "{\"b\": 1, \"B\": 2, \"\": 3, \"\u{e4}\": 4, \"a/b\": 5}",
+            "{\"\":3,\"B\":2,\"a/b\":5,\"b\":1,\"\u{e4}\":4}",
+        ),
+        ("\"<>&\\/ \\u003c\\u00e4\"", "\"<>&/ <\u{e4}\""),
+        (
+            "\"\\u0000\\u001f\\u007f\\b\\f\\n\\r\\t\\\\\\\"\"",
+            "\"\\u0000\\u001f\u{7f}\\b\\f\\n\\r\\t\\\\\\\"\"",
+        ),
+        (
+            "\"\\u2028\\u2029\\ud83d\\ude00\\ud83d\"",
+            "\"\\u2028\\u2029\u{1f600}\u{fffd}\"",
+        ),
+        ("true", "true"),
+    ];
+    for (json, expected) in rows {
+        let form = canonical(json.as_bytes()).unwrap();
+        assert_eq!(form, expected, "{json}");
+        // It says the same, and is its own form.
+        assert_eq!(canonical(form.as_bytes()).unwrap(), form);
+        assert_eq!(parse(form.as_bytes()), parse(json.as_bytes()));
+    }
+    for bad in ["", "{", "[1,]", "{\"a\" 1}", "01", "\"\n\"", "1 2", "nul"] {
+        assert!(canonical(bad.as_bytes()).is_err(), "{bad}");
+    }
+    let deep = "[".repeat(1_000) + &"]".repeat(1_000);
+    assert_eq!(canonical(deep.as_bytes()).unwrap(), deep);
+    // What was YAML has its numbers as Go writes them.
+    let value = serde_json::json!({"b": [1.0, 0.5, 1e21, 1e-7, 3, -2], "a": "<x>"});
+    assert_eq!(
+        canonical_value(&value),
+        "{\"a\":\"<x>\",\"b\":[1,0.5,1e+21,1e-7,3,-2]}"
+    );
+}
