@@ -68,7 +68,7 @@ impl Activation {
                 let (bundle, archive) = match content {
                     Content::Whole(bundle) => (*bundle, archive),
                     Content::Delta(delta) => {
-                        let base = state.shared_bundle(&name);
+                        let base = candidate.shared_bundle(&name);
                         let base = base.ok_or_else(|| nothing_to_change(&name))?;
                         this.change_bundle(base, *delta).await?
                     }

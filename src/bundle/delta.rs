@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::manifest::{Manifest, go_list};
 use super::{Bundle, BundleError, BundleFile, entry, parse_json};
-use crate::policy::rego::{Data, PatchBudget, PatchOp};
+use crate::policy::rego::{Data, EditError};
 
 /// The file that makes a bundle a delta.
 pub(super) const PATCH: &str = "patch.json";
@@ -18,6 +18,9 @@ const MAX_OPERATIONS: usize = 100_000;
 /// Most parts of a path.
 const MAX_PARTS: usize = 200;
 
+/// Most elements of arrays that all changes together may move: each copies the array it is in.
+const MAX_MOVED: usize = 200_000_000;
+
 /// Changes to a bundle's data.
 #[derive(Debug, Clone)]
 pub struct Delta {
@@ -25,6 +28,15 @@ pub struct Delta {
     operations: Vec<Operation>,
     /// The archive it came in, if that is signed.
     pub(super) signed: Option<Arc<[u8]>>,
+}
+
+/// How the data is changed at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PatchOp {
+    /// Makes what is missing on the way, and puts the value in place of what is there.
+    Upsert,
+    Remove,
+    Replace,
 }
 
 #[derive(Debug, Clone)]
@@ -126,6 +138,28 @@ impl Operation {
         })
     }
 
+    /// How many elements of an array it moves.
+    fn moves(&self, data: &Data) -> usize {
+        let parents = self
+            .path
+            .split_last()
+            .map_or(&[][..], |(_, parents)| parents);
+        match self.op {
+            PatchOp::Replace => 0,
+            PatchOp::Upsert | PatchOp::Remove => {
+                data.at(parents).map_or(0, |parent| parent.array_length())
+            }
+        }
+    }
+
+    fn apply(&self, data: &mut Data) -> Result<(), EditError> {
+        match self.op {
+            PatchOp::Upsert => data.put(&self.path, self.value.clone()),
+            PatchOp::Replace => data.replace(&self.path, self.value.clone()),
+            PatchOp::Remove => data.remove(&self.path),
+        }
+    }
+
     /// Rule: what is changed lies under the manifest's roots, part by part: a part may hold slashes.
     fn check_roots(&self, manifest: &Manifest) -> Result<(), BundleError> {
         let is_owned = |root: &String| {
@@ -181,16 +215,15 @@ impl Bundle {
             )));
         }
         let mut changed = self.clone();
-        let mut budget = PatchBudget::default();
+        let mut moved = 0_usize;
         for operation in &delta.operations {
-            let value = operation.value.clone();
-            let patched = changed
-                .data
-                .patch(operation.op, &operation.path, value, &mut budget);
-            patched.map_err(|why| {
-                let path = operation.written.trim_matches('/');
-                BundleError::Delta(format!("/{path}: {why}"))
-            })?;
+            moved = moved.saturating_add(operation.moves(&changed.data));
+            if moved > MAX_MOVED {
+                let why = format!("moves more than {MAX_MOVED} elements of arrays");
+                return Err(BundleError::Delta(why));
+            }
+            let applied = operation.apply(&mut changed.data);
+            applied.map_err(|error| BundleError::Delta(error.to_string()))?;
         }
         changed
             .manifest

@@ -37,7 +37,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 pub use coverage::{Coverage, FileCoverage, Range};
-pub use data::{Data, PatchBudget, PatchOp, canonical_json, canonical_value};
+pub use data::{Data, canonical_json, canonical_value};
 pub use documents::{Found, Query, Question, syntax_tree};
 pub use edit::{EditError, slashed};
 pub use engine::EvaluationError;

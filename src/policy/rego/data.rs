@@ -11,25 +11,6 @@ use super::json::{self, JsonError};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Data(pub(super) Value);
 
-/// How a document is changed at a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PatchOp {
-    /// Makes what is missing on the way, and puts the value in place of what is there.
-    Upsert,
-    Remove,
-    Replace,
-}
-
-/// How many elements of arrays may still be moved: each change in the middle moves those behind it.
-#[derive(Debug)]
-pub struct PatchBudget(usize);
-
-impl Default for PatchBudget {
-    fn default() -> Self {
-        Self(50_000_000)
-    }
-}
-
 /// A JSON document in the one form that signatures are over.
 pub fn canonical_json(bytes: &[u8]) -> Result<String, JsonError> {
     json::canonical(bytes)
@@ -113,20 +94,9 @@ impl Data {
         written
     }
 
-    /// Changes the document at a path, or tells why it cannot be changed there.
-    pub fn patch(
-        &mut self,
-        op: PatchOp,
-        path: &[String],
-        value: Self,
-        budget: &mut PatchBudget,
-    ) -> Result<(), String> {
-        let change = Change {
-            op,
-            value: value.0,
-            budget,
-        };
-        patch(&mut self.0, path, change).map_err(str::to_owned)
+    /// How many elements it has, if it is an array.
+    pub fn array_length(&self) -> usize {
+        self.0.as_array().map_or(0, |items| items.iter().len())
     }
 
     pub fn is_object(&self) -> bool {
@@ -150,96 +120,6 @@ impl Data {
     pub fn find_path(&self, mut is_it: impl FnMut(&str) -> bool) -> Option<String> {
         find_path(&self.0, &mut String::new(), &mut is_it)
     }
-}
-
-const MISSING: &str = "document does not exist";
-const BAD_INDEX: &str = "invalid patch path";
-const TOO_MUCH: &str = "the changes move too many elements of arrays";
-
-/// A change on its way to its place.
-struct Change<'a> {
-    op: PatchOp,
-    value: Value,
-    budget: &'a mut PatchBudget,
-}
-
-fn patch(target: &mut Value, path: &[String], change: Change<'_>) -> Result<(), &'static str> {
-    let Some((name, rest)) = path.split_first() else {
-        return Err(BAD_INDEX);
-    };
-    match target {
-        Value::Object(_) => patch_object(target, name, rest, change),
-        Value::Array(_) => patch_array(target, name, rest, change),
-        _ => Err(MISSING),
-    }
-}
-
-fn patch_object(
-    target: &mut Value,
-    name: &str,
-    rest: &[String],
-    change: Change<'_>,
-) -> Result<(), &'static str> {
-    let members = target.as_object_mut().map_err(|_| MISSING)?;
-    let name = Value::from(name);
-    if rest.is_empty() {
-        // Rule: only an upsert may name what is not there.
-        if change.op != PatchOp::Upsert && members.get(&name).is_none() {
-            return Err(MISSING);
-        }
-        match change.op {
-            PatchOp::Remove => drop(members.remove(&name)),
-            PatchOp::Upsert | PatchOp::Replace => drop(members.insert(name, change.value)),
-        }
-        return Ok(());
-    }
-    match members.get_mut(&name) {
-        Some(inner) => patch(inner, rest, change),
-        None if change.op == PatchOp::Upsert => {
-            let rest: Vec<_> = rest.iter().map(String::as_str).collect();
-            members.insert(name, Data(change.value).nested_under(&rest).0);
-            Ok(())
-        }
-        None => Err(MISSING),
-    }
-}
-
-fn patch_array(
-    target: &mut Value,
-    name: &str,
-    rest: &[String],
-    change: Change<'_>,
-) -> Result<(), &'static str> {
-    let items = target.as_array_mut().map_err(|_| MISSING)?;
-    // Rule: `-`, or the first number that is no index, is behind the last element.
-    if rest.is_empty() && (name == "-" || name == items.len().to_string()) {
-        return match change.op {
-            PatchOp::Upsert => {
-                items.push(change.value);
-                Ok(())
-            }
-            PatchOp::Remove | PatchOp::Replace => Err(BAD_INDEX),
-        };
-    }
-    let index = name.parse::<usize>().ok();
-    let index = index.filter(|index| index.to_string() == name && *index < items.len());
-    let index = index.ok_or(MISSING)?;
-    if !rest.is_empty() {
-        return patch(items.get_mut(index).ok_or(MISSING)?, rest, change);
-    }
-    if change.op == PatchOp::Replace {
-        *items.get_mut(index).ok_or(MISSING)? = change.value;
-        return Ok(());
-    }
-    let left = change.budget.0.checked_sub(items.len());
-    change.budget.0 = left.ok_or(TOO_MUCH)?;
-    let mut all: Vec<_> = items.iter().cloned().collect();
-    match change.op {
-        PatchOp::Remove => drop(all.remove(index)),
-        PatchOp::Upsert | PatchOp::Replace => all.insert(index, change.value),
-    }
-    *target = Value::from(all);
-    Ok(())
 }
 
 fn merge(into: &mut Value, from: Value, path: &str) -> Result<(), String> {
