@@ -1,20 +1,20 @@
-//! Names of imports, written in full. Rule: an import holds for its own file; the interpreter lets it
-//! hold for the package, where a later file's import of the same name takes its place, and looks it
-//! up anew at every use.
+//! Names of imports, written in full, and of rules that `with` replaces. Rule: an import holds for its own
+//! file; the interpreter lets it hold for the package, where a later file's import of the same name takes
+//! its place, and looks it up anew at every use. A rule it replaces by its whole path only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use regorus::unstable::{Expr, Import, Module, WithModifier};
+use regorus::unstable::{Expr, Import, Module, Rule, RuleHead, WithModifier};
 
 use super::keywords::{Names, is_name};
 use super::syntax::{Range, package_of, parse, range};
 use super::{Output, SourceMap};
-use crate::policy::rego::module::path_of;
+use crate::policy::rego::module::{begin_of, path_of, reference, rule_reference};
 use crate::policy::rego::visit::{self, Visit};
 
 /// Lowers a text that the interpreter's parser takes; any other is left for the parser to refuse.
 pub(super) fn lower(text: &str, v0: bool, names: &Names) -> SourceMap {
-    let uses = if text.contains("import") {
+    let uses = if text.contains("import") || text.contains("with") {
         parse(text, v0).map_or_else(Vec::new, |module| uses(&module, names))
     } else {
         Vec::new()
@@ -36,6 +36,7 @@ fn uses(module: &Module, names: &Names) -> Vec<(Range, String)> {
     let imports = module.imports.iter().filter_map(import);
     // Which of the two a name means that is a rule's too is left to the interpreter.
     let imports: BTreeMap<_, _> = imports.filter(|(name, _)| !rules.contains(name)).collect();
+    let documents = documents(module);
     let mut found = Vec::new();
     for rule in &module.policy {
         let mut finder = Finder::default();
@@ -46,10 +47,31 @@ fn uses(module: &Module, names: &Names) -> Vec<(Range, String)> {
             (!finder.parameters.contains(&name)).then(|| (at, full.clone()))
         });
         found.extend(uses);
+        let replaced = finder.replaced.into_iter();
+        let replaced = replaced.filter(|(_, name)| documents.contains(name));
+        found.extend(replaced.map(|(at, name)| (at, in_full(module, &name))));
     }
     found.sort();
     found.dedup();
     found
+}
+
+/// What the names of this module's rules begin with, those of functions aside: they are replaced as they
+/// stand.
+fn documents(module: &Module) -> BTreeSet<String> {
+    let is_function = |rule: &Rule| match rule {
+        Rule::Spec { head, .. } => matches!(head, RuleHead::Func { .. }),
+        Rule::Default { args, .. } => !args.is_empty(),
+    };
+    let rules = module.policy.iter().filter(|rule| !is_function(rule));
+    let names = rules.filter_map(|rule| path_of(rule_reference(rule))?.into_iter().next());
+    names.collect()
+}
+
+/// A rule of a module by its whole path.
+fn in_full(module: &Module, rule: &str) -> String {
+    let package = path_of(&module.package.refr).unwrap_or_default();
+    reference(package.iter().map(String::as_str).chain([rule]))
 }
 
 /// The name and the full text of an import of data or input.
@@ -74,6 +96,8 @@ fn import(import: &Import) -> Option<(String, String)> {
 #[derive(Default)]
 struct Finder {
     variables: Vec<(Range, String)>,
+    /// What targets of `with` begin with.
+    replaced: Vec<(Range, String)>,
     parameters: BTreeSet<String>,
 }
 
@@ -86,6 +110,8 @@ impl Visit for Finder {
     }
 
     fn modifier(&mut self, modifier: &WithModifier) {
+        let root = begin_of(&modifier.refr);
+        self.replaced.push((range(root), root.text().to_owned()));
         self.expression(&modifier.refr);
         self.expression(&modifier.r#as);
     }

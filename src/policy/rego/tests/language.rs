@@ -258,3 +258,32 @@ fn nothing_is_walked_through() {
         assert_eq!(value(expression), expected, "{expression}");
     }
 }
+
+#[test]
+fn with_replaces_a_rule_by_its_name() {
+    let rows = [
+        (
+            "a := 1\nb := a + 1\nx := v if v := b with a as 10",
+            json!({"a": 1, "b": 2, "x": 11}),
+        ),
+        (
+            "a.c := 1\nb := a.c + 1\nx := v if v := b with a.c as 10",
+            json!({"a": {"c": 1}, "b": 2, "x": 11}),
+        ),
+        (
+            "f(y) := y\ng(y) := y * 2\nb := f(1)\nx := v if v := b with f as g",
+            json!({"b": 1, "x": 2}),
+        ),
+        (
+            "f(y) := y\nb := f(1)\nx := v if v := b with f as 7",
+            json!({"b": 1, "x": 7}),
+        ),
+        (
+            "b := count([])\nx := v if v := b with count as 3",
+            json!({"b": 0, "x": 3}),
+        ),
+    ];
+    for (rules, expected) in rows {
+        check(rules, expected);
+    }
+}
