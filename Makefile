@@ -18,8 +18,9 @@ run: ## Build Doorward and show it behind a real Envoy (ARGS=--free-ports: when 
 	$(PYTHON) tools/quickstart.py $(ARGS)
 
 # In two steps, because a failure inside `VAR=$(command) cargo test` would go unnoticed.
-test: ## Run every test, those against a real Envoy included
-	envoy=$$($(PYTHON) tools/envoy_venv.py) && DOORWARD_ENVOY="$$envoy" cargo test --workspace --locked
+test: ## Run every test, those against a real Envoy and with clients of OPA included
+	envoy=$$($(PYTHON) tools/envoy_venv.py) && clients=$$($(PYTHON) tools/clients_venv.py) && \
+		DOORWARD_ENVOY="$$envoy" DOORWARD_CLIENTS="$$clients" cargo test --workspace --locked
 
 lint: ## Check the formatting and the lints
 	cargo fmt --all --check

@@ -7,10 +7,13 @@ mod bundles;
 mod caller;
 mod calls;
 mod check;
+mod compression;
 mod decisions;
 mod error;
 mod json;
 mod opa;
+mod openapi;
+mod request_id;
 mod resources;
 mod server;
 mod status;
@@ -39,6 +42,7 @@ pub use authzen::{Config as AuthZenConfig, Settings as AuthZen};
 pub use caller::Caller;
 pub use calls::{Call, Need, calls};
 pub use decisions::Questions;
+pub use openapi::{document as openapi, undescribed};
 pub use server::run;
 
 /// Largest body of a call that says nothing else, in bytes.
@@ -185,5 +189,7 @@ pub fn router(api: Api) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(server::limit_time))
         .layer(from_fn_with_state(guard, access::guard))
+        .layer(from_fn(compression::compress))
+        .layer(from_fn(request_id::name))
         .with_state(api)
 }

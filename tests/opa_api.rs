@@ -214,7 +214,11 @@ async fn batches() {
         ask("t/conflict", some),
         (
             207,
-            json!({"responses": {"good": {"result": 1}, "bad": error, "none": {}}})
+            json!({"responses": {
+                "good": {"http_status_code": "200", "result": 1},
+                "bad": error,
+                "none": {"http_status_code": "200"},
+            }})
         )
     );
     assert_eq!(

@@ -9,7 +9,7 @@ use axum::routing::{MethodRouter, delete, get, patch, post, put};
 
 use super::access::{AreaKind, Role};
 use super::error::{self, ApiError};
-use super::{Api, authzen, bundles, check, decisions, opa, resources, status};
+use super::{Api, authzen, bundles, check, decisions, opa, openapi, resources, status};
 
 /// Largest body of a push, in bytes.
 const MAX_BUNDLE_BYTES: usize = 128 << 20;
@@ -78,6 +78,7 @@ pub fn calls() -> Vec<Call> {
         Call::get("/v1/decisions", LOGS, decisions::query),
         Call::get("/v1/decisions/{id}", LOGS, decisions::get),
         Call::get("/v1/data", READ, opa::get),
+        Call::get("/v1/data/", READ, opa::get),
         Call::get("/v1/data/{*path}", READ, opa::get),
         Call::post("/v1/data", READ, opa::post).up_to(MAX_DOCUMENT_BYTES),
         Call::post("/v1/data/{*path}", READ, opa::post).up_to(MAX_DOCUMENT_BYTES),
@@ -87,6 +88,8 @@ pub fn calls() -> Vec<Call> {
         Call::patch("/v1/data/{*path}", DATA, opa::patch_data).up_to(MAX_DOCUMENT_BYTES),
         Call::delete("/v1/data/{*path}", DATA, opa::delete_data),
         Call::get("/v1/policies", READ, opa::list_policies),
+        // Clients of OPA write it so.
+        Call::get("/v1/policies/", READ, opa::list_policies),
         Call::get("/v1/policies/{*id}", READ, opa::get_policy),
         Call::put("/v1/policies/{*id}", Need::ChangeAll, opa::put_policy).up_to(MAX_MODULE_BYTES),
         Call::delete("/v1/policies/{*id}", Need::ChangeAll, opa::delete_policy),
@@ -106,6 +109,7 @@ pub fn calls() -> Vec<Call> {
         ),
         Call::post("/access/v1/evaluation", EVALUATE, authzen::evaluation),
         Call::post("/access/v1/evaluations", EVALUATE, authzen::evaluations),
+        Call::get("/v1/openapi.json", READ, openapi::get),
         Call::get("/v1/config", Need::Role(Role::Admin), status::config),
         Call::get("/v1/status", METRICS, status::status),
         Call::get("/health", METRICS, status::health),

@@ -60,8 +60,7 @@ pub(in super::super) async fn post(
     let mut responses = Vec::with_capacity(answers.len());
     for (name, found) in answers {
         let response = match found.map(|found| found.value) {
-            Ok(Some(value)) => format!(r#"{{"result":{}}}"#, text_of(&value)?),
-            Ok(None) => "{}".to_owned(),
+            Ok(value) => good(value.as_ref(), status)?,
             Err(error) => evaluating(error).in_batch(),
         };
         let name = escaped(&serde_json::Value::from(name).to_string());
@@ -70,6 +69,18 @@ pub(in super::super) async fn post(
     let mut answer = Answer::new(&options, &api.pdp.snapshot().policies, None, &timers);
     answer.member("responses", format!("{{{}}}", responses.join(",")));
     Ok(answer.response(status))
+}
+
+/// Rule: beside one that failed, a good answer has its status as well.
+fn good(value: Option<&Data>, status: StatusCode) -> Result<String, ApiError> {
+    let mut members = Vec::new();
+    if status == StatusCode::MULTI_STATUS {
+        members.push(r#""http_status_code":"200""#.to_owned());
+    }
+    if let Some(value) = value {
+        members.push(format!(r#""result":{}"#, text_of(value)?));
+    }
+    Ok(format!("{{{}}}", members.join(",")))
 }
 
 /// Rule: what both have is the input's own; objects alone are put together.
