@@ -471,7 +471,8 @@ fn test_files(state: &State, settings: &ActivationSettings) -> Result<(), Activa
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ActivationError> + Send + 'static,
 ) -> Result<T, ActivationError> {
-    tokio::task::spawn_blocking(work)
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(work))
         .await
         .unwrap_or_else(|error| Err(ActivationError::Internal(error.to_string())))
 }

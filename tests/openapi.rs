@@ -95,6 +95,23 @@ async fn every_answer_names_its_call() {
     }
 }
 
+#[tokio::test]
+async fn what_a_call_logs_has_its_name() {
+    let server = Server::start();
+    let headers = [("x-request-id", "abc-1")];
+    let url = server.url("/v1/resources");
+    client::send("PUT", &url, &headers, b"kind: Nothing").expect(400);
+    let said = server.said();
+    let mut lines = said
+        .lines()
+        .filter(|line| line.contains("policy was not changed"));
+    assert!(
+        lines.all(|line| line.contains(r#""request_id":"abc-1""#)),
+        "{said}"
+    );
+    assert!(said.contains("policy was not changed"), "{said}");
+}
+
 /// Asks without a client that would decompress.
 fn raw(server: &Server, path: &str, headers: &str) -> (String, Vec<u8>) {
     use std::io::Write as _;

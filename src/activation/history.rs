@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use tracing::Instrument as _;
+
 use super::load::load_pushed;
 use super::{Activation, ActivationError, blocking};
 use crate::store::{Action, Attempt, AuditPage, AuditQuery, Author, Revision};
@@ -53,12 +55,14 @@ impl Activation {
     ) -> Result<T, ActivationError> {
         let this = Arc::clone(self);
         let place = Arc::clone(&self.places).acquire_owned().await;
-        let task = tokio::spawn(async move {
+        let task = async move {
             let _place = place;
             let result = change.await;
             this.note(attempt, result.as_ref().err()).await;
             result
-        });
+        };
+        // What it logs belongs to the call.
+        let task = tokio::spawn(task.in_current_span());
         task.await
             .unwrap_or_else(|error| Err(ActivationError::Internal(error.to_string())))
     }
