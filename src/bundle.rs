@@ -134,7 +134,7 @@ impl Bundle {
             let files = folder::bundle_files(path)?;
             return Self::verified(name, &files, settings)?.content.whole();
         }
-        Self::from_archive(name, &std::fs::read(path)?, settings)
+        Self::from_archive(name, &folder::read_regular(path)?, settings)
     }
 
     /// Whether a name can stand in a URL and in error locations.
@@ -326,7 +326,7 @@ impl Content {
 pub fn files_of(path: &Path, limits: Limits) -> Result<Vec<BundleFile>, BundleError> {
     match path.is_dir() {
         true => folder::bundle_files(path),
-        false => archive::read(&std::fs::read(path)?, limits),
+        false => archive::read(&folder::read_regular(path)?, limits),
     }
 }
 

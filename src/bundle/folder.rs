@@ -30,7 +30,7 @@ pub(super) fn bundle_files(root: &Path) -> Result<Vec<BundleFile>, BundleError> 
         let relative = relative.to_string_lossy().replace('\\', "/");
         files.push(BundleFile {
             path: relative,
-            bytes: std::fs::read(&path)?,
+            bytes: read_regular(&path)?,
         });
     }
     Ok(files)
@@ -64,6 +64,14 @@ pub fn read_files(paths: &[PathBuf], v0: bool) -> (LooseFiles, Vec<PolicyError>)
     (loose, errors)
 }
 
+/// Reads a file. Reading a pipe or a device might never end.
+pub(super) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    match path.metadata()?.is_file() {
+        true => std::fs::read(path),
+        false => Err(io::Error::other("is not a regular file")),
+    }
+}
+
 /// Whether a file of a folder has a say in what is decided, by its name.
 pub fn is_policy_file(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -84,7 +92,7 @@ fn add(loose: &mut LooseFiles, root: &Path, path: &Path, v0: bool) -> Result<(),
         };
         Ok(BundleFile {
             path: path.display().to_string(),
-            bytes: std::fs::read(path).map_err(path_and)?,
+            bytes: read_regular(path).map_err(path_and)?,
         })
     };
     match &*name {
