@@ -1,6 +1,7 @@
 //! The one way by which policy changes: a change is read, compiled together with all that stays,
 //! made durable, and only then swapped in. Whatever fails leaves the active revision as it was.
 
+mod background;
 mod bundle_tests;
 mod bundles;
 mod documents;
@@ -67,6 +68,8 @@ pub struct Activation {
     state: Arc<Mutex<State>>,
     /// For changes that are being made or wait for it.
     places: Arc<Semaphore>,
+    /// To read or compile.
+    turn: Semaphore,
     /// How the store did at the start.
     store_status: StoreStatus,
     files: Mutex<FileWatch>,
@@ -221,6 +224,7 @@ impl Activation {
             key_changes,
             publishing: std::sync::Mutex::default(),
             state: Arc::new(Mutex::new(state)),
+            turn: Semaphore::new(1),
             places: Arc::new(Semaphore::new(history::MAX_CHANGES)),
             store_status,
             files_status: std::sync::Mutex::new(files.status()),
@@ -299,13 +303,14 @@ impl Activation {
         tested: Vec<String>,
     ) -> Result<u64, ActivationError> {
         let settings = self.settings.clone();
-        let (mut candidate, policies) = blocking(move || {
-            let policies = compile(&candidate, &settings)?;
-            let tested = tested.iter().filter_map(|name| candidate.bundle(name));
-            bundle_tests::run(&candidate, tested, &settings.policy)?;
-            Ok((candidate, policies))
-        })
-        .await?;
+        let (mut candidate, policies) = self
+            .in_background(move || {
+                let policies = compile(&candidate, &settings)?;
+                let tested = tested.iter().filter_map(|name| candidate.bundle(name));
+                bundle_tests::run(&candidate, tested, &settings.policy)?;
+                Ok((candidate, policies))
+            })
+            .await?;
         let revision = self.store.commit(change).await?;
         candidate.stored_at(revision);
         *state = candidate;

@@ -330,6 +330,28 @@ async fn a_push_whose_caller_hangs_up_is_whole() {
     );
 }
 
+/// Checks go before what is compiled meanwhile.
+#[test]
+fn pushes_are_compiled_at_low_priority() {
+    let server = Server::start();
+    let rules = (0..500).map(|index| format!("r{index} if input.parsed_path[0] == \"p{index}\"\n"));
+    let rego = format!("package envoy.authz\n\n{}", rules.collect::<String>());
+    let (url, bundle) = (server.url("/v1/bundles/b"), archive(&[("p.rego", &rego)]));
+    let push = std::thread::spawn(move || http::put(&url, &bundle).expect(200));
+    let mut seen = false;
+    while !push.is_finished() {
+        seen |= server.threads().contains(&("compile".to_owned(), 10));
+    }
+    push.join().unwrap();
+    assert!(seen, "no thread stepped back");
+    assert!(
+        server
+            .threads()
+            .iter()
+            .all(|(name, niceness)| name == "compile" || *niceness == 0)
+    );
+}
+
 /// Rego of a file cannot be widened from outside by rules or data in its package.
 #[tokio::test]
 async fn rego_of_a_file_is_not_added_to_over_the_api() {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::state::Owner;
-use super::{Activation, ActivationError, blocking, invalid_bundle};
+use super::{Activation, ActivationError, invalid_bundle};
 use crate::bundle::{Bundle, BundleError, BundleSettings, Content, Delta};
 use crate::policy::PolicyError;
 use crate::store::{Action, Attempt, Author, Entry, EntryId, EntryKind};
@@ -58,7 +58,9 @@ impl Activation {
         let this = Arc::clone(self);
         self.attempt(attempt.clone(), async move {
             let settings = this.settings.bundles.clone();
-            let read = blocking(move || read_archives(sent, &settings)).await?;
+            let read = this
+                .in_background(move || read_archives(sent, &settings))
+                .await?;
             let state = this.writable(if_match).await?;
             let mut candidate = state.clone();
             let mut change = state.change(attempt);
@@ -100,7 +102,7 @@ impl Activation {
         delta: Delta,
     ) -> Result<(Bundle, Vec<u8>), ActivationError> {
         let settings = self.settings.bundles.clone();
-        blocking(move || {
+        self.in_background(move || {
             let change = || {
                 let changed = base.with_delta(&delta)?;
                 let archive = changed.to_archive()?;

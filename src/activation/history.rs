@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing::Instrument as _;
 
 use super::load::load_pushed;
-use super::{Activation, ActivationError, blocking};
+use super::{Activation, ActivationError};
 use crate::store::{Action, Attempt, AuditPage, AuditQuery, Author, Revision};
 
 /// Most changes read and waiting at once; further callers wait before anything is done for them.
@@ -28,7 +28,9 @@ impl Activation {
             let old = this.store.load_at(number).await?;
             let others = state.without_pushed();
             let settings = this.settings.bundles.clone();
-            let candidate = blocking(move || load_pushed(others, old, &settings)).await?;
+            let candidate = this
+                .in_background(move || load_pushed(others, old, &settings))
+                .await?;
             let mut change = state.change(attempt);
             change.restore = Some(number);
             this.activate(state, candidate, change).await

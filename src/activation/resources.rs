@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use super::state::State;
-use super::{
-    Activation, ActivationError, Applied, ObjectChange, PutScope, blocking, parse_resources,
-};
+use super::{Activation, ActivationError, Applied, ObjectChange, PutScope, parse_resources};
 use crate::policy::resource::ResourceId;
 use crate::store::{Action, Attempt, Author};
 
@@ -24,7 +22,9 @@ impl Activation {
         let attempt = attempt.of(text.as_bytes());
         let this = Arc::clone(self);
         self.attempt(attempt.clone(), async move {
-            let resources = blocking(move || parse_resources(file, &text)).await?;
+            let resources = this
+                .in_background(move || parse_resources(file, &text))
+                .await?;
             scope.check(&resources)?;
             let state = this.writable(if_match).await?;
             let mut candidate = state.clone();

@@ -161,7 +161,7 @@ impl Activation {
         let settings = self.settings.bundles.clone();
         let sources = Arc::clone(&watch.sources);
         let (found, loaded) = (found.clone(), watch.loaded.clone());
-        let read = blocking(move || {
+        let read = self.in_background(move || {
             if let Some(why) = found.objection(&loaded) {
                 let error = PolicyError::new("file_error", why);
                 return Err(ActivationError::Invalid(vec![error]));

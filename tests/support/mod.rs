@@ -127,6 +127,20 @@ impl Server {
         format!("http://{}{path}", self.management)
     }
 
+    /// Name and niceness of each of its threads.
+    pub fn threads(&self) -> Vec<(String, i64)> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
+        // One may have ended meanwhile.
+        let told =
+            tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
+        let thread = |stat: String| {
+            let (name, rest) = stat.rsplit_once(") ")?;
+            let niceness = rest.split(' ').nth(16)?.parse().ok()?;
+            Some((name.rsplit_once('(')?.1.to_owned(), niceness))
+        };
+        told.filter_map(thread).collect()
+    }
+
     /// Sends a signal: `TERM`, `KILL`.
     pub fn signal(&self, name: &str) {
         let id = self.process.id().to_string();

@@ -1,0 +1,42 @@
+//! Where changes are read and compiled: one at a time, on a thread of low priority, so that the checks
+//! of the meantime do not go without a processor.
+
+use tokio::sync::oneshot;
+
+use super::{Activation, ActivationError};
+
+/// Policies and documents nest, and what reads them recurses.
+const STACK_BYTES: usize = 16 << 20;
+/// How far the thread steps back: where checks want a whole core, a tenth of it is left for the change.
+const NICENESS: i32 = 10;
+
+impl Activation {
+    /// Runs work that takes a while, after what came before.
+    pub(super) async fn in_background<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, ActivationError> + Send + 'static,
+    ) -> Result<T, ActivationError> {
+        let internal = |error: &str| ActivationError::Internal(error.to_owned());
+        let turn = self.turn.acquire().await;
+        let _turn = turn.map_err(|error| internal(&error.to_string()))?;
+        let (done, result) = oneshot::channel();
+        // Of its own: a thread cannot take back its priority, so that none of a pool will do.
+        let thread = std::thread::Builder::new().name("compile".to_owned());
+        let thread = thread.stack_size(STACK_BYTES).spawn(move || {
+            step_back();
+            // Nobody waits for it any more once the server ends.
+            drop(done.send(work()));
+        });
+        thread.map_err(|error| internal(&error.to_string()))?;
+        let result = result.await;
+        result.unwrap_or_else(|_| Err(internal("the thread that compiles has panicked")))
+    }
+}
+
+/// Lowers the priority of this thread alone, as Linux does it.
+fn step_back() {
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        // Where a sandbox forbids it, a change costs checks more, and nothing else.
+        tracing::debug!(%error, "compiling at the same priority as checks");
+    }
+}
