@@ -5,6 +5,7 @@ mod background;
 mod bundle_tests;
 mod bundles;
 mod documents;
+mod downloads;
 mod files;
 mod fingerprint;
 mod history;
@@ -32,6 +33,7 @@ use crate::telemetry::Metrics;
 
 pub use bundles::PushedBundle;
 pub use documents::{DocumentError, Operation, Patch, Path};
+pub use downloads::Download;
 pub use files::FilePolicies;
 use fingerprint::Fingerprint;
 pub use load::FileSources;
@@ -171,7 +173,7 @@ impl Activation {
             move || {
                 let found = Fingerprint::of(&files);
                 let state = load(&files, stored, &settings.bundles)?;
-                let policies = compile(&state, &settings)?;
+                let (state, policies) = downloads::compile_start(state, &settings)?;
                 test_files(&state, &settings)?;
                 Ok((state, policies, FileWatch::new(files, found)))
             }
@@ -197,7 +199,7 @@ impl Activation {
         }
         // Files may have changed since the last start: their content is a revision of its own. So is
         // an earlier revision that stands in for a damaged one.
-        if state.has_files() || store_status.fallback.is_some() {
+        if state.has_files() || state.downloads.has_stale() || store_status.fallback.is_some() {
             store_status.start_not_stored = store_start(&mut state, store.as_ref(), &metrics).await;
         }
         for warning in policies.warnings.iter().map(|warning| &warning.problem) {
@@ -206,7 +208,7 @@ impl Activation {
         for warning in state.bundle_warnings() {
             tracing::warn!("{warning}");
         }
-        let loaded = watch::Sender::new(!policies.is_empty());
+        let loaded = watch::Sender::new(is_loaded(&state, &policies));
         let key_changes = keys.changes();
         let sets = keys.follow(&policies.native.key_sources());
         let policies = Arc::new(policies);
@@ -237,7 +239,16 @@ impl Activation {
         Arc::clone(&self.snapshot)
     }
 
-    /// Follows whether any policy is loaded.
+    /// What keeps checks from being decided as configured, if anything.
+    pub fn missing(&self) -> Option<&'static str> {
+        match *self.loaded.borrow() {
+            true => None,
+            false if self.snapshot.load().policies.is_empty() => Some("no policy is loaded"),
+            false => Some("a bundle has not been downloaded yet"),
+        }
+    }
+
+    /// Follows whether all policy is loaded, and there is any.
     pub fn loaded(&self) -> watch::Receiver<bool> {
         self.loaded.subscribe()
     }
@@ -313,8 +324,9 @@ impl Activation {
             .await?;
         let revision = self.store.commit(change).await?;
         candidate.stored_at(revision);
+        let is_loaded = is_loaded(&candidate, &policies);
         *state = candidate;
-        self.swap(revision, policies);
+        self.swap(revision, policies, is_loaded);
         Ok(revision)
     }
 
@@ -330,8 +342,7 @@ impl Activation {
         }
     }
 
-    fn swap(&self, revision: u64, policies: PolicySet) {
-        let is_loaded = !policies.is_empty();
+    fn swap(&self, revision: u64, policies: PolicySet, is_loaded: bool) {
         for warning in policies
             .warnings
             .iter()
@@ -444,7 +455,9 @@ async fn store_start(
     metrics: &Metrics,
 ) -> Option<String> {
     let attempt = Attempt::new(Author::program(), Action::Start, "files");
-    match store.commit(state.change(attempt)).await {
+    let mut change = state.change(attempt);
+    change.delete = state.downloads.take_stale();
+    match store.commit(change).await {
         Ok(revision) => {
             state.stored_at(revision);
             None
@@ -456,6 +469,11 @@ async fn store_start(
             Some(error.to_string())
         }
     }
+}
+
+/// Rule: every bundle that is downloaded was activated once.
+fn is_loaded(state: &State, policies: &PolicySet) -> bool {
+    !policies.is_empty() && !state.downloads.is_waiting()
 }
 
 fn invalid_bundle(error: BundleError, name: &str) -> ActivationError {

@@ -3,6 +3,7 @@
 //! through a URL of theirs. Rules hold for the address that is connected to, after names are resolved.
 
 mod home;
+mod resolver;
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use thiserror::Error;
 use url::{Host, Url};
 
 pub use home::{AtHome, Home, OwnPorts, sends_from_elsewhere};
+pub use resolver::CheckedResolver;
 
 /// An address that is not asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

@@ -20,6 +20,7 @@ use crate::jwks::KeyFetcher;
 use crate::listen::{Address, Listener};
 use crate::management::{self, Access, Api, AuthZen, Configuration, Questions, Readiness};
 use crate::pdp::Pdp;
+use crate::remote::Downloader;
 use crate::store::EmbeddedStore;
 use crate::telemetry::Metrics;
 use crate::tls::{self, Clients, Tls};
@@ -100,8 +101,16 @@ impl App {
         let outside = Arc::new(Outside::new(
             &config.external,
             config.outside_deadline(),
-            own_ports,
+            own_ports.clone(),
             Arc::clone(&metrics),
+        ));
+        let sources = config.bundles.iter();
+        let sources = sources.filter_map(|(name, source)| source.remote(name));
+        let downloader = Arc::new(Downloader::start(
+            sources.collect(),
+            &activation,
+            own_ports,
+            &metrics,
         ));
 
         let (stop, stopped) = watch::channel(false);
@@ -130,6 +139,7 @@ impl App {
             pdp,
             outside,
             activation: Arc::clone(&activation),
+            downloader,
             log: Questions::to(log.reader()),
             metrics: Arc::clone(&metrics),
             ready: ready.clone(),
@@ -239,8 +249,13 @@ pub fn file_sources(config: &Config, v0: bool) -> FileSources {
         .bundles
         .iter()
         .filter_map(|(name, source)| Some((name.clone(), source.path.clone()?)));
+    let downloads = config
+        .bundles
+        .iter()
+        .filter_map(|(name, source)| Some((name.clone(), source.remote(name)?.persist)));
     FileSources {
         paths: config.policies.clone(),
+        downloads: downloads.collect(),
         bundles: bundles.collect::<Vec<(String, PathBuf)>>(),
         v0,
     }

@@ -7,6 +7,7 @@ mod folder;
 mod manifest;
 mod parts;
 mod signature;
+mod source;
 mod verification;
 mod write;
 
@@ -30,9 +31,12 @@ pub use manifest::{Manifest, glob_matches as matches_glob};
 pub use signature::{
     Claims, SIGNATURES, SigningKey, VerificationKey, sign, verify as verify_files,
 };
+pub use source::{
+    Basic, Bearer, BundleSource, BundleSources, Credentials, OAuth2, Polling, RemoteSource, Secret,
+    SourceTls, SourceUrl,
+};
 pub use verification::{
-    BundleSource, BundleSources, Mode, SigningConfig, Verification, VerificationConfig,
-    VerificationSettings,
+    Mode, SigningConfig, Verification, VerificationConfig, VerificationSettings,
 };
 pub use write::write_archive;
 

@@ -233,10 +233,13 @@ impl Config {
             let why = format!("must be {}ms at least", MIN_WATCH_INTERVAL.as_millis());
             problems.push(("watch.interval", why));
         }
-        for name in self.bundles.keys() {
+        for (name, source) in &self.bundles {
             if !crate::bundle::Bundle::is_name(name) {
                 problems.push(("bundles", format!("`{name}` is not a name for a bundle")));
             }
+            let of_source = source.problems().into_iter();
+            let named = |(key, why)| ("bundles", format!("`{name}.{key}`: {why}"));
+            problems.extend(of_source.map(named));
         }
         problems
     }

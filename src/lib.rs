@@ -22,6 +22,7 @@ pub mod bundle;
 pub mod store;
 pub mod jwks;
 pub mod activation;
+pub mod remote;
 
 // What policy asks of others.
 pub mod external;

@@ -31,6 +31,7 @@ use crate::activation::Activation;
 use crate::external::Outside;
 use crate::listen::Address;
 use crate::pdp::Pdp;
+use crate::remote::Downloader;
 use crate::telemetry::Metrics;
 use crate::tls;
 
@@ -127,6 +128,7 @@ pub struct Api {
     pub pdp: Arc<Pdp>,
     pub outside: Arc<Outside>,
     pub activation: Arc<Activation>,
+    pub downloader: Arc<Downloader>,
     pub log: Questions,
     pub metrics: Arc<Metrics>,
     pub ready: Readiness,
@@ -168,13 +170,11 @@ impl Readiness {
     }
 
     /// What is missing, if anything.
-    pub fn check(&self, pdp: &Pdp) -> Result<(), &'static str> {
-        if !self.is_open() {
-            Err("not accepting checks")
-        } else if pdp.snapshot().policies.is_empty() {
-            Err("no policy is loaded")
-        } else {
-            Ok(())
+    pub fn check(&self, activation: &Activation) -> Result<(), &'static str> {
+        match activation.missing() {
+            _ if !self.is_open() => Err("not accepting checks"),
+            Some(missing) => Err(missing),
+            None => Ok(()),
         }
     }
 }

@@ -58,6 +58,18 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "remote",
+        &[
+            "activation",
+            "address",
+            "bundle",
+            "identity",
+            "policy",
+            "store",
+            "telemetry",
+        ],
+    ),
+    (
         "cases",
         &[
             "activation",
@@ -89,6 +101,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "listen",
             "pdp",
             "policy",
+            "remote",
             "store",
             "telemetry",
             "tls",
@@ -132,6 +145,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "listen",
             "management",
             "pdp",
+            "remote",
             "store",
             "telemetry",
             "tls",

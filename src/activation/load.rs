@@ -4,12 +4,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::downloads::Downloads;
 use super::state::{Owner, State};
 use super::{ActivationError, invalid_bundle};
 use crate::bundle::{Bundle, BundleSettings, read_files};
 use crate::policy::PolicyError;
 use crate::policy::resource::Resource;
-use crate::store::{Entry, EntryId, EntryKind, Stored};
+use crate::store::{Entry, EntryId, EntryKind, Hash, Stored};
 use crate::yaml::Document;
 
 /// Policy that comes from files named in the configuration.
@@ -18,6 +19,8 @@ pub struct FileSources {
     pub paths: Vec<PathBuf>,
     /// Name and path.
     pub bundles: Vec<(String, PathBuf)>,
+    /// Names of bundles that are downloaded, and whether the last good download is kept.
+    pub downloads: Vec<(String, bool)>,
     /// Rego files are in language version 0.
     pub v0: bool,
 }
@@ -62,6 +65,7 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn files(&mut self, files: &FileSources) {
+        self.state.downloads = Downloads::new(&files.downloads);
         let (loose, errors) = read_files(&files.paths, files.v0);
         self.errors.extend(errors);
         self.state.set_files(loose.modules, loose.data);
@@ -94,11 +98,7 @@ impl Loader<'_> {
                 EntryKind::Bundle => self.stored_bundle(&id.key, &bytes),
                 EntryKind::Policy => self.stored_policy(&id, bytes),
                 EntryKind::Data => self.stored_document(&id, &bytes),
-                // Written by a later version of the program.
-                EntryKind::RemoteBundle => {
-                    let message = format!("the store holds {id}, which this version cannot load");
-                    self.errors.push(PolicyError::new("load_error", message));
-                }
+                EntryKind::RemoteBundle => self.stored_download(&id.key, &bytes),
             }
         }
     }
@@ -147,13 +147,31 @@ impl Loader<'_> {
     }
 
     fn stored_bundle(&mut self, name: &str, archive: &[u8]) {
-        if self.state.require_api_bundle(name).is_err() {
-            self.errors.push(in_both(&format!("bundle `{name}`")));
-            return;
+        match self.state.require_api_bundle(name) {
+            Ok(()) => {}
+            Err(ActivationError::Owned {
+                owner: Owner::Url, ..
+            }) => return self.errors.push(pushed_and_downloaded(name)),
+            Err(_) => return self.errors.push(in_both(&format!("bundle `{name}`"))),
         }
         match Bundle::from_archive(name, archive, self.settings) {
             Ok(bundle) => self.state.put_bundle(Arc::new(bundle), Owner::Api),
             Err(error) => self.fail(invalid_bundle(error, name)),
+        }
+    }
+
+    /// Rule: a download that cannot be used any more is no reason not to start. It counts as one that
+    /// has not come yet.
+    fn stored_download(&mut self, name: &str, archive: &[u8]) {
+        if !self.state.downloads.keeps(name) {
+            self.state.downloads.is_stale(name);
+            return;
+        }
+        match Bundle::from_archive(name, archive, self.settings) {
+            Ok(bundle) => self.state.put_download(Arc::new(bundle), Hash::of(archive)),
+            Err(error) => {
+                tracing::error!(bundle = name, %error, "the last download cannot be used any more");
+            }
         }
     }
 
@@ -181,6 +199,15 @@ impl Loader<'_> {
                 .push(PolicyError::new("load_error", other.to_string())),
         }
     }
+}
+
+/// A bundle's name for one that was pushed and for one that is downloaded.
+fn pushed_and_downloaded(name: &str) -> PolicyError {
+    let message = format!(
+        "bundle `{name}` has a URL and was also pushed over the API: \
+         start without the URL and delete the pushed one, or give the URL another name"
+    );
+    PolicyError::new("resource_conflict", message)
 }
 
 /// A name in a file and in the store: one has to go.

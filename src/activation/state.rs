@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::downloads::Downloads;
 use super::pushed::Pushed;
 use super::{ActivationError, ObjectChange};
 use crate::bundle::Bundle;
@@ -24,6 +25,8 @@ use crate::store::{Attempt, Change, Entry, EntryId, EntryKind};
 pub enum Owner {
     File,
     Api,
+    /// The server that it is downloaded from.
+    Url,
 }
 
 /// Everything loaded.
@@ -34,6 +37,7 @@ pub(super) struct State {
     stored: u64,
     resources: BTreeMap<ResourceId, (Arc<Resource>, Owner)>,
     bundles: BTreeMap<String, (Arc<Bundle>, Owner)>,
+    pub(super) downloads: Downloads,
     /// Rego and data of files that belong to no bundle.
     modules: Arc<Vec<RegoModule>>,
     data: Data,
@@ -152,10 +156,10 @@ impl State {
                 return Err(duplicate(&resource, None));
             }
             let result = match self.resources.get(&id) {
-                Some((_, Owner::File)) => {
+                Some((_, owner @ (Owner::File | Owner::Url))) => {
                     return Err(ActivationError::Owned {
                         what: id.to_string(),
-                        owner: Owner::File,
+                        owner: *owner,
                     });
                 }
                 Some((old, Owner::Api)) if old.document.value == resource.document.value => {
@@ -196,9 +200,9 @@ impl State {
     pub(super) fn delete_resource(&mut self, id: &ResourceId) -> Result<(), ActivationError> {
         match self.resources.get(id) {
             None => Err(ActivationError::NotFound(id.to_string())),
-            Some((_, Owner::File)) => Err(ActivationError::Owned {
+            Some((_, owner @ (Owner::File | Owner::Url))) => Err(ActivationError::Owned {
                 what: id.to_string(),
-                owner: Owner::File,
+                owner: *owner,
             }),
             Some((_, Owner::Api)) => {
                 self.resources.remove(id);
@@ -213,13 +217,16 @@ impl State {
     }
 
     pub(super) fn require_api_bundle(&self, name: &str) -> Result<(), ActivationError> {
-        match self.bundles.get(name) {
-            Some((_, Owner::File)) => Err(ActivationError::Owned {
-                what: format!("bundle `{name}`"),
-                owner: Owner::File,
-            }),
-            _ => Ok(()),
-        }
+        let owner = match self.bundles.get(name) {
+            // It is the server's even before it has come.
+            _ if self.downloads.expects(name) => Owner::Url,
+            Some((_, owner @ (Owner::File | Owner::Url))) => *owner,
+            Some((_, Owner::Api)) | None => return Ok(()),
+        };
+        Err(ActivationError::Owned {
+            what: format!("bundle `{name}`"),
+            owner,
+        })
     }
 
     pub(super) fn put_bundle(&mut self, bundle: Arc<Bundle>, owner: Owner) {
@@ -228,6 +235,14 @@ impl State {
 
     pub(super) fn delete_bundle(&mut self, name: &str) -> bool {
         self.bundles.remove(name).is_some()
+    }
+
+    /// The same without what was downloaded, as if none of it had come yet.
+    pub(super) fn without_downloaded(&self) -> Self {
+        let mut others = self.clone();
+        others.bundles.retain(|_, (_, owner)| *owner != Owner::Url);
+        others.downloads.forget();
+        others
     }
 
     pub(super) fn bundle(&self, name: &str) -> Option<&Bundle> {
@@ -327,7 +342,10 @@ impl State {
                 .collect(),
             modules,
             data,
-            has_rego: !self.bundles.is_empty() || !self.pushed.is_empty(),
+            // Rule: what has not come yet counts, so that nothing passes that it would deny.
+            has_rego: !self.bundles.is_empty()
+                || !self.pushed.is_empty()
+                || !self.downloads.is_empty(),
         })
     }
 
@@ -339,7 +357,7 @@ impl State {
         let pushed = self
             .bundles
             .values()
-            .filter(|(_, owner)| *owner == Owner::Api);
+            .filter(|(_, owner)| *owner != Owner::File);
         for (bundle, _) in pushed {
             let touched = packages.iter().find(|path| bundle.manifest.touches(path));
             let in_data = || self.data.find_path(|path| bundle.manifest.touches(path));
@@ -428,6 +446,7 @@ impl fmt::Display for Owner {
         formatter.write_str(match self {
             Self::File => "a file",
             Self::Api => "the API",
+            Self::Url => "its URL",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Sections `bundle_verification` and `bundles`: which bundles must be signed, by whom and what for.
+//! Section `bundle_verification`: which bundles must be signed, by whom and what for.
 //! Checking a signature is left to `signature`.
 
 use std::collections::BTreeMap;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::signature::VerificationKey;
+use super::source::BundleSources;
 use crate::identity::JwsAlgorithm;
 
 /// Whether a bundle must be signed.
@@ -59,20 +60,6 @@ pub struct KeyConfig {
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 struct KeyText(String);
-
-/// Section `bundles`: where bundles come from, and how those of a name are verified.
-pub type BundleSources = BTreeMap<String, BundleSource>;
-
-/// What is configured for one bundle.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BundleSource {
-    /// Folder or archive; without, the bundle comes over the API.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<PathBuf>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signing: Option<SigningConfig>,
-}
 
 /// What differs for one bundle from `bundle_verification`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

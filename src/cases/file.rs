@@ -195,6 +195,7 @@ impl Loader {
         (self.errors.len() == known_errors).then_some(FileSources {
             paths,
             bundles,
+            downloads: Vec::new(),
             v0: form.rego.v0_compatible,
         })
     }

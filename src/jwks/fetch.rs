@@ -2,21 +2,20 @@
 //! before anybody sees it. When it is done, and what becomes of it, is left to `refresh`.
 
 use std::error::Error as _;
-use std::net::ToSocketAddrs as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
-use reqwest::dns::{Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 use thiserror::Error;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 use url::Url;
 
-use crate::address::{AtHome, Home, OwnPorts, RefusedAddress, Rules, sends_from_elsewhere};
+use crate::address::{
+    AtHome, CheckedResolver, Home, OwnPorts, RefusedAddress, Rules, sends_from_elsewhere,
+};
 use crate::identity::{
     KeySet, KeySetError, KeySource, KeyUrlError, SourceKind, check_key_url, parse_key_url,
 };
@@ -25,9 +24,6 @@ use crate::identity::{
 const MAX_BODY: usize = 1 << 20;
 /// Most redirects of one document.
 const MAX_REDIRECTS: usize = 3;
-/// Most names that are looked up at once: the system's resolver takes a thread each, of those that checks
-/// may wait on.
-const MAX_LOOK_UPS: usize = 16;
 /// Longest message that is kept of an error, in characters.
 const MAX_MESSAGE: usize = 200;
 
@@ -40,7 +36,7 @@ pub(super) struct Fetcher {
     open: OnceCell<Client>,
     no_loopback: OnceCell<Client>,
     closed: OnceCell<Client>,
-    look_ups: Arc<Semaphore>,
+    resolver: CheckedResolver,
 }
 
 /// A key set that was fetched.
@@ -92,7 +88,7 @@ impl Fetcher {
             open: OnceCell::new(),
             no_loopback: OnceCell::new(),
             closed: OnceCell::new(),
-            look_ups: Arc::new(Semaphore::new(MAX_LOOK_UPS)),
+            resolver: CheckedResolver::default(),
         }
     }
 
@@ -148,10 +144,7 @@ impl Fetcher {
             Home::NoLoopback => &self.no_loopback,
             Home::Closed => &self.closed,
         };
-        let resolver = || CheckedResolver {
-            home,
-            places: Arc::clone(&self.look_ups),
-        };
+        let resolver = || self.resolver.at(home);
         client.get_or_try_init(|| make_client(resolver())).await
     }
 }
@@ -177,32 +170,6 @@ impl Hop {
             is_from_elsewhere: self.is_from_elsewhere || sends_from_elsewhere(&self.url, &url),
             url,
         }
-    }
-}
-
-/// Resolves names as the system does, and leaves out what is refused. What it returns is what is
-/// connected to: the name is not resolved a second time.
-#[derive(Debug, Clone)]
-struct CheckedResolver {
-    home: Home,
-    places: Arc<Semaphore>,
-}
-
-impl Resolve for CheckedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let Self { home, places } = self.clone();
-        Box::pin(async move {
-            let place = places.acquire_owned().await?;
-            let found = tokio::task::spawn_blocking(move || {
-                // Held until the system is done, whoever still waits for it.
-                let _place = place;
-                let found = (name.as_str(), 0).to_socket_addrs()?;
-                Ok::<_, std::io::Error>(found.collect::<Vec<_>>())
-            });
-            let found = found.await??.into_iter();
-            let allowed = home.filter(Rules::default().filter(found)?)?;
-            Ok(Box::new(allowed.into_iter()) as reqwest::dns::Addrs)
-        })
     }
 }
 

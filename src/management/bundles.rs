@@ -1,6 +1,6 @@
 //! `/v1/bundles`: bundles by name, pushed as `.tar.gz`, one or several at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Extension;
 use axum::body::Bytes;
@@ -15,10 +15,11 @@ use super::access::{AreaKind, Grants, out_of_scope};
 use super::caller::Caller;
 use super::error::{ApiError, if_match};
 use super::json::AtRevision;
-use crate::activation::BundleStatus;
+use crate::activation::{BundleStatus, Owner};
 use crate::attributes::parts;
 use crate::bundle::Bundle;
 use crate::policy::PolicyError;
+use crate::remote::RemoteStatus;
 
 const INVALID_NAME: &str = "a bundle's name consists of letters, digits, `-`, `_` and `.`";
 
@@ -137,23 +138,82 @@ fn named_parts(headers: &HeaderMap, body: &[u8]) -> Result<Vec<(String, Vec<u8>)
 
 #[derive(Debug, Serialize)]
 pub(super) struct List {
-    bundles: Vec<BundleStatus>,
+    bundles: Vec<Shown>,
+}
+
+/// A bundle, and how the server is doing that it is downloaded from, if it is.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Shown {
+    Active {
+        #[serde(flatten)]
+        bundle: BundleStatus,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        source: Option<RemoteStatus>,
+    },
+    /// It has not been downloaded yet.
+    Expected {
+        name: String,
+        owner: Owner,
+        source: RemoteStatus,
+    },
+}
+
+impl Shown {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Active { bundle, .. } => &bundle.name,
+            Self::Expected { name, .. } => name,
+        }
+    }
+
+    /// The revision that is active, and how the server is doing.
+    pub(super) fn parts(&self) -> (Option<&str>, Option<&RemoteStatus>) {
+        match self {
+            Self::Active { bundle, source } => (Some(&bundle.revision), source.as_ref()),
+            Self::Expected { source, .. } => (None, Some(source)),
+        }
+    }
+}
+
+/// All bundles by name, those included that have not been downloaded yet.
+pub(super) async fn all(api: &Api) -> Vec<Shown> {
+    let mut sources: BTreeMap<_, _> = api
+        .downloader
+        .status()
+        .into_iter()
+        .map(|status| (status.name.clone(), status))
+        .collect();
+    let active = api.activation.bundles().await.into_iter();
+    let mut bundles: Vec<_> = active
+        .map(|bundle| Shown::Active {
+            source: sources.remove(&bundle.name),
+            bundle,
+        })
+        .collect();
+    bundles.extend(sources.into_iter().map(|(name, source)| Shown::Expected {
+        name,
+        owner: Owner::Url,
+        source,
+    }));
+    bundles.sort_by(|left, right| left.name().cmp(right.name()));
+    bundles
 }
 
 pub(super) async fn list(State(api): State<Api>) -> AtRevision<List> {
     // Before the bundles: what is newer than its tag is merely refused.
     let revision = api.pdp.snapshot().revision;
-    let bundles = api.activation.bundles().await;
+    let bundles = all(&api).await;
     AtRevision(revision, List { bundles })
 }
 
 pub(super) async fn get(
     State(api): State<Api>,
     Path(name): Path<String>,
-) -> Result<AtRevision<BundleStatus>, ApiError> {
+) -> Result<AtRevision<Shown>, ApiError> {
     let revision = api.pdp.snapshot().revision;
-    let bundles = api.activation.bundles().await;
-    let found = bundles.into_iter().find(|bundle| bundle.name == name);
+    let bundles = all(&api).await;
+    let found = bundles.into_iter().find(|bundle| bundle.name() == name);
     found
         .map(|bundle| AtRevision(revision, bundle))
         .ok_or_else(|| ApiError::missing(format!("there is no bundle `{name}`")))

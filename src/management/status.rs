@@ -9,9 +9,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
+use super::bundles::{self, Shown};
 use super::json::{AtRevision, Json, json_text};
 use super::{Api, opa};
-use crate::activation::BundleStatus;
 use crate::policy::rego::Data;
 
 /// What the door for proxies is called where OPA tells of its plugins.
@@ -24,7 +24,7 @@ pub(super) async fn livez() -> &'static str {
 
 /// Ready: policy is loaded, doors are open, not shutting down.
 pub(super) async fn readyz(State(api): State<Api>) -> Response {
-    match api.ready.check(&api.pdp) {
+    match api.ready.check(&api.activation) {
         Ok(()) => "ok\n".into_response(),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }
@@ -48,7 +48,7 @@ pub(super) async fn health(
 ) -> Result<Response, ApiError> {
     let Query(options) = options?;
     let asked = |option: &Option<String>| option.as_deref().is_some_and(is_set);
-    let is_loaded = !api.pdp.snapshot().policies.is_empty();
+    let is_loaded = api.activation.missing().is_none();
     if (asked(&options.bundles) || asked(&options.bundle)) && !is_loaded {
         return Ok(unhealthy("one or more bundles are not activated"));
     }
@@ -109,10 +109,10 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
 
 pub(super) async fn status(State(api): State<Api>) -> AtRevision<Value> {
     let snapshot = api.pdp.snapshot();
-    let bundles = api.activation.bundles().await;
+    let bundles = bundles::all(&api).await;
     let shown = json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "ready": api.ready.check(&api.pdp).is_ok(),
+        "ready": api.ready.check(&api.activation).is_ok(),
         "snapshot": snapshot.revision,
         "resources": snapshot.policies.native.len(),
         "bundles": bundles,
@@ -127,15 +127,27 @@ pub(super) async fn status(State(api): State<Api>) -> AtRevision<Value> {
 }
 
 /// Rule: what OPA's status has of bundles and plugins.
-fn opa_status(api: &Api, bundles: &[BundleStatus]) -> Value {
+fn opa_status(api: &Api, bundles: &[Shown]) -> Value {
     let state = if api.ready.is_open() {
         "OK"
     } else {
         "NOT_READY"
     };
     let bundles = bundles.iter().map(|bundle| {
-        let status = json!({"name": bundle.name, "active_revision": bundle.revision});
-        (bundle.name.clone(), status)
+        let (revision, source) = bundle.parts();
+        let mut status = json!({"name": bundle.name()});
+        if let Some(members) = status.as_object_mut() {
+            if let Some(Value::Object(of_source)) = source.map(|source| json!(source)) {
+                // Rule: OPA leaves out what there is not, and knows no URL.
+                let known = |(name, value): &(String, Value)| {
+                    !value.is_null() && !matches!(name.as_str(), "url" | "next_request" | "etag")
+                };
+                members.extend(of_source.into_iter().filter(known));
+                members.insert("type".to_owned(), "snapshot".into());
+            }
+            members.extend(revision.map(|text| ("active_revision".to_owned(), text.into())));
+        }
+        (bundle.name().to_owned(), status)
     });
     json!({
         "labels": api.configuration.labels(),

@@ -21,6 +21,7 @@ const CHECK_BUCKETS: [f64; 12] = [
 /// Names and values out of closed sets.
 pub(super) type Labels<const COUNT: usize> = [(&'static str, &'static str); COUNT];
 type KeySetLabels = [(&'static str, String); 1];
+type BundleLabels = [(&'static str, String); 2];
 
 /// All metrics, and the registry that writes them.
 #[derive(Debug)]
@@ -48,6 +49,8 @@ pub struct Metrics {
     /// 1 while files of policy cannot be used.
     pub files_refused: Gauge,
     certificates: Family<Labels<1>, Gauge>,
+    bundle_requests: Family<BundleLabels, Counter>,
+    bundles: Family<KeySetLabels, Gauge>,
     plugin: Option<PluginMetrics>,
 }
 
@@ -85,6 +88,13 @@ impl Default for Metrics {
             "When the certificate of a port ends, in seconds since 1970",
             Unit::Seconds,
             certificates.clone(),
+        );
+        let bundles = Family::<KeySetLabels, Gauge>::default();
+        registry.register_with_unit(
+            "bundle_last_success_timestamp",
+            "When the server of a bundle last gave what is active, in seconds since 1970",
+            Unit::Seconds,
+            bundles.clone(),
         );
         let known = &mut registry;
         Self {
@@ -147,6 +157,12 @@ impl Default for Metrics {
                 "1 while files of policy cannot be used and what they held before is in force",
             ),
             key_fetches: new(known, "jwks_fetches", "Fetches of key sets, by result"),
+            bundle_requests: new(
+                known,
+                "bundle_requests",
+                "Requests for bundles that are downloaded, by bundle and result",
+            ),
+            bundles,
             certificates,
             check_duration,
             key_sets,
@@ -237,6 +253,16 @@ impl Metrics {
     pub fn certificate_expires(&self, port: &'static str, time: u64) {
         let time = i64::try_from(time).unwrap_or(i64::MAX);
         self.certificates.get_or_create(&[("port", port)]).set(time);
+    }
+
+    /// Counts a request for a bundle at a time in seconds since 1970.
+    pub fn bundle_asked(&self, name: &str, result: &'static str, time: i64) {
+        let labels = [("bundle", name.to_owned()), ("result", result.to_owned())];
+        self.bundle_requests.get_or_create(&labels).inc();
+        if result != "failure" {
+            let labels = [("bundle", name.to_owned())];
+            self.bundles.get_or_create(&labels).set(time);
+        }
     }
 
     /// Counts a fetch of a key set.

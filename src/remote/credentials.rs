@@ -1,0 +1,187 @@
+//! Who a request is from: the `Authorization` header of each kind of credentials. Tokens of OAuth 2.0
+//! are fetched here and kept until shortly before they end. Nothing of it is ever shown.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use url::form_urlencoded::Serializer;
+
+use super::client::{blocking, read_file};
+use super::fetch::{FetchError, Fetcher, read_body};
+use crate::bundle::{Basic, Bearer, Credentials, OAuth2, RemoteSource, Secret};
+
+/// Largest answer with a token, in bytes.
+const MAX_ANSWER: usize = 1 << 20;
+/// A token is not used for the last of its time: the server's clock may be ahead.
+const MARGIN: Duration = Duration::from_secs(30);
+/// How long a token is used that does not say when it ends, and longest that any is.
+const UNTOLD: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// The token that a source has, if it fetches any.
+#[derive(Default)]
+pub(super) struct Tokens(Mutex<Option<(String, Instant)>>);
+
+/// An answer of a token endpoint (RFC 6749 section 5.1).
+#[derive(Deserialize)]
+struct Granted {
+    access_token: String,
+    token_type: String,
+    #[serde(default)]
+    expires_in: Option<u64>,
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Tokens(..)")
+    }
+}
+
+impl Tokens {
+    /// The server did not take the one there is.
+    pub(super) async fn forget(&self) {
+        *self.0.lock().await = None;
+    }
+
+    /// Headers by which the configured server knows who asks.
+    pub(super) async fn headers(
+        &self,
+        source: &RemoteSource,
+        fetcher: &Fetcher,
+    ) -> Result<HeaderMap, FetchError> {
+        let mut headers = plain(&source.headers)?;
+        let line = match &source.credentials {
+            None => return Ok(headers),
+            Some(Credentials::Bearer(bearer)) => bearer_line(bearer).await?,
+            Some(Credentials::Basic(basic)) => {
+                let Basic {
+                    username,
+                    password,
+                    password_file,
+                } = basic;
+                let password = secret(password.as_ref(), password_file.as_deref()).await?;
+                basic_line(username, &password)
+            }
+            Some(Credentials::OAuth2(oauth2)) => {
+                let token = self.token(source, oauth2, fetcher).await?;
+                format!("Bearer {token}")
+            }
+        };
+        headers.insert(AUTHORIZATION, sensitive(&line)?);
+        Ok(headers)
+    }
+
+    async fn token(
+        &self,
+        source: &RemoteSource,
+        oauth2: &OAuth2,
+        fetcher: &Fetcher,
+    ) -> Result<String, FetchError> {
+        let mut held = self.0.lock().await;
+        match held.as_ref() {
+            Some((token, until)) if Instant::now() < *until => return Ok(token.clone()),
+            _ => {}
+        }
+        *held = None;
+        let asked = Instant::now();
+        let granted = grant(source, oauth2, fetcher).await?;
+        let life = granted.expires_in.map_or(UNTOLD, Duration::from_secs);
+        let life = life.min(LONGEST);
+        // Rule: a short one is used for half of its time.
+        let life = life.saturating_sub(MARGIN).max(life / 2);
+        *held = Some((granted.access_token.clone(), asked + life));
+        Ok(granted.access_token)
+    }
+}
+
+/// Asks for a token. Rule: redirects are not followed, and what the server says of an error is not
+/// shown: it may repeat what it was sent.
+async fn grant(
+    source: &RemoteSource,
+    oauth2: &OAuth2,
+    fetcher: &Fetcher,
+) -> Result<Granted, FetchError> {
+    let wrong = |why: String| FetchError::Token(why);
+    let given = oauth2.client_secret.as_ref();
+    let password = secret(given, oauth2.client_secret_file.as_deref()).await?;
+    let url = oauth2.token_url.url();
+    let client = fetcher.client(&source.tls, true, url, false).await?;
+    let request = client
+        .post(url.clone())
+        .headers(plain(&oauth2.headers)?)
+        .header(ACCEPT, "application/json")
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(AUTHORIZATION, sensitive(&basic_line(&oauth2.client_id, &password))?)
+        .body(form(oauth2));
+    let response = request.send().await.map_err(FetchError::http)?;
+    let status = response.status();
+    if status != reqwest::StatusCode::OK {
+        return Err(wrong(format!("status {}", status.as_u16())));
+    }
+    let body = read_body(response, MAX_ANSWER).await?;
+    let granted: Granted =
+        serde_json::from_slice(&body).map_err(|_| wrong("the answer holds no token".to_owned()))?;
+    if !granted.token_type.eq_ignore_ascii_case("bearer") || granted.access_token.is_empty() {
+        return Err(wrong("the answer holds no bearer token".to_owned()));
+    }
+    Ok(granted)
+}
+
+fn form(oauth2: &OAuth2) -> String {
+    let mut form = Serializer::new(String::new());
+    form.append_pair("grant_type", "client_credentials");
+    if !oauth2.scopes.is_empty() {
+        form.append_pair("scope", &oauth2.scopes.join(" "));
+    }
+    for (name, value) in &oauth2.parameters {
+        form.append_pair(name, &value.0);
+    }
+    form.finish()
+}
+
+async fn bearer_line(bearer: &Bearer) -> Result<String, FetchError> {
+    let token = secret(bearer.token.as_ref(), bearer.token_file.as_deref()).await?;
+    Ok(format!("{} {token}", bearer.scheme))
+}
+
+fn basic_line(name: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))
+}
+
+/// As it is given, or from its file without the line's end.
+async fn secret(given: Option<&Secret>, file: Option<&Path>) -> Result<String, FetchError> {
+    if let Some(Secret(text)) = given {
+        return Ok(text.clone());
+    }
+    let file = file.map(Path::to_owned).unwrap_or_default();
+    blocking(move || {
+        let bytes = read_file(&file).map_err(FetchError::Local)?;
+        let text = String::from_utf8(bytes);
+        let text = text.map_err(|_| FetchError::Local(format!("{} is no text", file.display())))?;
+        Ok(text.trim().to_owned())
+    })
+    .await
+}
+
+fn plain(headers: &BTreeMap<String, Secret>) -> Result<HeaderMap, FetchError> {
+    let mut map = HeaderMap::new();
+    for (name, Secret(value)) in headers {
+        let wrong = || FetchError::Local(format!("`headers.{name}` cannot be sent"));
+        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
+        map.insert(parsed, sensitive(value).map_err(|_| wrong())?);
+    }
+    Ok(map)
+}
+
+fn sensitive(text: &str) -> Result<HeaderValue, FetchError> {
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| FetchError::Local("the credentials cannot stand in a header".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}

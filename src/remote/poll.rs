@@ -1,0 +1,191 @@
+//! The task of one source: asks, has what came read and activated, and waits. A failure of any kind
+//! leaves what is active.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::batch::{Report, Waiting};
+use super::credentials::Tokens;
+use super::fetch::{Fetcher, Wanted};
+use super::schedule;
+use super::status::{Failure, Record};
+use crate::activation::Activation;
+use crate::bundle::RemoteSource;
+use crate::telemetry::Metrics;
+
+/// A server that answers a request to wait sooner than this does not wait.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
+/// What all sources use.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) fetcher: Fetcher,
+    pub(super) activation: Arc<Activation>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) reads: Semaphore,
+    pub(super) reports: mpsc::Sender<Report>,
+}
+
+/// One source.
+pub(super) struct Poller {
+    source: RemoteSource,
+    record: Arc<Record>,
+    shared: Arc<Shared>,
+    tokens: Tokens,
+    /// Of what is active; `None` if there is nothing to spare.
+    etag: Option<String>,
+    /// Whether the server waits if it is asked to.
+    can_wait: bool,
+    is_first: bool,
+}
+
+/// What came of one turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Activated,
+    Unchanged,
+}
+
+impl Poller {
+    pub(super) fn new(source: RemoteSource, record: Arc<Record>, shared: Arc<Shared>) -> Self {
+        Self {
+            source,
+            record,
+            shared,
+            tokens: Tokens::default(),
+            etag: None,
+            can_wait: true,
+            is_first: true,
+        }
+    }
+
+    /// Goes on until aborted.
+    pub(super) async fn run(mut self) {
+        let mut failures = 0u32;
+        loop {
+            let begun = Instant::now();
+            self.record.asks(Timestamp::now());
+            let turn = self.turn().await;
+            let result = match &turn {
+                Ok(Turn::Activated) => "activated",
+                Ok(Turn::Unchanged) => "unchanged",
+                Err(_) => "failure",
+            };
+            let now = Timestamp::now();
+            self.shared
+                .metrics
+                .bundle_asked(&self.source.name, result, now.as_second());
+            failures = match &turn {
+                Ok(_) => 0,
+                Err(failure) => {
+                    self.tell(failure);
+                    failures.saturating_add(1)
+                }
+            };
+            if self.is_first {
+                self.is_first = false;
+                // The receiver ends with this task.
+                let _ = self.shared.reports.send(Report::NothingFirst).await;
+            }
+            let pause = match turn {
+                Ok(Turn::Activated) if self.wait().is_some() => Duration::ZERO,
+                // Rule: a server that waits is asked again at once, one that only says so is not.
+                Ok(Turn::Unchanged)
+                    if self.wait().is_some() && begun.elapsed() >= SHORTEST_WAIT =>
+                {
+                    Duration::ZERO
+                }
+                _ => schedule::pause(&self.source.polling, failures, random()),
+            };
+            self.record.waits(now, pause);
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// How long the server is asked to wait.
+    fn wait(&self) -> Option<Duration> {
+        let wait = self.source.polling.long_polling_timeout?;
+        self.can_wait.then_some(wait.0)
+    }
+
+    async fn turn(&mut self) -> Result<Turn, Failure> {
+        let wanted = Wanted {
+            etag: self.etag.as_deref(),
+            wait: self.wait(),
+        };
+        let fetched = self
+            .shared
+            .fetcher
+            .fetch(&self.source, &self.tokens, wanted)
+            .await;
+        let answer = match fetched {
+            Ok(answer) => answer,
+            Err(error) => {
+                return Err(Failure::new(&error.to_string(), error.status()));
+            }
+        };
+        self.record.answered(Timestamp::now());
+        self.can_wait = answer.can_wait.unwrap_or(self.can_wait);
+        let Some(archive) = answer.archive else {
+            self.record.is_good(Timestamp::now(), None);
+            return Ok(Turn::Unchanged);
+        };
+        self.record.downloaded(Timestamp::now(), archive.len());
+        // Rule: until it is active, another try gets all of it again.
+        self.etag = None;
+        let is_new = self.activate(archive).await?;
+        self.etag.clone_from(&answer.etag);
+        self.record.is_good(Timestamp::now(), Some(answer.etag));
+        Ok(if is_new {
+            Turn::Activated
+        } else {
+            Turn::Unchanged
+        })
+    }
+
+    /// Has an archive taken in. Returns whether it is another than before.
+    async fn activate(&mut self, archive: Vec<u8>) -> Result<bool, Failure> {
+        let name = &self.source.name;
+        let gone = || Failure::new("the server is shutting down", None);
+        let place = self.shared.reads.acquire().await.map_err(|_| gone())?;
+        let read = self.shared.activation.read_download(name, archive).await;
+        drop(place);
+        let download = Arc::new(read.map_err(|error| Failure::from(&error))?);
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting {
+            name: name.clone(),
+            download,
+            answer,
+        };
+        let report = Report::Download {
+            waiting,
+            is_first: std::mem::take(&mut self.is_first),
+        };
+        self.shared.reports.send(report).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+
+    /// A failure is told once, however often it is met.
+    fn tell(&self, failure: &Failure) {
+        if self.record.failed(failure.clone()) {
+            tracing::warn!(
+                bundle = self.source.name,
+                url = %self.source.url,
+                error = failure.message,
+                "a bundle was not downloaded and activated; what is active stays"
+            );
+        }
+    }
+}
+
+/// Out of 0 to 1.
+fn random() -> f64 {
+    let mut bytes = [0; 2];
+    // Without randomness requests are not spread, which is all that is lost.
+    let _ = aws_lc_rs::rand::fill(&mut bytes);
+    f64::from(u16::from_le_bytes(bytes)) / f64::from(u16::MAX)
+}
