@@ -42,5 +42,6 @@ mod pushes;
 mod quickstart;
 mod reads;
 mod reference;
+mod remote;
 mod tls;
 mod vectors;

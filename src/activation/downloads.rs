@@ -156,7 +156,8 @@ impl Activation {
             return Ok(None);
         }
         let names: Vec<_> = new.iter().map(|new| new.bundle.name.clone()).collect();
-        let mut attempt = Attempt::new(Author::program(), Action::DownloadBundle, &names.join(", "));
+        let mut attempt =
+            Attempt::new(Author::program(), Action::DownloadBundle, &names.join(", "));
         if let [only] = new.as_slice() {
             attempt = attempt.of(&only.archive);
         }
@@ -174,7 +175,9 @@ impl Activation {
                     change.put.push(entry);
                 }
             }
-            let revision = this.activate_tested(state, candidate, change, names).await?;
+            let revision = this
+                .activate_tested(state, candidate, change, names)
+                .await?;
             Ok(Some(revision))
         })
         .await

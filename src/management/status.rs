@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::bundles::{self, Shown};
 use super::error::ApiError;
 use super::bundles::{self, Shown};
 use super::json::{AtRevision, Json, json_text};

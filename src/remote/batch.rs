@@ -18,7 +18,10 @@ const GATHERING: Duration = Duration::from_secs(2);
 /// What a source says.
 #[derive(Debug)]
 pub(super) enum Report {
-    Download { waiting: Waiting, is_first: bool },
+    Download {
+        waiting: Waiting,
+        is_first: bool,
+    },
     /// Its first attempt brought nothing.
     NothingFirst,
 }

@@ -117,13 +117,13 @@ fn make(material: &Material, resolver: &CheckedResolver) -> Result<Client, Fetch
             return Err(local("`tls.ca` holds no certificate"));
         }
     }
-    let identity = match &material.identity {
-        None => None,
-        Some(pem) => Some(
-            Identity::from_pem(pem)
-                .map_err(|_| local("`tls.cert` and `tls.key` hold no certificate and key in PEM"))?,
-        ),
-    };
+    let identity =
+        match &material.identity {
+            None => None,
+            Some(pem) => Some(Identity::from_pem(pem).map_err(|_| {
+                local("`tls.cert` and `tls.key` hold no certificate and key in PEM")
+            })?),
+        };
     let builder = || {
         let builder = Client::builder()
             .user_agent(concat!("doorward/", env!("CARGO_PKG_VERSION")))

@@ -117,7 +117,10 @@ async fn grant(
         .headers(plain(&oauth2.headers)?)
         .header(ACCEPT, "application/json")
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .header(AUTHORIZATION, sensitive(&basic_line(&oauth2.client_id, &password))?)
+        .header(
+            AUTHORIZATION,
+            sensitive(&basic_line(&oauth2.client_id, &password))?,
+        )
         .body(form(oauth2));
     let response = request.send().await.map_err(FetchError::http)?;
     let status = response.status();

@@ -219,11 +219,11 @@ async fn take(response: Response, limit: usize) -> Result<Answer, FetchError> {
 }
 
 /// Reads a body to its end or its limit.
-pub(super) async fn read_body(
-    mut response: Response,
-    limit: usize,
-) -> Result<Vec<u8>, FetchError> {
-    if response.content_length().is_some_and(|told| told > limit as u64) {
+pub(super) async fn read_body(mut response: Response, limit: usize) -> Result<Vec<u8>, FetchError> {
+    if response
+        .content_length()
+        .is_some_and(|told| told > limit as u64)
+    {
         return Err(FetchError::TooLarge(limit));
     }
     let mut body = Vec::new();

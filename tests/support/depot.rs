@@ -1,0 +1,210 @@
+//! A server of bundles: answers each request as a closure says, well or badly, and remembers what it
+//! was asked.
+
+use std::collections::HashMap;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub method: String,
+    pub target: String,
+    /// Names in lower case.
+    pub headers: HashMap<String, String>,
+    pub body: String,
+}
+
+impl Asked {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+}
+
+/// What is answered.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// Status, headers, body.
+    With(u16, Vec<(String, String)>, Vec<u8>),
+    /// The same after a while.
+    After(Duration, Box<Self>),
+    /// No answer, with the connection open.
+    Hang,
+    /// A good head, then a byte from time to time.
+    Drip,
+    /// A good head without a length, then a body without end.
+    Endless,
+    /// A good head with a length that nobody sends.
+    Announced(u64),
+}
+
+impl Reply {
+    pub fn status(status: u16) -> Self {
+        Self::With(status, Vec::new(), Vec::new())
+    }
+
+    pub fn body(body: impl Into<Vec<u8>>) -> Self {
+        Self::With(200, Vec::new(), body.into())
+    }
+
+    pub fn redirect(to: &str) -> Self {
+        Self::status(302).header("location", to)
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        if let Self::With(_, headers, _) = &mut self {
+            headers.push((name.to_owned(), value.to_owned()));
+        }
+        self
+    }
+}
+
+type Handler = Box<dyn Fn(&Asked) -> Reply + Send + Sync>;
+
+/// A server on a free port, stopped when dropped.
+pub struct Depot {
+    port: u16,
+    state: Arc<State>,
+}
+
+struct State {
+    handler: Mutex<Arc<Handler>>,
+    asked: Mutex<Vec<Asked>>,
+    hanging: Mutex<Vec<TcpStream>>,
+    stop: AtomicBool,
+}
+
+impl Depot {
+    pub fn start(handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let state = Arc::new(State {
+            handler: Mutex::new(Arc::new(Box::new(handler))),
+            asked: Mutex::default(),
+            hanging: Mutex::default(),
+            stop: AtomicBool::new(false),
+        });
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn({
+            let state = Arc::clone(&state);
+            move || state.serve(&listener)
+        });
+        Self { port, state }
+    }
+
+    /// Answers so from now on.
+    pub fn play(&self, handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static) {
+        *self.state.handler.lock().unwrap() = Arc::new(Box::new(handler));
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// The same under another name, which is another origin.
+    pub fn other_url(&self, path: &str) -> String {
+        format!("http://localhost:{}{path}", self.port)
+    }
+
+    pub fn asked(&self) -> Vec<Asked> {
+        self.state.asked.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Depot {
+    fn drop(&mut self) {
+        self.state.stop.store(true, Ordering::SeqCst);
+        // Wakes the accept loop.
+        drop(TcpStream::connect(("127.0.0.1", self.port)));
+    }
+}
+
+impl State {
+    fn serve(self: &Arc<Self>, listener: &TcpListener) {
+        for stream in listener.incoming() {
+            if self.stop.load(Ordering::SeqCst) {
+                self.hanging.lock().unwrap().clear();
+                return;
+            }
+            let state = Arc::clone(self);
+            // A client that goes away in the middle ends its thread.
+            std::thread::spawn(move || stream.and_then(|stream| state.answer(stream)));
+        }
+    }
+
+    fn answer(&self, mut stream: TcpStream) -> std::io::Result<()> {
+        let asked = read(&mut stream)?;
+        self.asked.lock().unwrap().push(asked.clone());
+        let handler = Arc::clone(&self.handler.lock().unwrap());
+        let mut reply = handler(&asked);
+        while let Reply::After(pause, then) = reply {
+            std::thread::sleep(pause);
+            reply = *then;
+        }
+        match reply {
+            Reply::With(status, headers, body) => {
+                write!(stream, "HTTP/1.1 {status} X\r\n")?;
+                for (name, value) in headers {
+                    write!(stream, "{name}: {value}\r\n")?;
+                }
+                write!(stream, "content-length: {}\r\n\r\n", body.len())?;
+                stream.write_all(&body)
+            }
+            Reply::Hang => {
+                self.hanging.lock().unwrap().push(stream);
+                Ok(())
+            }
+            Reply::Drip => {
+                write!(stream, "HTTP/1.1 200 OK\r\n\r\n")?;
+                while !self.stop.load(Ordering::SeqCst) {
+                    stream.write_all(b"x")?;
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Ok(())
+            }
+            Reply::Endless => {
+                write!(stream, "HTTP/1.1 200 OK\r\n\r\n")?;
+                loop {
+                    stream.write_all(&[b'x'; 64 << 10])?;
+                }
+            }
+            Reply::Announced(length) => {
+                write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n"
+                )?;
+                self.hanging.lock().unwrap().push(stream);
+                Ok(())
+            }
+            Reply::After(..) => Ok(()),
+        }
+    }
+}
+
+fn read(stream: &mut TcpStream) -> std::io::Result<Asked> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let mut lines = head.lines();
+    let mut words = lines.next().unwrap().split(' ').map(str::to_owned);
+    let (method, target) = (words.next().unwrap(), words.next().unwrap());
+    let headers: HashMap<_, _> = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .collect();
+    let length = headers.get("content-length").map_or("0", String::as_str);
+    let mut body = vec![0; length.parse().unwrap()];
+    stream.read_exact(&mut body)?;
+    Ok(Asked {
+        method,
+        target,
+        headers,
+        body: String::from_utf8(body).unwrap(),
+    })
+}
