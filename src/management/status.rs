@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::bundles::{self, Shown};
 use super::error::ApiError;
-use super::bundles::{self, Shown};
 use super::json::{AtRevision, Json, json_text};
 use super::{Api, opa};
 use crate::policy::rego::Data;
