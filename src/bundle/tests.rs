@@ -1,5 +1,6 @@
 mod archives;
 mod deltas;
+mod flips;
 mod signatures;
 
 use std::io::Write as _;

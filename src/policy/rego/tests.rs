@@ -15,6 +15,7 @@ mod metadata;
 mod modules;
 mod operators;
 mod reads;
+mod replacing;
 mod results;
 mod shadows;
 mod testing;
