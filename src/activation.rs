@@ -141,7 +141,7 @@ pub enum ActivationError {
          put it into a file, or into a signed bundle"
     )]
     Unsigned(String),
-    #[error("the change could not be stored: {0}")]
+    #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{0}")]
     Internal(String),
@@ -197,6 +197,7 @@ impl Activation {
                 "POLICY OF AN EARLIER REVISION IS IN FORCE"
             );
         }
+        history::check_audit(store.as_ref(), &metrics).await;
         // Files may have changed since the last start: their content is a revision of its own. So is
         // an earlier revision that stands in for a damaged one.
         if state.has_files() || state.downloads.has_stale() || store_status.fallback.is_some() {

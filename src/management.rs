@@ -10,6 +10,7 @@ mod check;
 mod compression;
 mod decisions;
 mod error;
+mod history;
 mod json;
 mod opa;
 mod openapi;

@@ -74,6 +74,7 @@ fn path(call: &Call) -> String {
         .replace("{namespace}", "nowhere")
         .replace("{name}", "nothing")
         .replace("{*path}", "nothing")
+        .replace("{number}", "4711")
         .replace("{id}", "00000000-0000-0000-0000-000000000000")
 }
 

@@ -36,7 +36,7 @@ fn start(config: &str) -> (Server, tempfile::TempDir) {
     let server = Server::with(Options {
         config: config.to_owned(),
         arguments: vec![policy.display().to_string()],
-        data: None,
+        ..Options::default()
     });
     (server, folder)
 }

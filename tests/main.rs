@@ -32,6 +32,7 @@ mod examples;
 mod explain;
 mod external;
 mod files;
+mod history;
 mod jwks;
 mod lifecycle;
 mod opa_api;

@@ -47,7 +47,7 @@ fn start(options: &str, url: &str) -> Server {
     let server = Server::with(Options {
         config: "external: { deadline: 1s }".to_owned(),
         arguments: vec!["--opa-config".to_owned(), file.display().to_string()],
-        data: None,
+        ..Options::default()
     });
     let bundle = archive(&[("p.rego", &POLICY.replace("URL", url))]);
     http::put(&server.url("/v1/bundles/b"), &bundle).expect(200);

@@ -3,11 +3,15 @@
 
 use std::sync::Arc;
 
+use tokio::task::JoinError;
 use tracing::Instrument as _;
 
 use super::load::load_pushed;
 use super::{Activation, ActivationError};
-use crate::store::{Action, Attempt, AuditPage, AuditQuery, Author, Revision};
+use crate::store::{
+    Action, Attempt, AuditPage, AuditQuery, Author, PolicyStore, Revision, StoreError,
+};
+use crate::telemetry::Metrics;
 
 /// Most changes read and waiting at once; further callers wait before anything is done for them.
 pub(super) const MAX_CHANGES: usize = 32;
@@ -25,7 +29,16 @@ impl Activation {
         let this = Arc::clone(self);
         self.attempt(attempt.clone(), async move {
             let state = this.writable(if_match).await?;
-            let old = this.store.load_at(number).await?;
+            let old = this
+                .store
+                .load_at(number)
+                .await
+                .map_err(|error| match error {
+                    StoreError::NotKept(_) => {
+                        ActivationError::NotFound(format!("revision {number}"))
+                    }
+                    other => other.into(),
+                })?;
             let others = state.without_pushed();
             let settings = this.settings.bundles.clone();
             let candidate = this
@@ -59,14 +72,15 @@ impl Activation {
         let place = Arc::clone(&self.places).acquire_owned().await;
         let task = async move {
             let _place = place;
-            let result = change.await;
+            // On a task of its own, so that a panic is an error like any other.
+            let result = tokio::spawn(change.in_current_span()).await;
+            let result = result.unwrap_or_else(|error| internal(&error));
             this.note(attempt, result.as_ref().err()).await;
             result
         };
         // What it logs belongs to the call.
         let task = tokio::spawn(task.in_current_span());
-        task.await
-            .unwrap_or_else(|error| Err(ActivationError::Internal(error.to_string())))
+        task.await.unwrap_or_else(|error| internal(&error))
     }
 
     /// Counts an attempt by what it came to, and records one that failed. One that worked was recorded
@@ -78,7 +92,9 @@ impl Activation {
         };
         self.metrics.activated("failure");
         tracing::warn!(%error, "policy was not changed");
-        if let ActivationError::Store(error) = error {
+        if let ActivationError::Store(error) = error
+            && !error.is_answer()
+        {
             self.metrics.store_failed(error.kind());
         }
         let revision = self.snapshot.load().revision;
@@ -89,5 +105,25 @@ impl Activation {
             self.metrics.store_failed(error.kind());
             tracing::error!(%error, "the audit record of an attempt waits to be written");
         }
+    }
+}
+
+fn internal<T>(error: &JoinError) -> Result<T, ActivationError> {
+    Err(ActivationError::Internal(error.to_string()))
+}
+
+/// Tells if the audit log is not what it was. Policy is served all the same.
+pub(super) async fn check_audit(store: &dyn PolicyStore, metrics: &Metrics) {
+    let query = AuditQuery {
+        limit: 1,
+        before: None,
+    };
+    let problem = match store.audit(query).await {
+        Ok(page) => page.chain.problem,
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(problem) = problem {
+        metrics.store_failed("audit");
+        tracing::error!(problem, "the audit log was tampered with or is damaged");
     }
 }

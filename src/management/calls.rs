@@ -9,7 +9,7 @@ use axum::routing::{MethodRouter, delete, get, patch, post, put};
 
 use super::access::{AreaKind, Role};
 use super::error::{self, ApiError};
-use super::{Api, authzen, bundles, check, decisions, opa, openapi, resources, status};
+use super::{Api, authzen, bundles, check, decisions, history, opa, openapi, resources, status};
 
 /// Largest body of a push, in bytes.
 const MAX_BUNDLE_BYTES: usize = 128 << 20;
@@ -73,6 +73,13 @@ pub fn calls() -> Vec<Call> {
         Call::get(ONE, READ, resources::get),
         Call::put(ONE, RESOURCE, resources::put_one),
         Call::delete(ONE, RESOURCE, resources::delete),
+        Call::get("/v1/revisions", READ, history::revisions),
+        Call::post(
+            "/v1/revisions/{number}/rollback",
+            Need::ChangeAll,
+            history::rollback,
+        ),
+        Call::get("/v1/audit", LOGS, history::audit),
         // Its answer tells what policies say.
         Call::post("/v1/check", READ, check::check),
         Call::get("/v1/decisions", LOGS, decisions::query),

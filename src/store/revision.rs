@@ -37,6 +37,7 @@ pub struct Fallback {
 /// Who changes something, and from where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Author {
+    #[serde(rename = "author")]
     name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     address: Option<String>,
@@ -73,8 +74,12 @@ pub struct Attempt {
     pub action: Action,
     /// What it is about: a name, a path, a number.
     pub target: String,
-    /// Of what was sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Digest of what was sent.
+    #[serde(
+        default,
+        rename = "sent_sha256",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub sha256: Option<Hash>,
 }
 
@@ -131,7 +136,8 @@ pub struct Header {
     pub more_changes: usize,
     pub entries: usize,
     pub bytes: u64,
-    /// Of all entries; the same content has the same.
+    /// Digest of all entries; the same content has the same.
+    #[serde(rename = "content_sha256")]
     pub content: Hash,
     /// Number of its audit record.
     pub audit: u64,

@@ -37,6 +37,8 @@ pub struct Options {
     pub config: String,
     pub arguments: Vec<String>,
     pub data: Option<std::sync::Arc<TempDir>>,
+    /// A limit on files' sizes makes writes fail and does not end the process.
+    pub survives_large_files: bool,
 }
 
 /// Namespace of checks that say nothing else.
@@ -75,7 +77,11 @@ impl Server {
             default
         };
         std::fs::write(&config, text + &options.config).unwrap();
-        let mut process = doorward()
+        let mut command = doorward();
+        if options.survives_large_files {
+            command = ignoring_xfsz(&command);
+        }
+        let mut process = command
             .arg("serve")
             .arg("--config")
             .arg(&config)
@@ -154,6 +160,10 @@ impl Server {
         );
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Waits for the process to end and returns its exit code, if it has one.
     pub fn wait(&mut self) -> Option<i32> {
         let deadline = Instant::now() + START_LIMIT;
@@ -177,6 +187,14 @@ impl Drop for Server {
         drop(self.process.kill());
         drop(self.process.wait());
     }
+}
+
+/// The same command, for which a write beyond the limit is an error and not the end.
+fn ignoring_xfsz(command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+    shell.arg(command.get_program()).current_dir(root());
+    shell
 }
 
 /// The program under test.

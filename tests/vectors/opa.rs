@@ -194,7 +194,7 @@ impl Files {
                 config: "ext_authz: { deadline: 20s }\nrego: { evaluation_limit: 20s }\n"
                     .to_owned(),
                 arguments,
-                data: None,
+                ..Options::default()
             });
             let said = match started {
                 Ok(server) => return Some(server),

@@ -199,7 +199,8 @@ pub(super) fn newest(reader: &mut Reader<'_>) -> Result<(Head, Vec<Entry>), Stor
     Err(corrupt(format!("no revision of it can be used: {why}")))
 }
 
-/// Whether a file that was opened anew holds what it did.
+/// Whether a file that was opened anew holds what it did. Damaged contents are told and not stumbled
+/// over: what is active is in memory, and pushing it again heals them.
 pub(super) fn still_holds(connection: &Connection, head: &Head) -> Result<(), StoreError> {
     let mut reader = Reader::of(connection);
     let is_same = state(connection)? == head.state
@@ -207,7 +208,13 @@ pub(super) fn still_holds(connection: &Connection, head: &Head) -> Result<(), St
     if !is_same {
         return Err(corrupt("it is not what it was"));
     }
-    reader.entries(&head.rows).map(drop)
+    match reader.entries(&head.rows) {
+        Err(StoreError::Corrupt { what }) => {
+            tracing::error!(what, "what is active would not survive a restart");
+            Ok(())
+        }
+        other => other.map(drop),
+    }
 }
 
 pub(super) fn state(connection: &Connection) -> Result<State, StoreError> {
@@ -238,6 +245,9 @@ fn last_link(connection: &Connection) -> Option<Link> {
 
 /// A revision's header, and the checksum of its number and header.
 fn header(connection: &Connection, number: u64) -> Result<(Header, Hash), StoreError> {
+    if i64::try_from(number).is_err() {
+        return Err(StoreError::NotKept(number));
+    }
     let query = "SELECT header, sha256 FROM revisions WHERE number = ?";
     let mut statement = connection.prepare_cached(query)?;
     let row = statement.query_row([number], |row| {

@@ -45,9 +45,9 @@ impl<'a> Write<'a> {
         let old = self.head.state.revision;
         let number = change.at_least.max(old.saturating_add(1));
         let rows = self.rows(change)?;
-        if change.restore.is_none() && self.head.fallback.is_none() {
-            self.make_room(&change.put)?;
-        }
+        let loaded = self.head.loaded;
+        let needed = change.restore.map_or(loaded, |number| number.min(loaded));
+        self.make_room(&change.put, needed)?;
         self.put_contents(&change.put)?;
         self.put_rows(number, &rows)?;
         let time = Timestamp::now();
@@ -78,7 +78,7 @@ impl<'a> Write<'a> {
         self.head.loaded = number;
         self.head.rows = rows;
         self.head.fallback = None;
-        self.prune(self.config.history)?;
+        self.prune()?;
         Ok(number)
     }
 
@@ -198,16 +198,21 @@ impl<'a> Write<'a> {
         Ok(())
     }
 
-    /// Removes old revisions, one by one, if there would be no room otherwise. The newest stays.
-    fn make_room(&self, put: &[Entry]) -> Result<(), StoreError> {
+    /// Removes old revisions, one by one, if there would be no room otherwise. The one that the new
+    /// revision is made of stays.
+    fn make_room(&self, put: &[Entry], needed: u64) -> Result<(), StoreError> {
         let contents: u64 = put.iter().map(|entry| entry.bytes.len() as u64).sum();
         // Pages are never filled to the last byte.
-        let needed = contents + contents / 8 + OVERHEAD_BYTES;
-        let query = "SELECT count(*) FROM revisions";
-        let mut kept: u32 = self.transaction.query_row(query, [], |row| row.get(0))?;
-        while kept > 1 && self.used_bytes()? + needed > self.config.max_bytes.0 {
-            kept -= 1;
-            self.prune(kept)?;
+        let room = contents + contents / 8 + OVERHEAD_BYTES;
+        let query = "SELECT number FROM revisions WHERE number <= ? ORDER BY number";
+        let mut statement = self.transaction.prepare_cached(query)?;
+        let numbers = statement.query_map([needed], |row| row.get(0))?;
+        let numbers: Vec<u64> = numbers.collect::<Result<_, _>>()?;
+        for oldest in numbers.into_iter().skip(1) {
+            if self.used_bytes()? + room <= self.config.max_bytes.0 {
+                break;
+            }
+            self.prune_before(oldest)?;
         }
         Ok(())
     }
@@ -221,14 +226,19 @@ impl<'a> Write<'a> {
         Ok(pages.saturating_mul(pragma("page_size")?))
     }
 
-    /// Removes all but the newest revisions, and what only they needed.
-    fn prune(&self, keep: u32) -> Result<(), StoreError> {
-        let oldest =
+    /// Removes all but the newest revisions.
+    fn prune(&self) -> Result<(), StoreError> {
+        let query =
             "SELECT min(number) FROM (SELECT number FROM revisions ORDER BY number DESC LIMIT ?)";
+        let history = [self.config.history];
         let oldest: Option<u64> = self
             .transaction
-            .query_row(oldest, [keep], |row| row.get(0))?;
-        let Some(oldest) = oldest else { return Ok(()) };
+            .query_row(query, history, |row| row.get(0))?;
+        oldest.map_or(Ok(()), |oldest| self.prune_before(oldest))
+    }
+
+    /// Removes revisions before this one, and what only they needed.
+    fn prune_before(&self, oldest: u64) -> Result<(), StoreError> {
         let delete = |query| self.transaction.execute(query, [oldest]);
         delete("DELETE FROM revisions WHERE number < ?")?;
         if delete("DELETE FROM entries WHERE until <= ?")? > 0 {

@@ -1,0 +1,80 @@
+//! `/v1/revisions` and `/v1/audit`: what policy was, who changed it, and going back.
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use serde::{Deserialize, Serialize};
+
+use super::Api;
+use super::caller::Caller;
+use super::error::{ApiError, if_match};
+use super::json::Json;
+use crate::store::{AuditPage, AuditQuery, Revision};
+
+/// Audit records in an answer, unless more or fewer are asked for.
+const DEFAULT_LIMIT: usize = 100;
+const MAX_LIMIT: usize = 1000;
+
+#[derive(Debug, Serialize)]
+pub(super) struct Revisions {
+    /// The one in force.
+    active: u64,
+    /// Newest first.
+    revisions: Vec<Revision>,
+}
+
+pub(super) async fn revisions(State(api): State<Api>) -> Result<Json<Revisions>, ApiError> {
+    let revisions = api.activation.revisions().await?;
+    let active = api.pdp.snapshot().revision;
+    Ok(Json(Revisions { active, revisions }))
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct RolledBack {
+    /// The new snapshot's revision.
+    snapshot: u64,
+    /// The one whose content it has.
+    restored: u64,
+}
+
+pub(super) async fn rollback(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(number): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<RolledBack>, ApiError> {
+    let restored = number
+        .parse()
+        .map_err(|_| ApiError::invalid("a revision is a number"))?;
+    let if_match = if_match(&headers)?;
+    let rollback = api.activation.rollback(caller.into(), restored, if_match);
+    Ok(Json(RolledBack {
+        snapshot: rollback.await?,
+        restored,
+    }))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AuditOptions {
+    limit: Option<usize>,
+    /// Only records with a lower number.
+    before: Option<u64>,
+}
+
+pub(super) async fn audit(
+    State(api): State<Api>,
+    options: Result<Query<AuditOptions>, QueryRejection>,
+) -> Result<Json<AuditPage>, ApiError> {
+    let Query(options) = options?;
+    let limit = options.limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        let message = format!("`limit` must be between 1 and {MAX_LIMIT}");
+        return Err(ApiError::invalid(message));
+    }
+    let query = AuditQuery {
+        limit,
+        before: options.before,
+    };
+    Ok(Json(api.activation.audit(query).await?))
+}
