@@ -190,6 +190,7 @@ pub fn router(api: Api) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(server::limit_time))
         .layer(from_fn_with_state(guard, access::guard))
+        .layer(from_fn_with_state(api.clone(), history::record_refused))
         .layer(from_fn(compression::compress))
         .layer(from_fn(request_id::name))
         .with_state(api)

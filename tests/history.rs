@@ -1,5 +1,6 @@
 //! What policy was can be had again, and who changed it can be told.
 
+use aws_lc_rs::digest;
 use serde_json::{Value, json};
 
 use crate::support::bundle::{archive, constant};
@@ -225,24 +226,55 @@ async fn every_attempt_is_in_the_audit_log() {
     assert_eq!(numbers, [2, 1]);
 }
 
-/// With a token, its holder is the author; without one nothing is answered.
+/// The holder of a token is the author, also of a change that is not theirs to make; what strangers
+/// try is no entry.
 #[tokio::test]
 async fn the_author_is_who_was_let_in() {
-    // Of "secret".
-    let digest = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
-    let server = Server::with_config(&format!("management: {{ tokens: ['sha256:{digest}'] }}\n"));
-    let token = [("authorization", "Bearer secret")];
+    let digest = |token: &str| {
+        let digest = digest::digest(&digest::SHA256, token.as_bytes());
+        let bytes = digest.as_ref().iter();
+        bytes.map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let server = Server::with_config(&format!(
+        "management: {{ tokens: [\
+            {{ name: ann, sha256: {}, roles: [admin] }}, \
+            {{ name: bob, sha256: {}, roles: ['policies:write'], scope: [bundles/other] }}, \
+            {{ name: eve, sha256: {}, roles: ['metrics:read'] }}] }}\n",
+        digest("secret-a"),
+        digest("secret-b"),
+        digest("secret-e"),
+    ));
+    let call = |method: &str, path: &str, token: &str, body: &[u8]| {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str())];
+        http::send(method, &server.url(path), &headers, body)
+    };
     let bundle = constant("1", "true");
     http::send("PUT", &server.url("/v1/bundles/b"), &[], &bundle).expect(401);
-    http::send("PUT", &server.url("/v1/bundles/b"), &token, &bundle).expect(200);
-    for call in ["/v1/audit", "/v1/revisions"] {
-        http::get(&server.url(call)).expect(401);
-    }
-    http::send("POST", &server.url("/v1/revisions/1/rollback"), &[], b"").expect(401);
-    let log = http::send("GET", &server.url("/v1/audit"), &token, b"").expect(200);
+    call("PUT", "/v1/bundles/b", "secret-x", &bundle).expect(401);
+    call("PUT", "/v1/bundles/b", "secret-b", &bundle).expect(403);
+    call("POST", "/v1/revisions/1/rollback", "secret-b", b"").expect(403);
+    call("DELETE", "/v1/bundles/b", "secret-e", b"").expect(403);
+    let resources = policy("a", "ALLOW");
+    call("PUT", "/v1/resources", "secret-b", resources.as_bytes()).expect(403);
+    call("GET", "/v1/audit", "secret-e", b"").expect(403);
+    call("PUT", "/v1/bundles/b", "secret-a", &bundle).expect(200);
+    let log = call("GET", "/v1/audit", "secret-a", b"").expect(200);
     assert!(!log.body.contains("secret"));
-    assert_eq!(log.json()["records"].as_array().unwrap().len(), 1);
-    assert_eq!(log.json()["records"][0]["author"], "token");
+    let log = log.json();
+    let records = log["records"].as_array().unwrap().iter();
+    let shown = records.map(|record| {
+        let members = ["author", "action", "target", "result"];
+        members.map(|member| record[member].as_str().unwrap().to_owned())
+    });
+    let expected = [
+        ["ann", "put_bundle", "b", "success"],
+        ["bob", "refused", "PUT /v1/resources", "failure"],
+        ["eve", "refused", "DELETE /v1/bundles/b", "failure"],
+        ["bob", "refused", "POST /v1/revisions/1/rollback", "failure"],
+        ["bob", "refused", "PUT /v1/bundles/b", "failure"],
+    ];
+    assert_eq!(shown.collect::<Vec<_>>(), expected);
 }
 
 /// A start with files leaves a record as well.

@@ -97,11 +97,19 @@ impl Activation {
         {
             self.metrics.store_failed(error.kind());
         }
+        self.record(attempt, error.to_string()).await;
+    }
+
+    /// Records a change that was not even begun, since its author may not make it.
+    pub async fn refused(&self, author: Author, wanted: &str) {
+        let attempt = Attempt::new(author, Action::Refused, wanted);
+        let error = "the caller may not make this change";
+        self.record(attempt, error.to_owned()).await;
+    }
+
+    async fn record(&self, attempt: Attempt, error: String) {
         let revision = self.snapshot.load().revision;
-        let recorded = self
-            .store
-            .record_failure(attempt, revision, error.to_string());
-        if let Err(error) = recorded.await {
+        if let Err(error) = self.store.record_failure(attempt, revision, error).await {
             self.metrics.store_failed(error.kind());
             tracing::error!(%error, "the audit record of an attempt waits to be written");
         }

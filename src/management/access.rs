@@ -20,7 +20,7 @@ use axum::extract::{MatchedPath, RawPathParams, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, Uri};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, RequestExt as _};
 use jiff::Timestamp;
 use thiserror::Error;
@@ -28,7 +28,7 @@ use thiserror::Error;
 use super::Config;
 use super::caller::{ANONYMOUS, Caller};
 use super::calls::{Need, Needs};
-use super::error::{ApiError, internal};
+use super::error::{ApiError, internal, is_forbidden};
 use crate::identity::{KeySource, RemoteKeySets, TokenError as JwtTokenError};
 use crate::listen::Peer;
 use crate::telemetry::Metrics;
@@ -292,15 +292,28 @@ pub(super) async fn guard(
         let found = known.find(|(known, _)| *known == name);
         found.map(|(_, value)| value)
     };
-    permits(&caller.grants, need, request.uri().path(), parameter)
-        .inspect_err(|error| metrics.call_refused(error.code()))?;
+    let permitted = permits(&caller.grants, need, request.uri().path(), parameter)
+        .inspect_err(|error| metrics.call_refused(error.code()));
     request.extensions_mut().insert(caller.grants);
-    request.extensions_mut().insert(Caller {
+    let caller = Caller {
         name: caller.name,
         address: peer,
-    });
-    Ok(next.run(request).await)
+    };
+    request.extensions_mut().insert(caller.clone());
+    let mut response = match permitted {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    };
+    // The scope of some changes is known only where their body is read.
+    if need.is_change() && is_forbidden(&response) {
+        response.extensions_mut().insert(RefusedChange(caller));
+    }
+    Ok(response)
 }
+
+/// Who wanted to make a change and may not: goes with the answer to where it is recorded.
+#[derive(Debug, Clone)]
+pub(super) struct RefusedChange(pub(super) Caller);
 
 pub(super) fn out_of_scope() -> ApiError {
     ApiError::forbidden("the call changes what is outside of the caller's scope")

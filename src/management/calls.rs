@@ -160,6 +160,11 @@ impl Call {
 }
 
 impl Need {
+    /// Whether policy or data would be changed.
+    pub(super) fn is_change(self) -> bool {
+        matches!(self.role(), Some(Role::PoliciesWrite | Role::DataWrite))
+    }
+
     /// The role without which there is nothing more to ask.
     pub fn role(self) -> Option<Role> {
         match self {

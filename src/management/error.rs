@@ -16,6 +16,9 @@ use crate::policy::PolicyError;
 use crate::policy::rego::EditError;
 use crate::store::StoreError;
 
+/// Code of what a caller may not do.
+const FORBIDDEN: &str = "forbidden";
+
 /// An error as it is sent.
 #[derive(Debug, Serialize)]
 pub(super) struct ApiError {
@@ -74,7 +77,7 @@ impl ApiError {
 
     /// Who calls is known, and may not.
     pub(super) fn forbidden(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+        Self::new(StatusCode::FORBIDDEN, FORBIDDEN, message)
     }
 
     pub(super) fn too_many_attempts(wait: Duration) -> Self {
@@ -113,8 +116,19 @@ impl IntoResponse for ApiError {
             .headers_mut()
             .extend(self.header.map(|header| *header));
         response.headers_mut().extend(self.snapshot.and_then(etag));
+        response.extensions_mut().insert(ErrorCode(self.code));
         response
     }
+}
+
+/// An answer's error, for what looks at answers on their way out.
+#[derive(Debug, Clone, Copy)]
+struct ErrorCode(&'static str);
+
+/// Whether this answer refuses what its caller may not do.
+pub(super) fn is_forbidden(response: &Response) -> bool {
+    let code = response.extensions().get::<ErrorCode>();
+    code.is_some_and(|code| code.0 == FORBIDDEN)
 }
 
 impl From<ActivationError> for ApiError {

@@ -1,11 +1,14 @@
 //! `/v1/revisions` and `/v1/audit`: what policy was, who changed it, and going back.
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::HeaderMap;
+use axum::middleware::Next;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use super::Api;
+use super::access::RefusedChange;
 use super::caller::Caller;
 use super::error::{ApiError, if_match};
 use super::json::Json;
@@ -77,4 +80,18 @@ pub(super) async fn audit(
         before: options.before,
     };
     Ok(Json(api.activation.audit(query).await?))
+}
+
+/// Records changes that `access` did not let through, and who wanted them.
+pub(super) async fn record_refused(
+    State(api): State<Api>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let wanted = format!("{} {}", request.method(), request.uri().path());
+    let mut response = next.run(request).await;
+    if let Some(RefusedChange(caller)) = response.extensions_mut().remove() {
+        api.activation.refused(caller.into(), &wanted).await;
+    }
+    response
 }

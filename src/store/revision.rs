@@ -64,6 +64,8 @@ pub enum Action {
     DeleteData,
     DownloadBundle,
     Rollback,
+    /// A call that its caller may not make.
+    Refused,
 }
 
 /// Somebody wants something to be done.
@@ -222,7 +224,8 @@ pub(super) fn content(rows: &Rows) -> Hash {
     parts.finish()
 }
 
-/// What changed between two revisions: the first of it, and how many more.
+/// What changed between two revisions: the first of it, by the beginning of its name, and how many
+/// more.
 pub(super) fn changes(old: &Rows, new: &Rows) -> (Vec<EntryChange>, usize) {
     let put = new.iter().filter_map(|(id, hash)| {
         let result = match old.get(id) {
@@ -236,7 +239,7 @@ pub(super) fn changes(old: &Rows, new: &Rows) -> (Vec<EntryChange>, usize) {
     let all = put.chain(deleted.map(|id| (id, Became::Deleted)));
     let mut listed: Vec<_> = all
         .map(|(id, result)| EntryChange {
-            entry: id.clone(),
+            entry: EntryId::new(id.kind, bounded(&id.key)),
             result,
         })
         .collect();
