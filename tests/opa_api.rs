@@ -277,7 +277,15 @@ async fn queries() {
         let body = json!({"query": query, "input": {"x": "text"}}).to_string();
         check(&server, "POST", "/v1/query", &body, expected);
     }
-    for bad in ["}", "true } other if { true", "", "package x", "x = ;"] {
+    let long = "true; ".repeat(20_000);
+    for bad in [
+        "}",
+        "true } other if { true",
+        "",
+        "package x",
+        "x = ;",
+        &long,
+    ] {
         let body = json!({ "query": bad }).to_string();
         http::send("POST", &server.url("/v1/query"), &[], body.as_bytes()).expect(400);
     }

@@ -94,6 +94,14 @@ async fn what_is_pushed_decides_and_is_kept() {
         ..Options::default()
     });
     assert_eq!(document(&server, "users"), json!({"bob": {}}));
+    // A rollback brings back what was pushed by itself, too.
+    let rollback = format!("/v1/revisions/{before}/rollback");
+    check(&server, "POST", &rollback, "", 200, "");
+    assert_eq!(
+        document(&server, "users"),
+        json!({"alice": {"admin": true}})
+    );
+    assert_eq!(server.checks().await.get("/").await.status(), 200);
     check(
         &server,
         "DELETE",

@@ -43,6 +43,9 @@ pub(in super::super) async fn post(
     answer(&api, query, document.member("input"), &options).await
 }
 
+/// Longest query, in bytes.
+const MAX_QUERY: usize = 64 << 10;
+
 /// Rule: no solution is no result.
 async fn answer(
     api: &Api,
@@ -50,6 +53,10 @@ async fn answer(
     input: Option<Data>,
     options: &Options,
 ) -> Result<Response, ApiError> {
+    if query.len() > MAX_QUERY {
+        let message = format!("a query of more than {MAX_QUERY} bytes is refused");
+        return Err(ApiError::invalid(message));
+    }
     let mut timers = Timers::begin();
     let question = options.question(input);
     let asked = ask(api, move |rego, _| {
