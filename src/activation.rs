@@ -15,7 +15,6 @@ mod resources;
 mod state;
 mod watched;
 
-use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -25,7 +24,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, watch};
 use crate::bundle::{BundleError, BundleSettings};
 use crate::cache::CacheSettings;
 use crate::jwks::{KeyFetcher, KeyStatus};
-use crate::policy::resource::{Resource, ResourceId};
+use crate::policy::resource::Resource;
 use crate::policy::{PolicyError, PolicySet, PolicySettings};
 use crate::snapshot::Snapshot;
 use crate::store::{Action, Attempt, Author, Change, EntryKind, Fallback, PolicyStore, StoreError};
@@ -34,11 +33,12 @@ use crate::telemetry::Metrics;
 pub use bundles::PushedBundle;
 pub use documents::{DocumentError, Operation, Patch, Path};
 pub use downloads::Download;
-pub use files::FilePolicies;
+pub use files::{Checked, FilePolicies, check_files};
 use fingerprint::Fingerprint;
 pub use load::FileSources;
 use load::load;
 pub use pushed::{Edit, Policy};
+pub use resources::{Applied, ObjectChange, PutScope};
 use state::State;
 pub use state::{BundleStatus, Owner};
 use watched::FileWatch;
@@ -88,36 +88,6 @@ pub struct StoreStatus {
     /// The revision of the start could not be written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_not_stored: Option<String>,
-}
-
-/// Which objects a text of native objects stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PutScope {
-    /// Those in it; at least one.
-    Some,
-    /// All that the API owns; others are removed.
-    All,
-    /// Exactly this one.
-    One(ResourceId),
-}
-
-/// What became of one object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ObjectChange {
-    Created,
-    Updated,
-    Unchanged,
-    Deleted,
-}
-
-/// Native objects that were put.
-#[derive(Debug)]
-pub struct Applied {
-    pub results: Vec<(ResourceId, ObjectChange)>,
-    pub revision: u64,
-    /// About the objects put, under all that holds now.
-    pub warnings: Vec<PolicyError>,
 }
 
 /// Why a change was not made.
@@ -269,15 +239,6 @@ impl Activation {
         &self.store_status
     }
 
-    fn warnings_about(&self, results: &[(ResourceId, ObjectChange)]) -> Vec<PolicyError> {
-        let snapshot = self.snapshot.load();
-        let warnings = snapshot.policies.warnings.iter();
-        let put: HashSet<_> = results.iter().map(|(id, _)| id).collect();
-        let is_asked = |about: &ResourceId| put.contains(about);
-        let asked = warnings.filter(|warning| warning.about.as_ref().is_some_and(is_asked));
-        asked.map(|warning| warning.problem.clone()).collect()
-    }
-
     async fn writable(
         &self,
         if_match: Option<u64>,
@@ -385,66 +346,6 @@ impl Activation {
     /// How the fetched key sets are doing.
     pub fn key_sets(&self) -> Vec<KeyStatus> {
         self.keys.status()
-    }
-}
-
-/// What files hold.
-#[derive(Debug)]
-pub struct Checked {
-    pub resources: usize,
-    /// Rego files that belong to no bundle.
-    pub modules: usize,
-    pub bundles: usize,
-    /// Whether any Rego calls what reaches outside.
-    pub asks_others: bool,
-    pub warnings: Vec<PolicyError>,
-}
-
-/// Loads files as a start would, and says how much there is.
-pub fn check_files(
-    files: &FileSources,
-    settings: &ActivationSettings,
-) -> Result<Checked, ActivationError> {
-    let files = FilePolicies::load(files, &settings.bundles)?;
-    let policies = files.compile(settings)?;
-    files.test(settings)?;
-    let warnings = policies.warnings.into_iter().map(|warning| warning.problem);
-    Ok(Checked {
-        resources: policies.native.len(),
-        modules: files.modules(),
-        bundles: files.bundles(),
-        asks_others: policies.rego.is_some_and(|rego| rego.asks_others()),
-        warnings: files.bundle_warnings().chain(warnings).collect(),
-    })
-}
-
-fn parse_resources(file: &str, text: &str) -> Result<Vec<Resource>, ActivationError> {
-    let resources = Resource::parse_stream(text).map_err(|problems| {
-        let problems = problems.into_iter();
-        let errors = problems.map(|problem| PolicyError::in_document(file, problem));
-        ActivationError::Invalid(errors.collect())
-    })?;
-    Ok(resources
-        .into_iter()
-        .map(|resource| resource.in_file(file))
-        .collect())
-}
-
-impl PutScope {
-    fn check(&self, resources: &[Resource]) -> Result<(), ActivationError> {
-        let message = match (self, resources) {
-            // An empty body is more likely a mistake than the wish to have no policy.
-            (Self::Some | Self::All, []) => "the body holds no object".to_owned(),
-            (Self::One(id), [resource]) if resource.id != *id => {
-                format!("the body holds {}, not {id}", resource.id)
-            }
-            (Self::One(_), many) if many.len() != 1 => {
-                format!("the body holds {} objects, not one", many.len())
-            }
-            _ => return Ok(()),
-        };
-        let error = PolicyError::new("invalid_resource", message);
-        Err(ActivationError::Invalid(vec![error]))
     }
 }
 

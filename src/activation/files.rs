@@ -14,6 +14,36 @@ use crate::store::Stored;
 #[derive(Debug, Clone)]
 pub struct FilePolicies(State);
 
+/// What files hold.
+#[derive(Debug)]
+pub struct Checked {
+    pub resources: usize,
+    /// Rego files that belong to no bundle.
+    pub modules: usize,
+    pub bundles: usize,
+    /// Whether any Rego calls what reaches outside.
+    pub asks_others: bool,
+    pub warnings: Vec<PolicyError>,
+}
+
+/// Loads files as a start would, and says how much there is.
+pub fn check_files(
+    files: &FileSources,
+    settings: &ActivationSettings,
+) -> Result<Checked, ActivationError> {
+    let files = FilePolicies::load(files, &settings.bundles)?;
+    let policies = files.compile(settings)?;
+    files.test(settings)?;
+    let warnings = policies.warnings.into_iter().map(|warning| warning.problem);
+    Ok(Checked {
+        resources: policies.native.len(),
+        modules: files.modules(),
+        bundles: files.bundles(),
+        asks_others: policies.rego.is_some_and(|rego| rego.asks_others()),
+        warnings: files.bundle_warnings().chain(warnings).collect(),
+    })
+}
+
 impl FilePolicies {
     /// Reads files as a start would.
     pub fn load(files: &FileSources, settings: &BundleSettings) -> Result<Self, ActivationError> {

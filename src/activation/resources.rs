@@ -1,11 +1,43 @@
 //! Native objects that come over the API: read before anybody waits for them, put all or none.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::state::State;
-use super::{Activation, ActivationError, Applied, ObjectChange, PutScope, parse_resources};
-use crate::policy::resource::ResourceId;
+use super::{Activation, ActivationError};
+use crate::policy::PolicyError;
+use crate::policy::resource::{Resource, ResourceId};
 use crate::store::{Action, Attempt, Author};
+
+/// Which objects a text of native objects stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutScope {
+    /// Those in it; at least one.
+    Some,
+    /// All that the API owns; others are removed.
+    All,
+    /// Exactly this one.
+    One(ResourceId),
+}
+
+/// What became of one object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ObjectChange {
+    Created,
+    Updated,
+    Unchanged,
+    Deleted,
+}
+
+/// Native objects that were put.
+#[derive(Debug)]
+pub struct Applied {
+    pub results: Vec<(ResourceId, ObjectChange)>,
+    pub revision: u64,
+    /// About the objects put, under all that holds now.
+    pub warnings: Vec<PolicyError>,
+}
 
 impl Activation {
     /// Puts the native objects of a YAML or JSON text, all or none. `file` is what errors
@@ -70,9 +102,34 @@ impl Activation {
         })
         .await
     }
+
+    fn warnings_about(&self, results: &[(ResourceId, ObjectChange)]) -> Vec<PolicyError> {
+        let snapshot = self.snapshot.load();
+        let warnings = snapshot.policies.warnings.iter();
+        let put: HashSet<_> = results.iter().map(|(id, _)| id).collect();
+        let is_asked = |about: &ResourceId| put.contains(about);
+        let asked = warnings.filter(|warning| warning.about.as_ref().is_some_and(is_asked));
+        asked.map(|warning| warning.problem.clone()).collect()
+    }
 }
 
 impl PutScope {
+    fn check(&self, resources: &[Resource]) -> Result<(), ActivationError> {
+        let message = match (self, resources) {
+            // An empty body is more likely a mistake than the wish to have no policy.
+            (Self::Some | Self::All, []) => "the body holds no object".to_owned(),
+            (Self::One(id), [resource]) if resource.id != *id => {
+                format!("the body holds {}, not {id}", resource.id)
+            }
+            (Self::One(_), many) if many.len() != 1 => {
+                format!("the body holds {} objects, not one", many.len())
+            }
+            _ => return Ok(()),
+        };
+        let error = PolicyError::new("invalid_resource", message);
+        Err(ActivationError::Invalid(vec![error]))
+    }
+
     /// As the audit log names it.
     fn name(&self) -> String {
         match self {
@@ -81,4 +138,16 @@ impl PutScope {
             Self::One(id) => id.to_string(),
         }
     }
+}
+
+fn parse_resources(file: &str, text: &str) -> Result<Vec<Resource>, ActivationError> {
+    let resources = Resource::parse_stream(text).map_err(|problems| {
+        let problems = problems.into_iter();
+        let errors = problems.map(|problem| PolicyError::in_document(file, problem));
+        ActivationError::Invalid(errors.collect())
+    })?;
+    Ok(resources
+        .into_iter()
+        .map(|resource| resource.in_file(file))
+        .collect())
 }

@@ -74,7 +74,7 @@ impl Parser<'_> {
             if !matches!(target, Term::Var(_) | Term::Ref(_)) {
                 return illegal("`with` without a path");
             }
-            self.expect("as", "`with` without `as`")?;
+            self.take_text("as", "`with` without `as`")?;
             let value = self.infix(Pairs::Yes)?;
             with.push(With { target, value });
         }
@@ -120,7 +120,7 @@ impl Parser<'_> {
             return illegal("`every` without a variable");
         }
         let (key, value, domain) = (key.cloned(), value.clone(), domain.clone());
-        self.expect("{", "`every` without a body")?;
+        self.take_text("{", "`every` without a body")?;
         let body = self.body("}")?;
         self.with(Terms::Every(Box::new(Every {
             key,

@@ -79,7 +79,7 @@ impl<'t> Parser<'t> {
         is_there
     }
 
-    pub(super) fn expect(&mut self, text: &str, reason: &'static str) -> Result<(), Failure> {
+    pub(super) fn take_text(&mut self, text: &str, reason: &'static str) -> Result<(), Failure> {
         match self.skip(text) {
             true => Ok(()),
             false => illegal(reason),

@@ -191,7 +191,7 @@ impl Parser<'_> {
             })
             | None => {
                 self.reset(mark);
-                self.expect("{", "a body was expected")?;
+                self.take_text("{", "a body was expected")?;
                 self.body("}")
             }
             Some(expression) => Ok(vec![expression]),

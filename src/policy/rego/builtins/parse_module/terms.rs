@@ -150,7 +150,7 @@ impl Parser<'_> {
             (_, "(") => {
                 self.advance();
                 let inner = self.infix(Pairs::Yes)?;
-                self.expect(")", "an expression that does not end")?;
+                self.take_text(")", "an expression that does not end")?;
                 return Ok(inner);
             }
             _ => return illegal("an unexpected token"),
@@ -197,7 +197,7 @@ impl Parser<'_> {
                 "[" => {
                     self.advance();
                     parts.push(self.infix(Pairs::Yes)?);
-                    self.expect("]", "a bracket that is not closed")?;
+                    self.take_text("]", "a bracket that is not closed")?;
                 }
                 "(" => {
                     let call = self.call(Term::Ref(parts))?;
@@ -245,7 +245,7 @@ impl Parser<'_> {
         while !self.skip(end) {
             terms.push(self.infix(Pairs::No)?);
             if !self.is(end) {
-                self.expect(",", "a comma was expected")?;
+                self.take_text(",", "a comma was expected")?;
             }
         }
         Ok(terms)
@@ -254,7 +254,7 @@ impl Parser<'_> {
     /// The same, behind a term that may be followed by one already.
     fn list_from(&mut self, first: Term, end: &str) -> Result<Vec<Term>, Failure> {
         if !self.is(end) {
-            self.expect(",", "a comma was expected")?;
+            self.take_text(",", "a comma was expected")?;
         }
         self.list(end, vec![first])
     }
@@ -331,12 +331,12 @@ impl Parser<'_> {
         let value = self.infix_from(value, Pairs::No)?;
         let mut members = vec![(key, value)];
         while !self.skip("}") {
-            self.expect(",", "an object that does not end")?;
+            self.take_text(",", "an object that does not end")?;
             if self.skip("}") {
                 break;
             }
             let key = self.infix(Pairs::No)?;
-            self.expect(":", "a colon was expected")?;
+            self.take_text(":", "a colon was expected")?;
             members.push((key, self.infix(Pairs::No)?));
         }
         Ok(Term::object(members))
