@@ -6,7 +6,7 @@
 use regorus::unstable::{ArithOp, BinOp, BoolOp, Expr, Module, Ref};
 
 use super::OWN;
-use super::syntax::{Range, range, strings, widen};
+use super::syntax::{Edit, Range, edited, range, strings, widen};
 use super::tokens::{Token, tokens};
 use crate::policy::rego::RegoModule;
 use crate::policy::rego::visit::{self, Visit};
@@ -68,10 +68,9 @@ fn find(module: &Module) -> Vec<Operator> {
 }
 
 fn write(module: &Module, operators: Vec<Operator>) -> RegoModule {
-    let source = &module.package.span.source;
-    let text = source.contents();
+    let text = module.package.span.source.contents();
     let (tokens, strings) = (tokens(text), strings(text));
-    let mut edits: Vec<(usize, usize, String)> = Vec::new();
+    let mut edits: Vec<Edit> = Vec::new();
     for operator in operators {
         let [whole, left] = [operator.whole, operator.left].map(|place| {
             let mut whole = place;
@@ -81,26 +80,14 @@ fn write(module: &Module, operators: Vec<Operator>) -> RegoModule {
         let Some(token) = operator_behind(text, &tokens, left.1) else {
             continue;
         };
-        edits.push((whole.1, whole.1, ")".to_owned()));
+        edits.push(((whole.1, whole.1), ")".to_owned()));
         let name = format!("{}(", own_name(operator.built_in));
-        edits.push((whole.0, whole.0, name));
-        edits.push((token.0, token.1, ",".to_owned()));
+        edits.push(((whole.0, whole.0), name));
+        edits.push((token, ",".to_owned()));
     }
     // Where operators begin together the outer one was found first; what ends there ends before it.
-    edits.sort_by_key(|(begin, end, put)| (*begin, put != ")", *end));
-    let mut written = String::with_capacity(text.len());
-    let mut from = 0;
-    for (begin, end, put) in edits {
-        written.push_str(text.get(from..begin).unwrap_or_default());
-        written.push_str(&put);
-        from = end;
-    }
-    written.push_str(text.get(from..).unwrap_or_default());
-    RegoModule {
-        path: source.file().clone(),
-        text: written,
-        v0: !module.rego_v1,
-    }
+    edits.sort_by_key(|((begin, end), put)| (*begin, put != ")", *end));
+    edited(module, edits)
 }
 
 /// The operator behind an operand: all else that can stand between them are brackets. Where the operand

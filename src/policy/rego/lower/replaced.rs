@@ -9,7 +9,7 @@ use regorus::unstable::{Expr, Literal, LiteralStmt, Module, Ref, Span, WithModif
 
 use super::REPLACED;
 use super::keywords::is_name;
-use super::syntax::{Range, range};
+use super::syntax::{Edit, Range, edited, range};
 use crate::policy::rego::RegoModule;
 use crate::policy::rego::builtins::{arity, is_of_interpreter};
 use crate::policy::rego::module::{begin_of, path_of, reference, rule_reference};
@@ -158,10 +158,9 @@ impl<'a> Functions<'a> {
     }
 
     fn write(&self, module: &Module, found: &Found, home: &[String]) -> RegoModule {
-        let source = &module.package.span.source;
-        let text = source.contents();
+        let text = module.package.span.source.contents();
         let stands = |name: &str| format!("{}.{}", reference(home.iter()), function(name));
-        let mut edits: Vec<(Range, String)> = Vec::new();
+        let mut edits: Vec<Edit> = Vec::new();
         for name in &found.called {
             if self.called.contains(name.name.as_str()) {
                 edits.push((name.at, stands(&name.name)));
@@ -178,19 +177,7 @@ impl<'a> Functions<'a> {
         edits.extend(names.map(|name| (name.at, stands(&name.name))));
         edits.sort();
         edits.dedup();
-        let mut written = String::with_capacity(text.len());
-        let mut from = 0;
-        for ((begin, end), name) in edits {
-            written.push_str(text.get(from..begin).unwrap_or_default());
-            written.push_str(&name);
-            from = end;
-        }
-        written.push_str(text.get(from..).unwrap_or_default());
-        RegoModule {
-            path: source.file().clone(),
-            text: written,
-            v0: !module.rego_v1,
-        }
+        edited(module, edits)
     }
 
     /// The functions, each of which calls its built-in.

@@ -8,12 +8,15 @@ use regorus::unstable::{Module, Parser, Source, Span};
 use super::check_lines;
 use super::keywords::Names;
 use super::tokens::{Kind, Token, tokens};
-use crate::policy::rego::RegoError;
 use crate::policy::rego::engine::LENGTHS;
 use crate::policy::rego::module::{path_of, rule_reference};
+use crate::policy::rego::{RegoError, RegoModule};
 
 /// From an offset to the one after the last.
 pub(super) type Range = (usize, usize);
+
+/// What stands somewhere instead of what stood there.
+pub(super) type Edit = (Range, String);
 
 /// The tree of a text that the interpreter's parser takes; any other is left for it to refuse.
 pub(super) fn parse(text: &str, v0: bool) -> Option<Module> {
@@ -67,6 +70,25 @@ pub(super) fn widen((begin, end): &mut Range, strings: &[Token]) {
     };
     *begin = around(*begin).map_or(*begin, |token| token.begin);
     *end = around(*end).map_or(*end, |token| token.end);
+}
+
+/// A module with its text changed, by edits in the order of the text.
+pub(super) fn edited(module: &Module, edits: Vec<Edit>) -> RegoModule {
+    let source = &module.package.span.source;
+    let original = source.contents();
+    let mut text = String::with_capacity(original.len());
+    let mut from = 0;
+    for ((begin, end), put) in edits {
+        text.push_str(original.get(from..begin).unwrap_or_default());
+        text.push_str(&put);
+        from = end;
+    }
+    text.push_str(original.get(from..).unwrap_or_default());
+    RegoModule {
+        path: source.file().clone(),
+        text,
+        v0: !module.rego_v1,
+    }
 }
 
 /// The package of a module, its parts joined by dots.
