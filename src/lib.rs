@@ -42,5 +42,6 @@ pub mod cli;
 pub mod listen;
 pub mod tls;
 pub mod address;
+pub mod fetch;
 pub mod units;
 pub mod yaml;

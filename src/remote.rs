@@ -4,9 +4,9 @@
 //! came together as one revision. Making policy of it is left to `activation`.
 
 mod batch;
-mod client;
 mod credentials;
 mod fetch;
+mod files;
 mod poll;
 mod schedule;
 mod status;

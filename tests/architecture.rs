@@ -41,7 +41,10 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("external", &["address", "policy", "telemetry", "units"]),
-    ("jwks", &["address", "identity", "telemetry", "units"]),
+    (
+        "jwks",
+        &["address", "fetch", "identity", "telemetry", "units"],
+    ),
     ("bundle", &["identity", "policy", "units", "yaml"]),
     ("store", &["units"]),
     (
@@ -63,7 +66,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "activation",
             "address",
             "bundle",
-            "identity",
+            "fetch",
             "policy",
             "store",
             "telemetry",
@@ -113,6 +116,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("tls", &[]),
     ("units", &[]),
     ("address", &[]),
+    ("fetch", &["address", "identity"]),
     ("yaml", &[]),
     (
         "config",

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::fetch::{FetchError, FetchedSet, Fetcher};
+use super::fetch::{FetchedSet, Fetcher, SetError};
 use super::schedule::Schedule;
 use super::{FetchFailure, KeyStatus, lock};
 use crate::identity::{KeySet, KeySignal, KeySource, RemoteKeys};
@@ -117,7 +117,7 @@ impl Source {
     /// Takes in what came of a fetch. Rule: a failure leaves the set as it was.
     pub(super) fn record(
         &self,
-        result: Result<FetchedSet, FetchError>,
+        result: Result<FetchedSet, SetError>,
         pause: Duration,
         now: Timestamp,
     ) -> KeyFetch {

@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use serde_json::json;
 use url::Url;
 
-use super::fetch::{FetchError, jwks_uri, parse};
+use super::fetch::{jwks_uri, parse};
 use super::*;
+use crate::fetch::FetchError;
 use crate::identity::tests::signer::{RS256, Signer};
 use crate::telemetry::KeyFetch;
 
@@ -119,7 +121,7 @@ fn a_set_is_replaced_only_by_another_good_one() {
     let (first, second) = (RS256.jwk.clone(), Signer::es256().jwk);
     let set = |keys: serde_json::Value| parse(json!({ "keys": keys }).to_string().as_bytes());
     let spaced = format!("{{ \"other\": 1, \"keys\": [{second}, {first}] }}");
-    let failure = || Err(FetchError::Status(500));
+    let failure = || Err(FetchError::Status(StatusCode::INTERNAL_SERVER_ERROR).into());
     let (both, one) = (vec!["ec", "rsa"], vec!["ec"]);
     let rows = [
         (failure(), KeyFetch::Failure, vec![], Some(1)),

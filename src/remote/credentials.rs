@@ -12,9 +12,10 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use url::form_urlencoded::Serializer;
 
-use super::client::{blocking, read_file};
-use super::fetch::{FetchError, Fetcher, read_body};
+use super::fetch::{DownloadError, Fetcher};
+use super::files::read_file;
 use crate::bundle::{Basic, Bearer, Credentials, OAuth2, RemoteSource, Secret};
+use crate::fetch::{FetchError, Way, blocking, read_body};
 
 /// Largest answer with a token, in bytes.
 const MAX_ANSWER: usize = 1 << 20;
@@ -54,7 +55,7 @@ impl Tokens {
         &self,
         source: &RemoteSource,
         fetcher: &Fetcher,
-    ) -> Result<HeaderMap, FetchError> {
+    ) -> Result<HeaderMap, DownloadError> {
         let mut headers = plain(&source.headers)?;
         let line = match &source.credentials {
             None => return Ok(headers),
@@ -82,7 +83,7 @@ impl Tokens {
         source: &RemoteSource,
         oauth2: &OAuth2,
         fetcher: &Fetcher,
-    ) -> Result<String, FetchError> {
+    ) -> Result<String, DownloadError> {
         let mut held = self.0.lock().await;
         match held.as_ref() {
             Some((token, until)) if Instant::now() < *until => return Ok(token.clone()),
@@ -106,12 +107,12 @@ async fn grant(
     source: &RemoteSource,
     oauth2: &OAuth2,
     fetcher: &Fetcher,
-) -> Result<Granted, FetchError> {
-    let wrong = |why: String| FetchError::Token(why);
+) -> Result<Granted, DownloadError> {
+    let wrong = |why: String| DownloadError::Token(why);
     let given = oauth2.client_secret.as_ref();
     let password = secret(given, oauth2.client_secret_file.as_deref()).await?;
     let url = oauth2.token_url.url();
-    let client = fetcher.client(&source.tls, true, url, false).await?;
+    let client = fetcher.client(source, true, &Way::to(url)).await?;
     let request = client
         .post(url.clone())
         .headers(plain(&oauth2.headers)?)
@@ -164,7 +165,7 @@ async fn secret(given: Option<&Secret>, file: Option<&Path>) -> Result<String, F
     }
     let file = file.map(Path::to_owned).unwrap_or_default();
     blocking(move || {
-        let bytes = read_file(&file).map_err(FetchError::Local)?;
+        let bytes = read_file(&file)?;
         let text = String::from_utf8(bytes);
         let text = text.map_err(|_| FetchError::Local(format!("{} is no text", file.display())))?;
         Ok(text.trim().to_owned())

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::activation::ActivationError;
 use crate::bundle::RemoteSource;
+use crate::fetch::one_line;
 use crate::policy::PolicyError;
 
 /// Longest message that is kept of an error, in characters, and most errors.
@@ -119,10 +120,9 @@ impl Record {
 impl Failure {
     /// Short and on one line, whatever a server wrote.
     pub(super) fn new(message: &str, http_code: Option<u16>) -> Self {
-        let is_plain = |character: &char| !character.is_control();
         Self {
             code: "bundle_error",
-            message: message.chars().filter(is_plain).take(MAX_MESSAGE).collect(),
+            message: one_line(message, MAX_MESSAGE),
             errors: Vec::new(),
             http_code,
         }
