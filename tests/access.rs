@@ -75,6 +75,7 @@ fn path(call: &Call) -> String {
         .replace("{name}", "nothing")
         .replace("{*path}", "nothing")
         .replace("{number}", "4711")
+        .replace("{*id}", "nothing")
         .replace("{id}", "00000000-0000-0000-0000-000000000000")
 }
 
@@ -205,6 +206,72 @@ async fn a_scope_keeps_changes_where_they_belong() {
     .expect(200);
     let shown = send("all", "GET", "/v1/resources", b"").expect(200).json();
     assert_eq!(shown["resources"].as_array().map(Vec::len), Some(1));
+}
+
+/// Of every change, whatever tells what it is about: who may only change something else is refused, and
+/// it is known who tried.
+#[test]
+fn no_change_is_made_outside_of_a_scope() {
+    let server = server(&[
+        entry(
+            "foreign",
+            "'policies:write', 'data:write'",
+            ", scope: [bundles/other, resources/other, data/other]",
+        ),
+        entry("reader", "'logs:read', 'policies:read'", ""),
+    ]);
+    let send = |token: &str, method: &str, path: &str, kind: &str, body: &[u8]| {
+        let authorization = format!("Bearer {token}");
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("content-type", kind),
+        ];
+        http::send(method, &server.url(path), &headers, body)
+    };
+    let policy = |namespace: &str| POLICY.replace("NAMESPACE", namespace).replace("NAME", "p");
+    let (bundle, policies) = (
+        constant("1", "true"),
+        policy("other") + "---\n" + &policy("x"),
+    );
+    let (bundles, form) = form(&[("other", &bundle), ("x", &bundle)]);
+    let changes = calls().into_iter();
+    let changes = changes.filter(|call| {
+        let role = call.need.role();
+        matches!(role, Some(Role::PoliciesWrite | Role::DataWrite))
+    });
+    let mut tried = Vec::new();
+    for row in changes {
+        let (kind, body): (&str, &[u8]) = match (row.need, row.path) {
+            (Need::ChangeNamed, "/v1/bundles") => (&form, &bundles),
+            (Need::ChangeNamed, "/v1/resources") => ("application/yaml", policies.as_bytes()),
+            (Need::ChangeNamed, path) => panic!("{path} needs a body that names what is foreign"),
+            _ => ("application/json", b"{}"),
+        };
+        let (method, path) = (row.method.as_str(), path(&row));
+        let answer = send("foreign", method, &path, kind, body)
+            .expect(403)
+            .json();
+        assert_eq!(answer["code"], "forbidden", "{method} {path}");
+        tried.insert(0, format!("{method} {path}"));
+    }
+    assert!(tried.len() >= 13, "{tried:?}");
+    let log = send("reader", "GET", "/v1/audit", "", b"")
+        .expect(200)
+        .json();
+    let records = log["records"].as_array().unwrap().iter();
+    let found: Vec<_> = records
+        .map(|record| {
+            let told = (&record["author"], &record["action"], &record["result"]);
+            assert_eq!(
+                told,
+                (&json!("foreign"), &json!("refused"), &json!("failure"))
+            );
+            record["target"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(found, tried);
+    let shown = send("reader", "GET", "/v1/bundles", "", b"").expect(200);
+    assert_eq!(shown.headers["etag"], "\"0\"", "{}", shown.body);
 }
 
 #[tokio::test]

@@ -83,6 +83,20 @@ impl Activation {
         .await
     }
 
+    /// The native objects that a text holds, and the text. One that cannot be read holds none: who puts
+    /// it is told all that is wrong.
+    pub async fn named_in(
+        &self,
+        text: String,
+    ) -> Result<(String, Vec<ResourceId>), ActivationError> {
+        self.in_background(move || {
+            let read = Resource::parse_stream(&text).unwrap_or_default();
+            let named = read.into_iter().map(|resource| resource.id).collect();
+            Ok((text, named))
+        })
+        .await
+    }
+
     /// Removes a native object.
     pub async fn delete_resource(
         self: &Arc<Self>,

@@ -6,6 +6,7 @@ mod attempts;
 mod certificate;
 mod host;
 mod jwt;
+mod named;
 mod role;
 mod token;
 
@@ -35,11 +36,13 @@ use crate::telemetry::Metrics;
 use attempts::Attempts;
 use host::Hosts;
 use jwt::{Issuer, JwtError};
+use named::Claimant;
 use token::TokensFile;
 
 pub use certificate::Client;
 pub(super) use certificate::Shown;
 pub use jwt::JwtConfig;
+pub(super) use named::{Named, Permitted};
 pub(super) use role::Grants;
 pub use role::{AreaKind, GrantError, Role};
 pub use token::{Token, TokenError, TokensFileError};
@@ -294,12 +297,20 @@ pub(super) async fn guard(
     };
     let permitted = permits(&caller.grants, need, request.uri().path(), parameter)
         .inspect_err(|error| metrics.call_refused(error.code()));
-    request.extensions_mut().insert(caller.grants);
+    let grants = caller.grants;
     let caller = Caller {
         name: caller.name,
         address: peer,
     };
-    request.extensions_mut().insert(caller.clone());
+    let extensions = request.extensions_mut();
+    match need {
+        // Rule: who has not been found to may change it is nobody's author.
+        Need::ChangeNamed => drop(extensions.insert(Claimant {
+            caller: caller.clone(),
+            grants,
+        })),
+        _ => drop(extensions.insert(caller.clone())),
+    }
     let mut response = match permitted {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
@@ -315,7 +326,7 @@ pub(super) async fn guard(
 #[derive(Debug, Clone)]
 pub(super) struct RefusedChange(pub(super) Caller);
 
-pub(super) fn out_of_scope() -> ApiError {
+fn out_of_scope() -> ApiError {
     ApiError::forbidden("the call changes what is outside of the caller's scope")
 }
 

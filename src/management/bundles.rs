@@ -2,16 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use serde::Serialize;
 
 use super::Api;
-use super::access::{AreaKind, Grants, out_of_scope};
+use super::access::{AreaKind, Grants, Named, Permitted};
 use super::caller::Caller;
 use super::error::{ApiError, if_match};
 use super::json::AtRevision;
@@ -74,22 +73,36 @@ struct PushedOne {
     warnings: Vec<PolicyError>,
 }
 
+/// Several bundles, each with its name.
+#[derive(Debug)]
+pub(super) struct Archives(Vec<(String, Vec<u8>)>);
+
+impl FromRequest<Api> for Archives {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, ApiError> {
+        let headers = request.headers().clone();
+        let body = Bytes::from_request(request, api).await?;
+        named_parts(&headers, &body).map(Self)
+    }
+}
+
+impl Named for Archives {
+    async fn within(self, _: &Api, grants: &Grants) -> Result<Option<Self>, ApiError> {
+        let mut names = self.0.iter().map(|(name, _)| name);
+        let is_covered = names.all(|name| grants.covers(AreaKind::Bundles, name));
+        Ok(is_covered.then_some(self))
+    }
+}
+
 pub(super) async fn put_many(
     State(api): State<Api>,
-    caller: Caller,
-    Extension(grants): Extension<Grants>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    permitted: Permitted<Archives>,
 ) -> Result<AtRevision<PushedMany>, ApiError> {
     let if_match = if_match(&headers)?;
-    let sent = named_parts(&headers, &body?)?;
-    if !sent
-        .iter()
-        .all(|(name, _)| grants.covers(AreaKind::Bundles, name))
-    {
-        return Err(out_of_scope());
-    }
-    let put = api.activation.put_bundles(caller.into(), sent, if_match);
+    let Permitted { caller, sent } = permitted;
+    let put = api.activation.put_bundles(caller.into(), sent.0, if_match);
     let pushed = put.await?;
     let snapshot = pushed.first().map_or(0, |bundle| bundle.snapshot);
     let bundles = pushed.into_iter().map(|bundle| PushedOne {

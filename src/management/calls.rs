@@ -27,7 +27,7 @@ pub enum Need {
     Role(Role),
     /// `policies:write`, over what this parameter of the path names.
     Change(AreaKind, &'static str),
-    /// `policies:write`; over what, its body says: the call asks the caller's `Grants`.
+    /// `policies:write`; over what, its body says, which the call gets as `Permitted` only.
     ChangeNamed,
     /// `policies:write`, over all of policy.
     ChangeAll,

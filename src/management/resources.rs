@@ -1,20 +1,20 @@
 //! `/v1/resources`: native policies as YAML or JSON, many at once or one by one.
 
-use axum::Extension;
+use axum::RequestExt as _;
 use axum::extract::rejection::{QueryRejection, StringRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequest, Path, Query, Request, State};
 use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Api;
-use super::access::{AreaKind, Grants, out_of_scope};
+use super::access::{AreaKind, Grants, Named, Permitted};
 use super::caller::Caller;
-use super::error::{ApiError, if_match, internal};
+use super::error::{ApiError, if_match};
 use super::json::AtRevision;
 use crate::activation::{ObjectChange, PutScope};
 use crate::policy::PolicyError;
-use crate::policy::resource::{Kind, Resource, ResourceId};
+use crate::policy::resource::{Kind, ResourceId};
 
 /// File name shown for errors in a body.
 const BODY: &str = "body";
@@ -41,42 +41,52 @@ struct AppliedResource {
     result: ObjectChange,
 }
 
-pub(super) async fn put_all(
-    State(api): State<Api>,
-    caller: Caller,
-    Extension(grants): Extension<Grants>,
-    options: Result<Query<PutOptions>, QueryRejection>,
-    headers: HeaderMap,
-    body: Result<String, StringRejection>,
-) -> Result<AtRevision<Applied>, ApiError> {
-    let Query(options) = options?;
-    let scope = if options.prune {
-        PutScope::All
-    } else {
-        PutScope::Some
-    };
-    let body = in_scope(grants, body?, &scope).await?;
-    apply(&api, caller, body, scope, &headers).await
+/// Native objects as text, and which of all objects they stand for.
+#[derive(Debug)]
+pub(super) struct Objects {
+    text: String,
+    scope: PutScope,
 }
 
-/// The body, if it changes nothing outside of the caller's scope. Rule: to make it the whole set is to
-/// change all of it.
-async fn in_scope(grants: Grants, body: String, scope: &PutScope) -> Result<String, ApiError> {
-    if grants.covers_all() {
-        return Ok(body);
+impl FromRequest<Api> for Objects {
+    type Rejection = ApiError;
+
+    async fn from_request(mut request: Request, api: &Api) -> Result<Self, ApiError> {
+        let options: Result<Query<PutOptions>, QueryRejection> = request.extract_parts().await;
+        let Query(options) = options?;
+        let scope = if options.prune {
+            PutScope::All
+        } else {
+            PutScope::Some
+        };
+        let text = String::from_request(request, api).await?;
+        Ok(Self { text, scope })
     }
-    if matches!(scope, PutScope::All) {
-        return Err(out_of_scope());
+}
+
+impl Named for Objects {
+    /// Rule: to make them the whole set is to change all of it.
+    async fn within(self, api: &Api, grants: &Grants) -> Result<Option<Self>, ApiError> {
+        let Self { text, scope } = self;
+        if grants.covers_all() {
+            return Ok(Some(Self { text, scope }));
+        }
+        if matches!(scope, PutScope::All) {
+            return Ok(None);
+        }
+        let (text, named) = api.activation.named_in(text).await?;
+        let covers = |id: &ResourceId| grants.covers(AreaKind::Resources, &id.namespace);
+        Ok(named.iter().all(covers).then_some(Self { text, scope }))
     }
-    let read = tokio::task::spawn_blocking(move || {
-        // What cannot be read, activation will refuse, with all that is wrong: it reads the same.
-        let named = Resource::parse_stream(&body).unwrap_or_default();
-        let covers =
-            |resource: &Resource| grants.covers(AreaKind::Resources, &resource.id.namespace);
-        named.iter().all(covers).then_some(body)
-    });
-    let body = read.await.map_err(|error| internal(error.to_string()))?;
-    body.ok_or_else(out_of_scope)
+}
+
+pub(super) async fn put_all(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    permitted: Permitted<Objects>,
+) -> Result<AtRevision<Applied>, ApiError> {
+    let Permitted { caller, sent } = permitted;
+    apply(&api, caller, sent.text, sent.scope, &headers).await
 }
 
 pub(super) async fn put_one(
