@@ -1,6 +1,6 @@
 //! A push that cannot be used is refused with its place, and changes nothing.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::bundle::{archive, constant, gzip, header};
 use crate::support::{Server, http};
@@ -247,9 +247,34 @@ async fn one_bad_object_keeps_all_others_out() {
         object("good", "[{}]") + &object("bad", "[{ to: [{ operation: { ports: [http] } }] }]");
     http::put(&url, body.as_bytes()).expect(400);
     assert_eq!(http::get(&url).json()["resources"], serde_json::json!([]));
-    // The same name twice is no change either.
-    http::put(&url, (object("a", "[{}]") + &object("a", "[]")).as_bytes()).expect(400);
-    assert_eq!(http::get(&url).json()["resources"], serde_json::json!([]));
+    // The same name twice is no change either, however it is written.
+    let (first, second) = (object("a", "[{}]"), object("a", "[]"));
+    let with_namespace = second.replace("name: a", "name: a, namespace: default");
+    let item = |name: &str| {
+        json!({
+            "apiVersion": "security.istio.io/v1beta1", "kind": "AuthorizationPolicy",
+            "metadata": {"name": name}, "spec": {"rules": []},
+        })
+    };
+    let list = |names: [&str; 2]| {
+        let items = names.map(item);
+        json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
+    };
+    for (body, query) in [
+        (format!("{first}{second}"), ""),
+        (format!("{first}{second}"), "?prune=true"),
+        (format!("{first}{first}"), ""),
+        (format!("{first}{}{with_namespace}", object("b", "[]")), ""),
+        (list(["a", "a"]), ""),
+        (format!("{first}---\n{}", list(["b", "a"])), ""),
+    ] {
+        let answer = http::put(&format!("{url}{query}"), body.as_bytes());
+        let answer = answer.expect(400).json();
+        let message = answer["errors"][0]["message"].as_str().unwrap();
+        let told = "AuthorizationPolicy/default/a is there twice";
+        assert!(message.contains(told), "{body}: {message}");
+        assert_eq!(http::get(&url).json()["resources"], json!([]));
+    }
 }
 
 #[tokio::test]

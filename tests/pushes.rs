@@ -186,12 +186,22 @@ async fn several_bundles_are_one_revision() {
         .expect(400)
         .json();
     assert_eq!(answer["errors"].as_array().unwrap().len(), 2, "{answer}");
-    for parts in [
-        [("first", first.as_slice()), ("first", &first)].as_slice(),
-        &[("a/b", &first)],
-        &[],
+    for (parts, message) in [
+        (
+            [
+                ("first", first.as_slice()),
+                ("b", &first),
+                ("first", &second),
+            ]
+            .as_slice(),
+            "bundle `first` is there twice",
+        ),
+        (&[("a/b", &first)], "a bundle's name consists of"),
+        (&[], "the body holds no bundle"),
     ] {
-        put(parts).expect(400);
+        let answer = put(parts).expect(400).json();
+        let told = answer["message"].as_str().unwrap();
+        assert!(told.contains(message), "{told}");
     }
     http::put(&server.url("/v1/bundles"), &first).expect(400);
     let listed = http::get(&server.url("/v1/bundles")).json();
