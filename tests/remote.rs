@@ -2,6 +2,7 @@
 //! server does, nobody waits for it and nothing passes that its bundle would deny.
 
 mod credentials;
+mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -2,11 +2,13 @@
 //! was asked.
 
 use std::collections::HashMap;
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// A request as it came.
 #[derive(Debug, Clone)]
@@ -64,8 +66,13 @@ impl Reply {
 
 type Handler = Box<dyn Fn(&Asked) -> Reply + Send + Sync>;
 
+/// A connection, over TLS or not.
+trait Stream: Read + Write + Send {}
+impl<T: Read + Write + Send> Stream for T {}
+
 /// A server on a free port, stopped when dropped.
 pub struct Depot {
+    scheme: &'static str,
     port: u16,
     state: Arc<State>,
 }
@@ -73,16 +80,34 @@ pub struct Depot {
 struct State {
     handler: Mutex<Arc<Handler>>,
     asked: Mutex<Vec<Asked>>,
-    hanging: Mutex<Vec<TcpStream>>,
+    tls: Option<Arc<ServerConfig>>,
+    hanging: Mutex<Vec<Box<dyn Stream>>>,
     stop: AtomicBool,
 }
 
 impl Depot {
     pub fn start(handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start_with(None, handler)
+    }
+
+    /// The same over TLS.
+    pub fn start_tls(
+        tls: ServerConfig,
+        handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_with(Some(Arc::new(tls)), handler)
+    }
+
+    fn start_with(
+        tls: Option<Arc<ServerConfig>>,
+        handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let state = Arc::new(State {
             handler: Mutex::new(Arc::new(Box::new(handler))),
             asked: Mutex::default(),
+            tls,
             hanging: Mutex::default(),
             stop: AtomicBool::new(false),
         });
@@ -91,7 +116,11 @@ impl Depot {
             let state = Arc::clone(&state);
             move || state.serve(&listener)
         });
-        Self { port, state }
+        Self {
+            scheme,
+            port,
+            state,
+        }
     }
 
     /// Answers so from now on.
@@ -100,12 +129,12 @@ impl Depot {
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        format!("{}://127.0.0.1:{}{path}", self.scheme, self.port)
     }
 
     /// The same under another name, which is another origin.
     pub fn other_url(&self, path: &str) -> String {
-        format!("http://localhost:{}{path}", self.port)
+        format!("{}://localhost:{}{path}", self.scheme, self.port)
     }
 
     pub fn asked(&self) -> Vec<Asked> {
@@ -134,8 +163,22 @@ impl State {
         }
     }
 
-    fn answer(&self, mut stream: TcpStream) -> std::io::Result<()> {
-        let asked = read(&mut stream)?;
+    fn answer(&self, stream: TcpStream) -> std::io::Result<()> {
+        let mut stream: Box<dyn Stream> = match &self.tls {
+            None => Box::new(stream),
+            Some(config) => {
+                let connection = ServerConnection::new(Arc::clone(config)).unwrap();
+                Box::new(StreamOwned::new(connection, stream))
+            }
+        };
+        let asked = match read(&mut stream) {
+            Ok(asked) => asked,
+            Err(error) => {
+                // Closed at once, the client might not see why its handshake failed.
+                self.hanging.lock().unwrap().push(stream);
+                return Err(error);
+            }
+        };
         self.asked.lock().unwrap().push(asked.clone());
         let handler = Arc::clone(&self.handler.lock().unwrap());
         let mut reply = handler(&asked);
@@ -150,7 +193,8 @@ impl State {
                     write!(stream, "{name}: {value}\r\n")?;
                 }
                 write!(stream, "content-length: {}\r\n\r\n", body.len())?;
-                stream.write_all(&body)
+                stream.write_all(&body)?;
+                stream.flush()
             }
             Reply::Hang => {
                 self.hanging.lock().unwrap().push(stream);
@@ -183,7 +227,7 @@ impl State {
     }
 }
 
-fn read(stream: &mut TcpStream) -> std::io::Result<Asked> {
+fn read(stream: &mut impl Read) -> std::io::Result<Asked> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
