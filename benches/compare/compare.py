@@ -23,19 +23,14 @@ Build first: cargo build --release --locked && cargo build --release --locked --
 Exit codes: 0 all ran, 1 a server answered wrongly, 2 usage, 3 something is missing or could not be started.
 """
 
-import argparse
 import contextlib
-import json
-import os
 import platform
 import re
-import shutil
-import signal
 import sys
 import tempfile
 from pathlib import Path
 
-from common import RELEASE, Failure, run, say
+from common import RELEASE, Failure, absolute, check_machine, end, finish, option_parser, positive, run, say
 from measure import PUSHES, Metrics, compare, measure_pushes
 from report import report
 from servers import REGO, greet, start_all
@@ -50,36 +45,16 @@ TOOLS = (("h2load", "nghttp2-client"), ("nghttp", "nghttp2-client"), ("taskset",
 
 
 def parse(arguments):
-    summary, _, details = __doc__.partition("\n\n")
-    parser = argparse.ArgumentParser(
-        description=summary, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--binary", type=Path, default=RELEASE / "doorward", help="the doorward program")
-    parser.add_argument("--noop", type=Path, default=RELEASE / "examples" / "tonic-noop",
+    parser = option_parser(__doc__)
+    parser.add_argument("--noop", type=absolute, default=RELEASE / "examples" / "tonic-noop",
                         help="the tonic-noop program; skipped if it is not there")
-    parser.add_argument("--request", type=Path, help="a gRPC-framed CheckRequest to send instead of our own")
-    parser.add_argument("--rego", type=Path, default=REGO, metavar="FOLDER",
+    parser.add_argument("--request", type=absolute, help="a gRPC-framed CheckRequest to send instead of our own")
+    parser.add_argument("--rego", type=absolute, default=REGO, metavar="FOLDER",
                         help="folders and files of Rego, each compared as one policy (default: those beside this)")
     parser.add_argument("--rounds", type=positive, default=3, help="measured rounds (default %(default)s)")
     parser.add_argument("--requests", type=positive, default=60_000,
                         help="requests a round at 20 streams, a third of it at 1 (default %(default)s)")
-    parser.add_argument("--cores", type=two_cores, default=(0, 1), metavar="SERVER,LOAD",
-                        help="cores for servers and load generator (default 0,1)")
-    parser.add_argument("--json", type=Path, help="write the numbers to this file")
     return parser.parse_args(arguments)
-
-
-def positive(text):
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
-
-
-def two_cores(text):
-    cores = tuple(int(core) for core in text.split(","))
-    if len(set(cores)) != 2:
-        raise argparse.ArgumentTypeError("must be two different cores, as 0,1")
-    return cores
 
 
 def machine():
@@ -91,16 +66,7 @@ def machine():
     }
 
 
-def check_machine(options):
-    for tool, package in TOOLS:
-        if not shutil.which(tool):
-            raise Failure(f"{tool} is not installed; on Debian and Ubuntu: apt-get install {package}")
-    missing = set(options.cores) - os.sched_getaffinity(0)
-    if missing:
-        raise Failure(f"this process may not use core {', '.join(map(str, sorted(missing)))}: it needs one core "
-                      "for servers and one for load; --cores SERVER,LOAD names others")
-    if not options.binary.exists():
-        raise Failure(f"{options.binary} is not there; build it with `cargo build --release --locked`")
+def check_options(options):
     if not options.rego.is_dir():
         raise Failure(f"{options.rego} is not a folder")
     if options.request and not options.request.is_file():
@@ -131,32 +97,15 @@ def measure(options, work, stack):
     }
 
 
-def terminated(*_):
-    sys.exit(128 + signal.SIGTERM)
-
-
-def main(arguments=None):
-    options = parse(arguments)
-    for name in ("binary", "noop", "request", "rego"):  # servers run in another folder
-        path = getattr(options, name)
-        setattr(options, name, path and path.absolute())
-    signal.signal(signal.SIGTERM, terminated)
-    try:
-        check_machine(options)
-        with contextlib.ExitStack() as stack:
-            work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="doorward-compare-")))
-            numbers = measure(options, work, stack)
-    except Failure as failure:
-        say(f"error: {failure}")
-        return failure.code
-    except KeyboardInterrupt:
-        say("interrupted")
-        return 128 + signal.SIGINT
-    report(numbers)
-    if options.json:
-        options.json.write_text(json.dumps(numbers, indent=2) + "\n")
-    return 0
+def main():
+    options = parse(sys.argv[1:])
+    check_machine(options, TOOLS)
+    check_options(options)
+    with contextlib.ExitStack() as stack:
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="doorward-compare-")))
+        numbers = measure(options, work, stack)
+    finish(options, report(numbers), numbers)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main)

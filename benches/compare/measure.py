@@ -2,14 +2,11 @@
 
 import contextlib
 import http.client
-import io
-import json
-import os
 import re
 import statistics
-import tarfile
 import time
 
+from bundles import archive, manifest
 from common import CONNECTIONS, GRPC_HEADERS, YARDSTICK, Failure, last_lines, plural, run, say
 from wire import ask, status_code, url
 
@@ -23,9 +20,7 @@ class Metrics:
         self.samples = []
         if not server.management:
             return
-        status, text = call(server.management, "GET", "/metrics")
-        if status != 200:
-            raise Failure(f"{server.name} answered {status} to GET /metrics", 1)
+        text = expect(server, 200, "GET", "/metrics")
         for name, labels, value in re.findall(r"^(\w+)(?:\{(.*)\})? (\S+)$", text.decode(), re.MULTILINE):
             self.samples.append((name, dict(re.findall(r'(\w+)="([^"]*)"', labels)), float(value)))
 
@@ -54,9 +49,17 @@ def call(address, method, path, body=None):
         return response.status, response.read()
 
 
+def expect(server, status, method, path, body=None):
+    """The body of an answer that must have this status."""
+    found, answer = call(server.management, method, path, body)
+    if found != status:
+        raise Failure(f"{server.name} answered {found} to {method} {path}: {answer.decode(errors='replace')}", 1)
+    return answer
+
+
 def load(server, options, request, streams, count, log=None):
     """One h2load run; gives checks/s, mean and maximum latency in microseconds and the server's CPU time."""
-    before, ticks = Metrics(server).count("decisions"), server.cpu_ticks()
+    before, cpu = Metrics(server).count("decisions"), server.cpu_seconds()
     command = ["taskset", "-c", str(options.cores[1]), "h2load", "-n", str(count), "-c", str(CONNECTIONS),
                "-m", str(streams), "-N", "30", "-d", request, *GRPC_HEADERS, url(server.address)]
     done = run(command + ([f"--log-file={log}"] if log else []))
@@ -66,7 +69,7 @@ def load(server, options, request, streams, count, log=None):
     if result is None:
         raise Failure("h2load could not be understood\n" + last_lines(said + done.stderr.decode()))
     check_load(server, result, count, Metrics(server).count("decisions") - before, said)
-    result["cpu_us"] = (server.cpu_ticks() - ticks) * 1e6 / os.sysconf("SC_CLK_TCK")
+    result["cpu_us"] = (server.cpu_seconds() - cpu) * 1e6
     return result
 
 
@@ -118,6 +121,12 @@ def percentile(values, share):
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
+def summary(times):
+    if not times:
+        raise Failure("there was nothing to measure", 1)
+    return {"count": len(times), "p50": percentile(times, 0.5), "p99": percentile(times, 0.99), "max": max(times)}
+
+
 def compare(servers, options, request, streams, work):
     """All servers at so many streams a connection: one row of results each."""
     count = max(options.requests if streams > 1 else options.requests // 3, CONNECTIONS * streams)
@@ -164,15 +173,8 @@ def row(server, streams, rounds, count, percentiles, dropped):
 
 def opa_bundle(allow):
     """A bundle that allows or denies everything."""
-    manifest = {"revision": f"allow-{allow}", "roots": ["envoy/authz"]}
     rego = f"package envoy.authz\n\nallow := {str(allow).lower()}\n"
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as archive:
-        for name, text in ((".manifest", json.dumps(manifest)), ("policy.rego", rego)):
-            entry = tarfile.TarInfo(name)
-            entry.size = len(text)
-            archive.addfile(entry, io.BytesIO(text.encode()))
-    return out.getvalue()
+    return archive([manifest(f"allow-{allow}", "envoy/authz"), ("policy.rego", rego)])
 
 
 def measure_pushes(server, request):
@@ -182,10 +184,8 @@ def measure_pushes(server, request):
     for turn in range(PUSHES):
         allow = turn % 2 == 1  # it is allowed before, so every push changes the answer
         started_at = time.perf_counter()
-        status, body = call(server.management, "PUT", "/v1/bundles/bench", bundles[allow])
+        expect(server, 200, "PUT", "/v1/bundles/bench", bundles[allow])
         times.append((time.perf_counter() - started_at) * 1e3)
-        if status != 200:
-            raise Failure(f"{server.name} answered {status} to a push: {body.decode(errors='replace')}", 1)
         if (status_code(ask(server.address, request)) == 0) != allow:
             raise Failure(f"{server.name} answered 200 to a push that is not in effect", 1)
     return {"server": server.name, "count": PUSHES,

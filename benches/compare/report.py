@@ -1,33 +1,23 @@
 """The numbers as a table for people."""
 
-from common import CONNECTIONS, YARDSTICK, plural
+from common import CONNECTIONS, YARDSTICK, plural, table
+
+HEADING = ("server", "streams", "checks/s", f"ratio to {YARDSTICK}", "p50 µs", "p99 µs", "CPU µs/check",
+           "RSS start MiB", "RSS after MiB", "log dropped")
 
 
 def report(numbers):
     machine = numbers["machine"]
-    print(f"\n{machine['cpu']}, Linux {machine['kernel']}, {machine['h2load']}; {CONNECTIONS} connections, "
-          f"{plural(numbers['rounds'])}, request of {numbers['request_bytes']:,} bytes\n")
-    print_table(numbers["results"])
-    print()
-    for line in opa_lines(numbers["results"]):
-        print(line)
-    for name, summary in numbers["decisions"].items():
-        print(decision_line(name, summary))
+    lines = [f"\n{machine['cpu']}, Linux {machine['kernel']}, {machine['h2load']}; {CONNECTIONS} connections, "
+             f"{plural(numbers['rounds'])}, request of {numbers['request_bytes']:,} bytes\n"]
+    lines.append(table(HEADING, [table_cells(result) for result in numbers["results"]]) + "\n")
+    lines += opa_lines(numbers["results"])
+    lines += [decision_line(name, summary) for name, summary in numbers["decisions"].items()]
     push = numbers["push"]
-    print(f"push to effect ({push['server']}, {push['count']} bundles): p50 {push['p50_ms']:.2f} ms, "
-          f"p99 {push['p99_ms']:.2f} ms")
-    for name, size in numbers["binary_bytes"].items():
-        print(f"binary {name}: {size / 1e6:.1f} MB")
-
-
-def print_table(results):
-    heading = ["server", "streams", "checks/s", f"ratio to {YARDSTICK}", "p50 µs", "p99 µs", "CPU µs/check",
-               "RSS start MiB", "RSS after MiB", "log dropped"]
-    rows = [heading, *(table_cells(result) for result in results)]
-    widths = [max(len(cells[column]) for cells in rows) for column in range(len(heading))]
-    for cells in rows:
-        aligned = [cells[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:]))]
-        print("  ".join(aligned))
+    lines.append(f"push to effect ({push['server']}, {push['count']} bundles): p50 {push['p50_ms']:.2f} ms, "
+                 f"p99 {push['p99_ms']:.2f} ms")
+    lines += [f"binary {name}: {size / 1e6:.1f} MB" for name, size in numbers["binary_bytes"].items()]
+    return "\n".join(lines)
 
 
 def table_cells(result):

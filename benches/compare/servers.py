@@ -11,12 +11,14 @@ import time
 from pathlib import Path
 
 from common import HOST, ROOT, YARDSTICK, Failure, last_lines, say
+from measure import call
 from wire import POLICIES, ask, status_code
 
 BUNDLE = ROOT / "bundles" / "quickstart"
 REGO = Path(__file__).resolve().parent / "policies"
 
-START_TIMEOUT = 30.0
+START_TIMEOUT = 60.0
+STEP = 0.005
 STOP_TIMEOUT = 10.0
 SETTLE_TIMEOUT = 20.0
 SETTLE_STEP = 0.2
@@ -30,8 +32,10 @@ class Server:
         self.address = self.management = None
         self.rss_start = self.answer_bytes = 0
         self.out, self.err = (work / f"{name.replace(' ', '-')}.{kind}" for kind in ("stdout", "stderr"))
-        # Without our own settings, which would override the configuration.
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith("DOORWARD__")}
+        # Without our own settings, which would override the configuration, and without backtraces: with them
+        # the parser of Rego notes a stack for each alternative that it gives up.
+        inherited = {key: value for key, value in os.environ.items()
+                     if not key.startswith(("DOORWARD__", "RUST_BACKTRACE", "RUST_LIB_BACKTRACE"))}
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             # taskset becomes the server, so the process id is the server's. A session of its own: Ctrl-C in
             # the terminal reaches this script alone, which then ends the servers.
@@ -49,12 +53,17 @@ class Server:
                 return answer
             if time.monotonic() > deadline:
                 raise self.failure(f"{self.name} did not {what} in {START_TIMEOUT:.0f} s")
-            time.sleep(0.02)
+            time.sleep(STEP)
 
     def wait_for_ready_line(self):
+        """Until it has its ports, which it takes when all local policy is loaded."""
         pattern = re.compile(r"^ready ext_authz=(\S+)(?: management=(\S+) revision=\d+)?\n", re.MULTILINE)
         found = self.wait_until(lambda: pattern.search(self.out.read_text()), "get ready")
         self.address, self.management = found.groups()
+
+    def wait_until_ready(self):
+        """Until it says so: its bundles have been downloaded as well."""
+        self.wait_until(lambda: call(self.management, "GET", "/readyz")[0] == 200, "get ready")
 
     def check(self):
         code = self.process.poll()
@@ -71,10 +80,20 @@ class Server:
         after_name = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return int(after_name[11]) + int(after_name[12])
 
+    def cpu_seconds(self):
+        return self.cpu_ticks() / os.sysconf("SC_CLK_TCK")
+
     def rss(self):
+        return self.memory("VmRSS")
+
+    def peak(self):
+        """The most it ever had resident."""
+        return self.memory("VmHWM")
+
+    def memory(self, what):
         self.check()
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)[1]) * 1024
+        return int(re.search(rf"^{what}:\s+(\d+) kB", status, re.MULTILINE)[1]) * 1024
 
     def settle(self):
         """Waits until nothing is left to do, so that it takes no time from the server measured next."""
@@ -93,8 +112,11 @@ class Server:
             try:
                 self.process.wait(STOP_TIMEOUT)
             except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+                self.kill()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
 
 
 def start_noop(stack, options, work):
@@ -121,6 +143,13 @@ def start_rego(stack, options, work, policy):
 
 
 def start_with(stack, options, work, name, settings):
+    server = launch(stack, options, work, name, settings)
+    server.wait_for_ready_line()
+    return server
+
+
+def launch(stack, options, work, name, settings):
+    """A Doorward that has only begun to start."""
     data = work / name.replace(" ", "-")
     config = {
         "ext_authz": {"listen": f"{HOST}:0"},
@@ -132,9 +161,7 @@ def start_with(stack, options, work, name, settings):
     file = data.with_suffix(".yaml")
     file.write_text(json.dumps(config, indent=2))  # JSON is YAML
     command = [options.binary, "serve", "--config", file]
-    server = started(stack, Server(name, options.cores[0], command, work))
-    server.wait_for_ready_line()
-    return server
+    return started(stack, Server(name, options.cores[0], command, work))
 
 
 def start_opas(stack, options, work, binary, policies):
