@@ -11,7 +11,7 @@ export DOORWARD_VECTORS
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: run test lint bench bench-pushes fmt help
+.PHONY: run test lint bench bench-pushes bench-start bench-downloads fmt help
 
 run: ## Build Doorward and show it behind a real Envoy (ARGS=--free-ports: when a port is taken)
 	cargo build --release --locked
@@ -35,6 +35,14 @@ bench: ## Measure matchers, and compare speed with other authorization services
 bench-pushes: ## Measure pushes while checks go on
 	cargo build --release --locked
 	$(PYTHON) benches/pushes/pushes.py $(ARGS)
+
+bench-start: ## Measure a start with much policy and data stored
+	cargo build --release --locked
+	$(PYTHON) benches/start/start.py $(ARGS)
+
+bench-downloads: ## Measure a start whose bundles are downloaded
+	cargo build --release --locked
+	$(PYTHON) benches/start/downloads.py $(ARGS)
 
 fmt: ## Format the code
 	cargo fmt --all
