@@ -11,7 +11,7 @@ export DOORWARD_VECTORS
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: run test lint bench bench-pushes bench-start bench-downloads fmt help
+.PHONY: run test lint bench bench-pushes bench-start bench-downloads bench-kills fmt help
 
 run: ## Build Doorward and show it behind a real Envoy (ARGS=--free-ports: when a port is taken)
 	cargo build --release --locked
@@ -43,6 +43,10 @@ bench-start: ## Measure a start with much policy and data stored
 bench-downloads: ## Measure a start whose bundles are downloaded
 	cargo build --release --locked
 	$(PYTHON) benches/start/downloads.py $(ARGS)
+
+bench-kills: ## Kill a server under pushes 1,000 times, and look for what was acknowledged
+	cargo build --release --locked
+	$(PYTHON) benches/kills/kills.py $(ARGS)
 
 fmt: ## Format the code
 	cargo fmt --all
