@@ -36,7 +36,7 @@ pub use source::{
     SourceTls, SourceUrl,
 };
 pub use verification::{
-    Mode, SigningConfig, Verification, VerificationConfig, VerificationSettings,
+    KeyConfig, Mode, SigningConfig, Verification, VerificationConfig, VerificationSettings,
 };
 pub use write::write_archive;
 

@@ -1,11 +1,9 @@
 //! Which bundles get in: those that are signed where that is asked for, and those that own what they
 //! bring.
 
-use doorward::bundle::{BundleFile, Claims, SIGNATURES, SigningKey, sign, write_archive};
-use doorward::identity::JwsAlgorithm;
 use serde_json::Value;
 
-use crate::support::bundle::{archive, constant};
+use crate::support::bundle::{archive, constant, signed};
 use crate::support::{Options, Server, http};
 
 const REQUIRED: &str = "bundle_verification:\n  mode: required\n  \
@@ -211,20 +209,6 @@ async fn deltas_change_what_is_there() {
     assert_eq!(status["revision"], "2");
     http::put(&server.url("/v1/bundles/b"), &patch("false")).expect(200);
     assert!(!server.checks().await.get("/").await.allows());
-}
-
-/// An archive signed with the secret of `REQUIRED`.
-fn signed(files: &[(&str, &str)]) -> Vec<u8> {
-    let file = |(path, text): &(&str, &str)| BundleFile {
-        path: (*path).to_owned(),
-        bytes: text.as_bytes().to_vec(),
-    };
-    let mut files: Vec<_> = files.iter().map(file).collect();
-    let key = SigningKey::new(JwsAlgorithm::Hs256, "secret").unwrap();
-    let bytes = sign(&files, &key, &Claims::default()).unwrap();
-    let path = SIGNATURES.to_owned();
-    files.push(BundleFile { path, bytes });
-    write_archive(&files).unwrap()
 }
 
 /// Where signatures are required, so are those of deltas, and what they make is there after a start.

@@ -175,7 +175,7 @@ impl Default for Polling {
 impl BundleSource {
     /// Largest archive that is downloaded if nothing is said: as large as one that can be pushed.
     const SIZE_LIMIT: Size = Size::from_mib(128);
-    const TIMEOUT: Span = Span::from_secs(60);
+    pub const TIMEOUT: Span = Span::from_secs(60);
 
     /// What is downloaded under this name, if anything is.
     pub fn remote(&self, name: &str) -> Option<RemoteSource> {

@@ -1,6 +1,10 @@
-//! OPA's own configuration file with the options of opa-envoy-plugin, put over ours. Policy that it
-//! would fetch is refused, since requests would be decided without it; everything else that has no
-//! effect here is told, a warning each.
+//! OPA's own configuration file with the options of opa-envoy-plugin and its bundles, put over ours.
+//! What would bring policy and is not supported is refused, since requests would be decided without it;
+//! everything else that has no effect here is told, a warning each.
+
+mod bundles;
+mod section;
+mod services;
 
 #[cfg(test)]
 mod tests;
@@ -17,6 +21,7 @@ use crate::policy::config::{DurationBuckets, EntrypointConfig};
 use crate::policy::rego::DEFAULT_ENTRYPOINT;
 use crate::units::{Size, Span};
 use crate::yaml::{Document, Problem};
+use bundles::Bundles;
 
 /// Names under which the plugin is configured.
 const PLUGIN: [&str; 2] = ["envoy_ext_authz_grpc", "envoy.ext_authz.grpc"];
@@ -24,8 +29,8 @@ const PLUGIN: [&str; 2] = ["envoy_ext_authz_grpc", "envoy.ext_authz.grpc"];
 const DEFAULT_ADDRESS: &str = ":9191";
 /// Longest that a check may take which asks others, where OPA has no limit.
 const OUTSIDE_DEADLINE: Span = Span::from_secs(30);
-/// Parts that bring policy.
-const POLICY: [&str; 3] = ["bundle", "bundles", "discovery"];
+/// Parts that bundles come from.
+const BUNDLES: [&str; 4] = ["bundle", "bundles", "keys", "services"];
 
 pub(super) fn take(
     config: &mut Config,
@@ -48,7 +53,7 @@ pub(super) fn take(
         problems: Vec::new(),
         warnings: Vec::new(),
     };
-    let options = reader.file();
+    let (options, bundles) = reader.file();
     reader.check(&options);
     let Reader {
         problems, warnings, ..
@@ -59,6 +64,9 @@ pub(super) fn take(
     }
     let listens = flags.iter().any(|flag| flag.path == "ext_authz.listen");
     options.put_over(config, listens).map_err(fail)?;
+    bundles
+        .put_over(&mut config.bundles, &mut config.bundle_verification)
+        .map_err(fail)?;
     config.opa_runtime = Some(runtime(&document, environment));
     let warnings = warnings.iter();
     Ok(warnings
@@ -173,26 +181,28 @@ impl Reader<'_> {
         self.warnings.push(warning);
     }
 
-    fn file(&mut self) -> PluginOptions {
+    fn file(&mut self) -> (PluginOptions, Bundles) {
         let mut options = PluginOptions::default();
+        let mut bundles = Bundles::default();
         match &self.document.value {
             Value::Null => {}
             Value::Object(members) => {
                 for (name, value) in members {
                     match name.as_str() {
                         "plugins" => self.plugins(value, &mut options),
-                        name if POLICY.contains(&name) && !is_empty(value) => self.wrong(
+                        "discovery" if !is_empty(value) => self.wrong(
                             name,
-                            "policy is not fetched: give bundles as arguments, or push them to \
-                             the management API",
+                            "no configuration is downloaded: write into this file what it says",
                         ),
+                        name if BUNDLES.contains(&name) => {}
                         name => self.no_effect(name),
                     }
                 }
+                bundles = self.bundles(members);
             }
             _ => self.wrong("", "is no mapping"),
         }
-        options
+        (options, bundles)
     }
 
     fn plugins(&mut self, plugins: &Value, options: &mut PluginOptions) {

@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 
+use doorward::bundle::{BundleFile, Claims, SIGNATURES, SigningKey, sign, write_archive};
+use doorward::identity::JwsAlgorithm;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -33,6 +35,20 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
+}
+
+/// The same, signed with `secret` by HS256.
+pub fn signed(files: &[(&str, &str)]) -> Vec<u8> {
+    let file = |(path, text): &(&str, &str)| BundleFile {
+        path: (*path).to_owned(),
+        bytes: text.as_bytes().to_vec(),
+    };
+    let mut files: Vec<_> = files.iter().map(file).collect();
+    let key = SigningKey::new(JwsAlgorithm::Hs256, "secret").unwrap();
+    let bytes = sign(&files, &key, &Claims::default()).unwrap();
+    let path = SIGNATURES.to_owned();
+    files.push(BundleFile { path, bytes });
+    write_archive(&files).unwrap()
 }
 
 /// A bundle whose entrypoint always gives one value.

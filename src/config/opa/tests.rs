@@ -1,5 +1,7 @@
 //! What becomes of a file of OPA's.
 
+mod bundles;
+
 use std::collections::HashMap;
 
 use serde_json::json;
@@ -96,12 +98,12 @@ fn a_flag_wins() {
 
 #[test]
 fn what_has_no_effect_is_told() {
-    let text = "services: { a: {} }\nbundles: {}\nplugins:\n  other: {}\n  envoy_ext_authz_grpc:\n    dry_run: true\n";
+    let text = "services: { a: {} }\nstatus: {}\nplugins:\n  other: {}\n  envoy_ext_authz_grpc:\n    dry_run: true\n";
     let (config, mut warnings) = take(text, &[]).unwrap();
     warnings.sort();
     let expected = [
-        "1:1: `services`: has no effect here",
-        "2:1: `bundles`: has no effect here",
+        "1:13: `services.a`: has no effect here",
+        "2:1: `status`: has no effect here",
         "4:3: `plugins.other`: has no effect here",
         "6:5: `plugins.envoy_ext_authz_grpc.dry_run`: has no effect here",
     ];
@@ -117,14 +119,10 @@ fn what_cannot_be_meant_or_served_is_refused() {
         ("a: 1\n---\nb: 1\n", "more than one document"),
         ("a: ${NOPE}", "the variable `NOPE` is not set"),
         (
-            "bundles: { a: { resource: a.tar.gz } }",
-            "1:1: `bundles`: policy is not fetched",
-        ),
-        (
             "discovery: { resource: d }",
-            "`discovery`: policy is not fetched",
+            "`discovery`: no configuration is downloaded",
         ),
-        ("bundle: 1", "`bundle`: policy is not fetched"),
+        ("bundle: 1", "`bundle`: is no mapping"),
         ("plugins: 1", "`plugins`: is no mapping"),
         ("plugins: { envoy_ext_authz_grpc: 1 }", "is no mapping"),
         (
