@@ -53,7 +53,6 @@ impl Downloader {
         let shared = Arc::new(Shared {
             fetcher: Fetcher::new(own_ports),
             activation: Arc::clone(activation),
-            metrics: Arc::clone(metrics),
             reads: Semaphore::new(MAX_READS),
             reports,
         });
@@ -61,7 +60,7 @@ impl Downloader {
         let mut tasks = vec![tokio::spawn(batch).abort_handle()];
         let mut records = Vec::new();
         for source in sources {
-            let record = Arc::new(Record::new(&source));
+            let record = Arc::new(Record::new(&source, Arc::clone(metrics)));
             let poller = Poller::new(source, Arc::clone(&record), Arc::clone(&shared));
             tasks.push(tokio::spawn(poller.run()).abort_handle());
             records.push(record);

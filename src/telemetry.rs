@@ -1,10 +1,12 @@
 //! What the process tells about itself: logs and metrics. Which events there are is said where
 //! they happen; how each is counted is said here.
 
+mod bundles;
 mod logging;
 mod metrics;
 mod plugin;
 
+pub use bundles::{BundleMetrics, BundleStage};
 pub use logging::{LogFormat, init as init_logging};
 pub use metrics::{KeyFetch, Metrics};
 

@@ -2,6 +2,8 @@
 //! server does, nobody waits for it and nothing passes that its bundle would deny.
 
 mod credentials;
+mod deltas;
+mod opa_config;
 mod tls;
 
 use std::sync::Arc;
@@ -157,7 +159,7 @@ async fn what_is_bad_leaves_what_was() {
     // And it goes on.
     depot.play(|_| Reply::body(constant("two", "false")));
     eventually("the new revision", || revision(&server) == "two").await;
-    assert!(source(&server)["code"].is_null());
+    eventually("no error", || source(&server)["code"].is_null()).await;
 }
 
 #[tokio::test]
@@ -246,7 +248,7 @@ async fn a_server_that_waits_is_asked_to() {
     ready(&server).await;
     eventually("long polls", || depot.asked().len() >= 3).await;
     let asked = depot.asked();
-    assert_eq!(asked[2].header("prefer"), "modes=snapshot;wait=7");
+    assert_eq!(asked[2].header("prefer"), "modes=snapshot,delta;wait=7");
     // Once it does not say so any more, the delays are kept.
     depot.play(|_| Reply::body(constant("two", "true")));
     eventually("the new revision", || revision(&server) == "two").await;
@@ -256,6 +258,42 @@ async fn a_server_that_waits_is_asked_to() {
         next.is_some_and(|next: Result<jiff::Timestamp, _>| next.unwrap() > tomorrow)
     })
     .await;
+}
+
+#[tokio::test]
+async fn metrics_are_named_as_in_opa() {
+    let depot = Depot::start(|_| Reply::body(constant("one", "true")));
+    let server = Server::with_config(&config(&depot, ""));
+    ready(&server).await;
+    depot.play(with_etag("\"2\"", constant("two", "true")));
+    asked_again(&depot, 3).await;
+    depot.play(|_| Reply::status(500));
+    let metrics = || http::get(&server.url("/metrics")).expect(200).body;
+    let failed = "bundle_failed_load_counter{name=\"main\",code=\"bundle_error\"} ";
+    eventually("a failure", || metrics().contains(failed)).await;
+    let text = metrics();
+    let value = |row: &str| -> f64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(row));
+        let value = line.unwrap_or_else(|| panic!("{row} is not in {text}"));
+        value.trim().parse().unwrap()
+    };
+    assert!(value("bundle_loaded_counter{name=\"main\"}") >= 3.0);
+    let now = jiff::Timestamp::now().as_second() as f64;
+    for row in [
+        "last_bundle_request{name=\"main\"}",
+        "last_success_bundle_request{name=\"main\"}",
+        "last_success_bundle_download{name=\"main\"}",
+        "last_success_bundle_activation{name=\"main\",active_revision=\"two\"}",
+    ] {
+        // On the same day: these are nanoseconds.
+        assert!((value(row) / 1e9 - now).abs() < 86_400.0, "{row}");
+    }
+    for stage in ["timer_bundle_request_ns", "timer_rego_load_bundles_ns"] {
+        let row = format!("bundle_loading_duration_ns_count{{name=\"main\",stage=\"{stage}\"}}");
+        assert!(value(&row) >= 2.0, "{stage}");
+    }
+    // Of the revision before nothing is left.
+    assert_eq!(text.matches("active_revision=").count(), 1, "{text}");
 }
 
 /// Bundles of a number each, and one rule that needs them all.

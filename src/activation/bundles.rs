@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::state::Owner;
 use super::{Activation, ActivationError, invalid_bundle};
-use crate::bundle::{Bundle, BundleError, BundleSettings, Content, Delta};
+use crate::bundle::{Bundle, BundleSettings, Content};
 use crate::policy::PolicyError;
 use crate::store::{Action, Attempt, Author, Entry, EntryId, EntryKind};
 
@@ -72,7 +72,12 @@ impl Activation {
                     Content::Delta(delta) => {
                         let base = candidate.shared_bundle(&name);
                         let base = base.ok_or_else(|| nothing_to_change(&name))?;
-                        this.change_bundle(base, *delta).await?
+                        let settings = this.settings.bundles.clone();
+                        let change = move || {
+                            let changed = base.changed_by(&delta, &settings);
+                            changed.map_err(|error| invalid_bundle(error, &base.name))
+                        };
+                        this.in_background(change).await?
                     }
                 };
                 pushed.push(PushedBundle {
@@ -91,31 +96,6 @@ impl Activation {
             Ok(pushed
                 .map(|bundle| PushedBundle { snapshot, ..bundle })
                 .collect())
-        })
-        .await
-    }
-
-    /// The bundle that a delta makes, and the archive to keep of it.
-    async fn change_bundle(
-        &self,
-        base: Arc<Bundle>,
-        delta: Delta,
-    ) -> Result<(Bundle, Vec<u8>), ActivationError> {
-        let settings = self.settings.bundles.clone();
-        self.in_background(move || {
-            let change = || {
-                let changed = base.with_delta(&delta)?;
-                let archive = changed.to_archive()?;
-                // Rule: what is active is what will be read again.
-                let bundle = Bundle::from_archive(&base.name, &archive, &settings)?;
-                match bundle.data == changed.data && bundle.modules.len() == base.modules.len() {
-                    true => Ok((bundle, archive)),
-                    false => Err(BundleError::Delta(
-                        "the changed data holds a number that cannot be stored exactly".to_owned(),
-                    )),
-                }
-            };
-            change().map_err(|error| invalid_bundle(error, &base.name))
         })
         .await
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::state::{Owner, State};
 use super::{Activation, ActivationError, ActivationSettings, blocking, compile, invalid_bundle};
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, BundleError, BundleSettings, Content};
 use crate::policy::PolicySet;
 use crate::store::{Action, Attempt, Author, Entry, EntryId, EntryKind, Hash};
 
@@ -31,6 +31,25 @@ pub struct Download {
     bundle: Arc<Bundle>,
     archive: Vec<u8>,
     pub digest: Hash,
+    /// What was active when a delta to it came.
+    base: Option<Arc<Bundle>>,
+}
+
+// === impl Download ===
+
+impl Download {
+    /// What OPA calls this kind of bundle.
+    pub fn kind(&self) -> &'static str {
+        match self.base {
+            Some(_) => "delta",
+            None => "snapshot",
+        }
+    }
+
+    /// Its manifest's revision.
+    pub fn revision(&self) -> &str {
+        &self.bundle.manifest.revision
+    }
 }
 
 // === impl Downloads ===
@@ -114,27 +133,42 @@ impl State {
             self.put_bundle(bundle, Owner::Url);
         }
     }
+
+    /// Rule: a delta is to what is active, and nothing else.
+    fn check_base(&self, download: &Download) -> Result<(), ActivationError> {
+        let Some(base) = &download.base else {
+            return Ok(());
+        };
+        match self.shared_bundle(&base.name) {
+            Some(active) if Arc::ptr_eq(&active, base) => Ok(()),
+            _ => Err(ActivationError::Internal(format!(
+                "bundle `{}` was changed while a delta to it was read",
+                base.name
+            ))),
+        }
+    }
 }
 
 // === impl Activation ===
 
 impl Activation {
-    /// Reads an archive that was downloaded, and checks its signature.
+    /// Reads an archive that was downloaded, and checks its signature. Rule: a delta is taken only if it
+    /// is one to what is active, which makes it a whole bundle.
     pub async fn read_download(
         &self,
         name: &str,
         archive: Vec<u8>,
+        takes_delta: bool,
     ) -> Result<Download, ActivationError> {
         let settings = self.settings.bundles.clone();
         let name = name.to_owned();
+        let base = match takes_delta {
+            true => self.state.lock().await.shared_bundle(&name),
+            false => None,
+        };
         blocking(move || {
-            let bundle = Bundle::from_archive(&name, &archive, &settings);
-            let bundle = bundle.map_err(|error| invalid_bundle(error, &name))?;
-            Ok(Download {
-                bundle: Arc::new(bundle),
-                digest: Hash::of(&archive),
-                archive,
-            })
+            let read = read(&name, archive, base, &settings);
+            read.map_err(|error| invalid_bundle(error, &name))
         })
         .await
     }
@@ -168,6 +202,7 @@ impl Activation {
             let mut change = state.change(attempt);
             for download in &new {
                 let name = &download.bundle.name;
+                state.check_base(download)?;
                 candidate.put_download(Arc::clone(&download.bundle), download.digest);
                 if state.downloads.keeps(name) {
                     let kind = EntryKind::RemoteBundle;
@@ -182,6 +217,31 @@ impl Activation {
         })
         .await
     }
+}
+
+fn read(
+    name: &str,
+    archive: Vec<u8>,
+    base: Option<Arc<Bundle>>,
+    settings: &BundleSettings,
+) -> Result<Download, BundleError> {
+    let (bundle, archive, base) = match Bundle::read_archive(name, &archive, settings)? {
+        Content::Whole(bundle) => (*bundle, archive, None),
+        Content::Delta(delta) => {
+            let base = base.ok_or_else(|| {
+                let why = "is a delta to something else than what is active here";
+                BundleError::Delta(why.to_owned())
+            })?;
+            let (bundle, archive) = base.changed_by(&delta, settings)?;
+            (bundle, archive, Some(base))
+        }
+    };
+    Ok(Download {
+        bundle: Arc::new(bundle),
+        digest: Hash::of(&archive),
+        archive,
+        base,
+    })
 }
 
 /// Compiles what a start finds. Rule: what was downloaded once and does not go with the rest any more

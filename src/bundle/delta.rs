@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::manifest::{Manifest, go_list};
-use super::{Bundle, BundleError, BundleFile, entry, parse_json};
+use super::{Bundle, BundleError, BundleFile, BundleSettings, entry, parse_json};
 use crate::policy::rego::{Data, EditError};
 
 /// The file that makes a bundle a delta.
@@ -202,6 +202,24 @@ fn parse_path(written: &str) -> Result<Vec<String>, String> {
 // === impl Bundle ===
 
 impl Bundle {
+    /// The bundle that a delta makes, and the archive to keep of it.
+    pub fn changed_by(
+        &self,
+        delta: &Delta,
+        settings: &BundleSettings,
+    ) -> Result<(Self, Vec<u8>), BundleError> {
+        let changed = self.with_delta(delta)?;
+        let archive = changed.to_archive()?;
+        // Rule: what is active is what will be read again.
+        let bundle = Self::from_archive(&self.name, &archive, settings)?;
+        match bundle.data == changed.data && bundle.modules.len() == self.modules.len() {
+            true => Ok((bundle, archive)),
+            false => Err(BundleError::Delta(
+                "the changed data holds a number that cannot be stored exactly".to_owned(),
+            )),
+        }
+    }
+
     /// The bundle with changes made to its data.
     pub fn with_delta(&self, delta: &Delta) -> Result<Self, BundleError> {
         let roots = |manifest: &Manifest| manifest.roots.iter().cloned().collect::<BTreeSet<_>>();

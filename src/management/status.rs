@@ -143,7 +143,6 @@ fn opa_status(api: &Api, bundles: &[Shown]) -> Value {
                     !value.is_null() && !matches!(name.as_str(), "url" | "next_request" | "etag")
                 };
                 members.extend(of_source.into_iter().filter(known));
-                members.insert("type".to_owned(), "snapshot".into());
             }
             members.extend(revision.map(|text| ("active_revision".to_owned(), text.into())));
         }

@@ -131,8 +131,12 @@ impl Wanted<'_> {
             value.map_err(|error| FetchError::Local(error.to_string()))
         };
         let mut headers = HeaderMap::new();
-        // Delta bundles are not asked for.
-        let mut prefer = "modes=snapshot".to_owned();
+        // Rule: a change is asked for only if the server is told of what.
+        let modes = match self.etag {
+            Some(_) => "modes=snapshot,delta",
+            None => "modes=snapshot",
+        };
+        let mut prefer = modes.to_owned();
         if let Some(wait) = self.wait {
             prefer = format!("{prefer};wait={}", wait.as_secs());
         }

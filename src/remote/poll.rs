@@ -12,10 +12,10 @@ use super::batch::{Report, Waiting};
 use super::credentials::Tokens;
 use super::fetch::{Fetcher, Wanted};
 use super::schedule;
-use super::status::{Failure, Record};
-use crate::activation::Activation;
+use super::status::{Active, Failure, Record};
+use crate::activation::{Activation, Download};
 use crate::bundle::RemoteSource;
-use crate::telemetry::Metrics;
+use crate::telemetry::BundleStage;
 
 /// A server that answers a request to wait sooner than this does not wait.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
@@ -25,7 +25,6 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 pub(super) struct Shared {
     pub(super) fetcher: Fetcher,
     pub(super) activation: Arc<Activation>,
-    pub(super) metrics: Arc<Metrics>,
     pub(super) reads: Semaphore,
     pub(super) reports: mpsc::Sender<Report>,
 }
@@ -70,19 +69,14 @@ impl Poller {
             let begun = Instant::now();
             self.record.asks(Timestamp::now());
             let turn = self.turn().await;
-            let result = match &turn {
-                Ok(Turn::Activated) => "activated",
-                Ok(Turn::Unchanged) => "unchanged",
-                Err(_) => "failure",
-            };
             let now = Timestamp::now();
-            self.shared
-                .metrics
-                .bundle_asked(&self.source.name, result, now.as_second());
             failures = match &turn {
-                Ok(_) => 0,
+                Ok(turn) => {
+                    self.record.is_good(now, *turn == Turn::Activated);
+                    0
+                }
                 Err(failure) => {
-                    self.tell(failure);
+                    self.tell(now, failure);
                     failures.saturating_add(1)
                 }
             };
@@ -117,6 +111,7 @@ impl Poller {
             etag: self.etag.as_deref(),
             wait: self.wait(),
         };
+        let begun = Instant::now();
         let fetched = self
             .shared
             .fetcher
@@ -131,15 +126,22 @@ impl Poller {
         self.record.answered(Timestamp::now());
         self.can_wait = answer.can_wait.unwrap_or(self.can_wait);
         let Some(archive) = answer.archive else {
-            self.record.is_good(Timestamp::now(), None);
             return Ok(Turn::Unchanged);
         };
         self.record.downloaded(Timestamp::now(), archive.len());
-        // Rule: until it is active, another try gets all of it again.
-        self.etag = None;
-        let is_new = self.activate(archive).await?;
+        self.record.took(BundleStage::Request, begun.elapsed());
+        // Rule: a delta leads from what the server was told to something else. Until either is active,
+        // another try gets all of it again.
+        let before = self.etag.take();
+        let takes_delta = before.is_some() && before != answer.etag;
+        let (download, is_new) = self.activate(archive, takes_delta).await?;
         self.etag.clone_from(&answer.etag);
-        self.record.is_good(Timestamp::now(), Some(answer.etag));
+        let active = Active {
+            kind: download.kind(),
+            revision: download.revision().to_owned(),
+            etag: answer.etag,
+        };
+        self.record.activated(Timestamp::now(), active);
         Ok(if is_new {
             Turn::Activated
         } else {
@@ -147,18 +149,25 @@ impl Poller {
         })
     }
 
-    /// Has an archive taken in. Returns whether it is another than before.
-    async fn activate(&mut self, archive: Vec<u8>) -> Result<bool, Failure> {
+    /// Has an archive taken in. Returns what it is, and whether it is another than before.
+    async fn activate(
+        &mut self,
+        archive: Vec<u8>,
+        takes_delta: bool,
+    ) -> Result<(Arc<Download>, bool), Failure> {
         let name = &self.source.name;
         let gone = || Failure::new("the server is shutting down", None);
         let place = self.shared.reads.acquire().await.map_err(|_| gone())?;
-        let read = self.shared.activation.read_download(name, archive).await;
+        let activation = &self.shared.activation;
+        let begun = Instant::now();
+        let read = activation.read_download(name, archive, takes_delta).await;
         drop(place);
+        self.record.took(BundleStage::Read, begun.elapsed());
         let download = Arc::new(read.map_err(|error| Failure::from(&error))?);
         let (answer, answered) = oneshot::channel();
         let waiting = Waiting {
             name: name.clone(),
-            download,
+            download: Arc::clone(&download),
             answer,
         };
         let report = Report::Download {
@@ -166,12 +175,13 @@ impl Poller {
             is_first: std::mem::take(&mut self.is_first),
         };
         self.shared.reports.send(report).await.map_err(|_| gone())?;
-        answered.await.map_err(|_| gone())?
+        let is_new = answered.await.map_err(|_| gone())??;
+        Ok((download, is_new))
     }
 
     /// A failure is told once, however often it is met.
-    fn tell(&self, failure: &Failure) {
-        if self.record.failed(failure.clone()) {
+    fn tell(&self, now: Timestamp, failure: &Failure) {
+        if self.record.failed(now, failure.clone()) {
             tracing::warn!(
                 bundle = self.source.name,
                 url = %self.source.url,

@@ -1,6 +1,7 @@
-//! What is known of one source: when it was asked, what came, and what went wrong last.
+//! What is known of one source: when it was asked, what came, and what went wrong last; the same for
+//! metrics.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,6 +11,7 @@ use crate::activation::ActivationError;
 use crate::bundle::RemoteSource;
 use crate::fetch::one_line;
 use crate::policy::PolicyError;
+use crate::telemetry::{BundleStage, Metrics};
 
 /// Longest message that is kept of an error, in characters, and most errors.
 const MAX_MESSAGE: usize = 500;
@@ -22,6 +24,12 @@ pub struct RemoteStatus {
     pub name: String,
     /// Without its query.
     pub url: String,
+    /// Of what was activated last, as its manifest has it.
+    #[serde(skip)]
+    revision: Option<String>,
+    /// Of the same: `snapshot` or `delta`.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<&'static str>,
     /// Of the archive that was activated last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
@@ -50,19 +58,36 @@ pub struct Failure {
     pub http_code: Option<u16>,
 }
 
-/// Where a source's task writes it down.
+/// What is in force now.
 #[derive(Debug)]
-pub(super) struct Record(Mutex<RemoteStatus>);
+pub(super) struct Active {
+    pub(super) kind: &'static str,
+    /// Its manifest's.
+    pub(super) revision: String,
+    pub(super) etag: Option<String>,
+}
+
+/// Where a source's task writes it down, and has it counted.
+#[derive(Debug)]
+pub(super) struct Record {
+    status: Mutex<RemoteStatus>,
+    name: String,
+    metrics: Arc<Metrics>,
+}
 
 // === impl Record ===
 
 impl Record {
-    pub(super) fn new(source: &RemoteSource) -> Self {
-        Self(Mutex::new(RemoteStatus {
+    pub(super) fn new(source: &RemoteSource, metrics: Arc<Metrics>) -> Self {
+        Self {
+            status: Mutex::new(RemoteStatus {
+                name: source.name.clone(),
+                url: source.url.to_string(),
+                ..RemoteStatus::default()
+            }),
             name: source.name.clone(),
-            url: source.url.to_string(),
-            ..RemoteStatus::default()
-        }))
+            metrics,
+        }
     }
 
     pub(super) fn status(&self) -> RemoteStatus {
@@ -71,11 +96,12 @@ impl Record {
 
     /// What a panic left behind is still whole: every member stands for itself.
     fn change<T>(&self, change: impl FnOnce(&mut RemoteStatus) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn asks(&self, now: Timestamp) {
         self.change(|status| status.last_request = Some(now));
+        self.metrics.of_bundles.asked(&self.name, nanos(now));
     }
 
     pub(super) fn waits(&self, now: Timestamp, pause: Duration) {
@@ -85,6 +111,7 @@ impl Record {
 
     pub(super) fn answered(&self, now: Timestamp) {
         self.change(|status| status.last_successful_request = Some(now));
+        self.metrics.of_bundles.answered(&self.name, nanos(now));
     }
 
     pub(super) fn downloaded(&self, now: Timestamp, size: usize) {
@@ -92,27 +119,54 @@ impl Record {
             status.last_successful_download = Some(now);
             status.size = Some(size);
         });
+        self.metrics.of_bundles.downloaded(&self.name, nanos(now));
     }
 
-    /// Nothing is wrong; `activated` if what came is in force now.
-    pub(super) fn is_good(&self, now: Timestamp, activated: Option<Option<String>>) {
-        self.change(|status| {
-            status.error = None;
-            if let Some(etag) = activated {
-                status.last_successful_activation = Some(now);
-                status.etag = etag;
-            }
+    pub(super) fn took(&self, stage: BundleStage, duration: Duration) {
+        self.metrics.of_bundles.took(&self.name, stage, duration);
+    }
+
+    /// What came is in force now.
+    pub(super) fn activated(&self, now: Timestamp, active: Active) {
+        let Active {
+            kind,
+            revision,
+            etag,
+        } = active;
+        let before = self.change(|status| {
+            status.last_successful_activation = Some(now);
+            status.kind = Some(kind);
+            status.etag = etag;
+            status.revision.replace(revision.clone())
         });
+        let metrics = &self.metrics.of_bundles;
+        metrics.activated(&self.name, before.as_deref(), &revision, nanos(now));
+    }
+
+    /// Nothing is wrong, and what the server has is in force; `is_new` if it was not before.
+    pub(super) fn is_good(&self, now: Timestamp, is_new: bool) {
+        self.change(|status| status.error = None);
+        let result = if is_new { "activated" } else { "unchanged" };
+        self.metrics
+            .bundle_asked(&self.name, result, now.as_second());
+        self.metrics.of_bundles.loaded(&self.name);
     }
 
     /// Whether this is another failure than the last one.
-    pub(super) fn failed(&self, failure: Failure) -> bool {
+    pub(super) fn failed(&self, now: Timestamp, failure: Failure) -> bool {
+        self.metrics
+            .bundle_asked(&self.name, "failure", now.as_second());
+        self.metrics.of_bundles.failed(&self.name, failure.code);
         self.change(|status| {
             let is_other = status.error.as_ref() != Some(&failure);
             status.error = Some(failure);
             is_other
         })
     }
+}
+
+fn nanos(time: Timestamp) -> i64 {
+    i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
 }
 
 // === impl Failure ===

@@ -11,6 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
+use super::bundles::BundleMetrics;
 use super::plugin::PluginMetrics;
 
 /// Upper bounds of check latency, in seconds.
@@ -51,6 +52,8 @@ pub struct Metrics {
     certificates: Family<Labels<1>, Gauge>,
     bundle_requests: Family<BundleLabels, Counter>,
     bundles: Family<KeySetLabels, Gauge>,
+    /// Of those that are downloaded, as OPA has them.
+    pub of_bundles: BundleMetrics,
     plugin: Option<PluginMetrics>,
 }
 
@@ -167,6 +170,7 @@ impl Default for Metrics {
             check_duration,
             key_sets,
             registry,
+            of_bundles: BundleMetrics::default(),
             plugin: None,
         }
     }
@@ -296,6 +300,7 @@ impl Metrics {
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
         text::encode_registry(text, &self.registry)?;
+        self.of_bundles.write(text)?;
         if let Some(plugin) = &self.plugin {
             plugin.write(text)?;
         }

@@ -23,7 +23,13 @@ pub(super) struct PluginMetrics {
 /// A counter whose name gets no suffix, as in Prometheus' older format. OpenMetrics allows that for
 /// metrics of unknown type only.
 #[derive(Debug, Clone, Default)]
-struct Bare(Counter);
+pub(super) struct Bare(Counter);
+
+impl Bare {
+    pub(super) fn inc(&self) {
+        self.0.inc();
+    }
+}
 
 impl TypedMetric for Bare {
     const TYPE: MetricType = MetricType::Unknown;
@@ -67,7 +73,7 @@ impl PluginMetrics {
             None => self.durations.observe(duration.as_secs_f64()),
             Some(reason) => {
                 let errors = self.errors.get_or_create(&[("reason", reason)]);
-                errors.0.inc();
+                errors.inc();
             }
         }
     }
