@@ -276,9 +276,10 @@ impl Activation {
         tested: Vec<String>,
     ) -> Result<u64, ActivationError> {
         let settings = self.settings.clone();
+        let active = Arc::clone(&self.snapshot.load().policies);
         let (mut candidate, policies) = self
             .in_background(move || {
-                let policies = compile(&candidate, &settings)?;
+                let policies = compile_after(Some(&active), &candidate, &settings)?;
                 let tested = tested.iter().filter_map(|name| candidate.bundle(name));
                 bundle_tests::run(&candidate, tested, &settings.policy)?;
                 Ok((candidate, policies))
@@ -383,8 +384,17 @@ fn invalid_bundle(error: BundleError, name: &str) -> ActivationError {
 }
 
 fn compile(state: &State, settings: &ActivationSettings) -> Result<PolicySet, ActivationError> {
+    compile_after(None, state, settings)
+}
+
+/// The same, where much is likely to be as it was before.
+fn compile_after(
+    before: Option<&PolicySet>,
+    state: &State,
+    settings: &ActivationSettings,
+) -> Result<PolicySet, ActivationError> {
     let sources = state.sources()?;
-    PolicySet::compile(sources, &settings.policy).map_err(ActivationError::Invalid)
+    PolicySet::compile_after(before, sources, &settings.policy).map_err(ActivationError::Invalid)
 }
 
 /// Runs the tests of bundles that are files. Those pushed had theirs run when they were.

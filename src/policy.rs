@@ -145,18 +145,34 @@ impl PolicySet {
         sources: PolicySources<'_>,
         settings: &PolicySettings,
     ) -> Result<Self, Vec<PolicyError>> {
+        Self::compile_after(None, sources, settings)
+    }
+
+    /// The same, where much is likely to be as it was before.
+    pub fn compile_after(
+        before: Option<&Self>,
+        sources: PolicySources<'_>,
+        settings: &PolicySettings,
+    ) -> Result<Self, Vec<PolicyError>> {
         let mut errors = Vec::new();
-        let warnings = warnings::warnings(&sources.resources, settings);
-        let native = NativePolicies::compile(sources.resources, &settings.mesh)
+        let PolicySources {
+            resources,
+            modules,
+            data,
+            has_rego,
+        } = sources;
+        let warnings = warnings::warnings(&resources, settings);
+        let native = NativePolicies::compile(resources, &settings.mesh)
             .map_err(|problems| {
                 errors.extend(problems.into_iter().map(|(resource, problem)| {
                     PolicyError::in_document(&resource.origin(), problem)
                 }));
             })
             .ok();
-        let asked = sources.has_rego || !sources.modules.is_empty() || settings.rego_always;
+        let before = before.and_then(|before| before.rego.as_ref());
+        let asked = has_rego || !modules.is_empty() || settings.rego_always;
         let rego = asked
-            .then(|| RegoPolicies::compile(&sources.modules, sources.data, &settings.rego))
+            .then(|| RegoPolicies::compile_after(before, &modules, data, &settings.rego))
             .transpose()
             .map_err(|found| errors.extend(found.into_iter().map(PolicyError::from)))
             .ok();

@@ -59,7 +59,7 @@ use graph::Reached;
 pub const DEFAULT_ENTRYPOINT: &str = "envoy/authz/allow";
 
 /// A Rego file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RegoModule {
     /// Shown in errors.
     pub path: String,
@@ -190,16 +190,10 @@ impl FailureCode {
 // === impl RegoModule ===
 
 impl RegoModule {
-    /// The module's package and the line it is declared on; `None` if it cannot be parsed.
+    /// The module's package and the line it is declared on; `None` if that cannot be parsed. No module
+    /// is compiled into another package than this.
     pub fn package(&self) -> Option<(Vec<String>, u64)> {
-        let names = lower::Names::of([self.text.as_str()].into_iter());
-        let lowered = lower::module(&self.path, &self.text, self.v0, &names).ok()?;
-        let text = lowered.texts.into_iter().next()?;
-        guard::check_module(&self.path, &text).ok()?;
-        let mut engine = regorus::Engine::new();
-        engine.set_rego_v0(self.v0);
-        engine.add_policy(self.path.clone(), text).ok()?;
-        module::package_of(engine.get_modules().first()?)
+        lower::package(&self.text)
     }
 }
 
@@ -208,6 +202,16 @@ impl RegoModule {
 impl RegoPolicies {
     /// Compiles modules over data. All errors found are returned.
     pub fn compile(
+        modules: &[RegoModule],
+        data: Data,
+        settings: &RegoSettings,
+    ) -> Result<Self, Vec<RegoError>> {
+        Self::compile_after(None, modules, data, settings)
+    }
+
+    /// The same, where much is likely to be as it was before.
+    pub fn compile_after(
+        before: Option<&Self>,
         modules: &[RegoModule],
         data: Data,
         settings: &RegoSettings,
@@ -228,6 +232,7 @@ impl RegoPolicies {
             limit: settings.evaluation_limit,
             may_ask: settings.outside.is_some(),
             runtime: settings.runtime.as_ref().map(|runtime| &runtime.0),
+            before: before.map(|before| &before.engine),
         };
         let (engine, graph) = Engine::compile(modules, data.0, terms)?;
         let entrypoint = |path: &String| {

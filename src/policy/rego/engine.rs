@@ -4,6 +4,7 @@
 mod alone;
 mod asked;
 mod entered;
+mod lowerings;
 mod message;
 mod parsed;
 
@@ -24,6 +25,7 @@ use super::lower::{Lowered, Names};
 use super::module::{self, Analysis};
 use super::{RegoError, RegoModule, check, guard, lower, output, parts_of};
 pub(super) use asked::LookedAt;
+use lowerings::Lowerings;
 use message::{PlainMessage, conflict, plain_message, without_values};
 use parsed::Parsed;
 
@@ -63,6 +65,8 @@ pub(super) struct Engine {
     files: Vec<String>,
     /// What was analysed: queries of operators are looked at beside it.
     modules: Vec<Ref<Module>>,
+    /// What modules were lowered to.
+    lowerings: Lowerings,
     /// Whether any module calls a built-in that reaches outside.
     pub(super) asks_others: bool,
     idle: Mutex<Vec<regorus::Engine>>,
@@ -84,6 +88,8 @@ pub(super) struct Terms<'a> {
     pub(super) may_ask: bool,
     /// What `opa.runtime` tells; `None` if policies may not call it.
     pub(super) runtime: Option<&'a Value>,
+    /// From which is taken over what has not changed.
+    pub(super) before: Option<&'a Engine>,
 }
 
 /// What is evaluated.
@@ -137,11 +143,13 @@ impl Engine {
         terms: Terms<'_>,
     ) -> Result<(Self, Graph), Vec<RegoError>> {
         let mut engine = empty()?;
-        let lowered = Parsed::add(&mut engine, modules, lowered)?;
+        let nothing = Lowerings::default();
+        let before = terms.before.map_or(&nothing, |before| &before.lowerings);
+        let lowerings = Lowerings::of(modules, lowered, before);
+        let lowered = Parsed::add(&mut engine, modules, &lowerings)?;
         let (analysis, query_expressions) = match terms.query {
             Some(query) => {
-                let names = Names::of(modules.iter().map(|module| module.text.as_str()));
-                let mut seen = with_query(&engine, &names, query)?;
+                let mut seen = with_query(&engine, lowerings.names(), query)?;
                 let modules = seen.get_modules();
                 let expressions = modules.last().and_then(|module| expressions_of(module));
                 // More than one rule, or none: the text was no query, whatever it parses as here.
@@ -190,6 +198,7 @@ impl Engine {
             query_expressions,
             files: modules.iter().map(|module| module.path.clone()).collect(),
             modules: analysed,
+            lowerings,
             idle: Mutex::new(vec![engine]),
             limit: terms.limit,
             tokens: Memory::default(),

@@ -25,9 +25,11 @@ mod tokens;
 mod waiting;
 mod with;
 
+use super::module::package_of;
 use super::{RegoError, builtins, guard};
+use syntax::Text;
 
-pub(super) use keywords::Names;
+pub(super) use keywords::{Names, OwnNames};
 pub(super) use lines::check as check_lines;
 pub(super) use operators::operators;
 pub(super) use replaced::replaceable;
@@ -35,19 +37,23 @@ pub(super) use replaced::replaceable;
 /// A module or query in the parser's language.
 #[derive(Debug)]
 pub(super) struct Lowered {
+    original: String,
     /// What is parsed: nearly always one text; a rule head that begins with a keyword gets its own.
     pub(super) texts: Vec<String>,
     /// From the original to the first text, step by step.
-    steps: Vec<SourceMap>,
+    steps: Vec<Pieces>,
 }
 
-/// Where lowered text comes from.
+/// Lowered text, and where it comes from.
 #[derive(Debug, Default)]
 struct SourceMap {
-    original: String,
     lowered: String,
-    pieces: Vec<Piece>,
+    pieces: Pieces,
 }
+
+/// In the order of the lowered text.
+#[derive(Debug, Default)]
+struct Pieces(Vec<Piece>);
 
 /// The beginning of what was copied or put in.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +61,12 @@ struct Piece {
     lowered: usize,
     original: usize,
     copied: bool,
+}
+
+/// A text on its way through the steps.
+struct Way {
+    text: Text,
+    steps: Vec<Pieces>,
 }
 
 /// Lowered text in the making.
@@ -87,46 +99,54 @@ pub(super) fn module(
             col,
         }
     };
-    let metadata = metadata::lower(text, names.annotations());
-    let lines = lines::lower(&metadata.lowered);
-    let of_lines = |offset| metadata.original_offset(lines.original_offset(offset));
-    let templates = template::lower(&lines.lowered)
-        .map_err(|(offset, message)| refuse((of_lines(offset), message)))?;
-    let split =
-        keywords::module(&templates.lowered, of_keywords).map_err(|(offset, message)| {
-            refuse((of_lines(templates.original_offset(offset)), message))
-        })?;
-    let mut texts = Vec::new();
-    let mut steps = vec![metadata, lines, templates, split.map];
-    let before = steps.len();
+    let mut way = Way::new(text.to_owned(), v0);
+    way.step(metadata::lower(&way.text, names.annotations()));
+    way.step(lines::lower(&way.text));
+    let templates = template::lower(&way.text).map_err(|fault| refuse(way.original(fault)))?;
+    way.step(templates);
+    let split = keywords::module(&way.text, of_keywords);
+    let split = split.map_err(|fault| refuse(way.original(fault)))?;
+    way.step(split.map);
+    let (mut texts, mut rest_of_first) = (Vec::new(), None);
     for text in split.texts {
         // The parser, which these steps use, must not be given what would exhaust it.
         guard::check_module(path, &text)?;
-        let [sets, bodies] = bodies::lower(&text, v0).map_err(|(offset, message)| {
-            let of_split = steps.iter().take(before).rev();
-            refuse((
-                of_split.fold(offset, |at, step| step.original_offset(at)),
-                message,
-            ))
-        })?;
-        let elements = elements::lower(&bodies.lowered, v0);
-        let shadows = shadows::lower(&elements.lowered, v0, names);
-        let imports = imports::lower(&shadows.lowered, v0, names);
-        let loops = loops::lower(&imports.lowered, v0, names);
-        let looped = loops.last().unwrap_or(&imports);
-        let elses = otherwise::lower(&looped.lowered, v0);
-        let values = with::lower(&elses.lowered, v0, names);
-        let negations = negation::lower(&values.lowered, v0, names);
-        let waiting = waiting::lower(&negations.lowered, v0);
-        texts.push(waiting.lowered.clone());
+        let rest = structure(text, v0, names).map_err(|fault| refuse(way.original(fault)))?;
+        texts.push(rest.text.into_text());
         // Of a text that was split off, places are those before this step: rows are right.
-        if texts.len() == 1 {
-            steps.extend([sets, bodies, elements, shadows, imports]);
-            steps.extend(loops);
-            steps.extend([elses, values, negations, waiting]);
+        rest_of_first.get_or_insert(rest.steps);
+    }
+    let mut steps = way.steps;
+    steps.extend(rest_of_first.unwrap_or_default());
+    Ok(Lowered {
+        original: text.to_owned(),
+        texts,
+        steps,
+    })
+}
+
+/// The steps that look at the syntax tree.
+fn structure(text: String, v0: bool, names: &Names) -> Result<Way, Fault> {
+    let mut way = Way::new(text, v0);
+    let sets = bodies::lower_sets(&way.text).map_err(|fault| way.original(fault))?;
+    way.step(sets);
+    let bodies = bodies::lower(&way.text).map_err(|fault| way.original(fault))?;
+    way.step(bodies);
+    way.step(elements::lower(&way.text));
+    way.step(shadows::lower(&way.text, names));
+    way.step(imports::lower(&way.text, names));
+    for count in 0..loops::MAX_TIMES {
+        let (loops, has_more) = loops::lower(&way.text, names, count);
+        way.step(loops);
+        if !has_more {
+            break;
         }
     }
-    Ok(Lowered { texts, steps })
+    way.step(otherwise::lower(&way.text));
+    way.step(with::lower(&way.text, names));
+    way.step(negation::lower(&way.text, names));
+    way.step(waiting::lower(&way.text));
+    Ok(way)
 }
 
 /// Refuses names that the names put in could be: one of a policy's own would be taken for the other.
@@ -150,6 +170,12 @@ pub(super) fn check_names(path: &str, text: &str) -> Result<(), RegoError> {
         row,
         col,
     })
+}
+
+/// The package that a module declares, and the line on which it does; `None` if that cannot be told.
+pub(super) fn package(text: &str) -> Option<(Vec<String>, u64)> {
+    let header = keywords::Statements::of(without_mark(text)).header()?;
+    package_of(header.tree()?)
 }
 
 /// Rule: a byte order mark in front of a module is none of it.
@@ -234,6 +260,35 @@ fn offset_at(text: &str, row: u64, col: u64) -> Option<usize> {
     Some(begin + line.len())
 }
 
+// === impl Way ===
+
+impl Way {
+    fn new(text: String, v0: bool) -> Self {
+        Self {
+            text: Text::new(text, v0),
+            steps: Vec::new(),
+        }
+    }
+
+    /// Goes on with a step's text. Most steps find nothing in most texts.
+    fn step(&mut self, map: SourceMap) {
+        if map.lowered != *self.text {
+            self.text = Text::new(map.lowered, self.text.v0);
+            self.steps.push(map.pieces);
+        }
+    }
+
+    /// What a step found, at the place of the first text.
+    fn original(&self, (offset, message): Fault) -> Fault {
+        (original_offset(&self.steps, offset), message)
+    }
+}
+
+fn original_offset(steps: &[Pieces], offset: usize) -> usize {
+    let back = steps.iter().rev();
+    back.fold(offset, |offset, step| step.original_offset(offset))
+}
+
 // === impl Lowered ===
 
 impl Lowered {
@@ -243,12 +298,23 @@ impl Lowered {
         if error.message.contains(LOCAL) {
             error.message = error.message.replace(LOCAL, "");
         }
-        let place = self.steps.last().zip(self.steps.first());
-        let Some((last, first)) = place else { return };
-        if let Some(offset) = offset_at(&last.lowered, error.row, error.col) {
-            let steps = self.steps.iter().rev();
-            let original = steps.fold(offset, |offset, step| step.original_offset(offset));
-            (error.row, error.col) = row_and_column(&first.original, original);
+        let Some(text) = self.texts.first() else {
+            return;
+        };
+        if let Some(offset) = offset_at(text, error.row, error.col) {
+            let original = original_offset(&self.steps, offset);
+            (error.row, error.col) = row_and_column(&self.original, original);
+        }
+    }
+
+    /// Puts in place of each text what has become of it.
+    fn edited(&mut self, texts: Vec<SourceMap>) {
+        self.texts.clear();
+        for SourceMap { lowered, pieces } in texts {
+            if self.texts.is_empty() {
+                self.steps.push(pieces);
+            }
+            self.texts.push(lowered);
         }
     }
 }
@@ -256,27 +322,28 @@ impl Lowered {
 // === impl SourceMap ===
 
 impl SourceMap {
-    /// Where a lowered offset comes from; what was put in comes from where it was put in.
-    fn original_offset(&self, lowered: usize) -> usize {
-        let after = self
-            .pieces
-            .partition_point(|piece| piece.lowered <= lowered);
-        match after.checked_sub(1).and_then(|at| self.pieces.get(at)) {
-            Some(piece) if piece.copied => piece.original + (lowered - piece.lowered),
-            Some(piece) => piece.original,
-            None => lowered,
-        }
-    }
-
     /// Where an original offset went, if nothing was moved.
     fn lowered_offset(&self, original: usize) -> usize {
-        let after = self
-            .pieces
-            .partition_point(|piece| piece.original <= original);
-        let before = self.pieces.get(..after).unwrap_or_default();
+        let Pieces(pieces) = &self.pieces;
+        let after = pieces.partition_point(|piece| piece.original <= original);
+        let before = pieces.get(..after).unwrap_or_default();
         match before.iter().rev().find(|piece| piece.copied) {
             Some(piece) => piece.lowered + (original - piece.original),
             None => original,
+        }
+    }
+}
+
+// === impl Pieces ===
+
+impl Pieces {
+    /// Where a lowered offset comes from; what was put in comes from where it was put in.
+    fn original_offset(&self, lowered: usize) -> usize {
+        let after = self.0.partition_point(|piece| piece.lowered <= lowered);
+        match after.checked_sub(1).and_then(|at| self.0.get(at)) {
+            Some(piece) if piece.copied => piece.original + (lowered - piece.lowered),
+            Some(piece) => piece.original,
+            None => lowered,
         }
     }
 }
@@ -317,9 +384,8 @@ impl<'a> Output<'a> {
 
     fn finish(self) -> SourceMap {
         SourceMap {
-            original: self.original.to_owned(),
             lowered: self.text,
-            pieces: self.pieces,
+            pieces: Pieces(self.pieces),
         }
     }
 }

@@ -82,6 +82,7 @@ impl RegoTests {
             // It loads, with stand-ins for what is asked of others, which has no answer itself.
             may_ask: true,
             runtime: Some(&Value::Undefined),
+            before: None,
         };
         let (mut engine, _) = Engine::compile_lowered(modules, found.lowered, data.0, terms)?;
         engine.cover(with_coverage);

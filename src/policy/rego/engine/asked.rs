@@ -86,12 +86,8 @@ impl Engine {
     /// Looks at a query as at a rule's body: what the compiler refuses there is refused here. It is
     /// evaluated as a list of its variables.
     pub(in crate::policy::rego) fn look_at(&self, query: &str) -> Result<LookedAt, Vec<RegoError>> {
-        let sources = self
-            .modules
-            .iter()
-            .map(|module| &module.package.span.source);
-        let names = Names::of(sources.map(|source| source.contents().as_str()));
-        let body = parsed_query(&format!("{}{query}{QUERY_END}", query_begin()), &names)?;
+        let names = self.lowerings.names();
+        let body = parsed_query(&format!("{}{query}{QUERY_END}", query_begin()), names)?;
         let Some(Answer {
             variables,
             is_value,
@@ -108,7 +104,7 @@ impl Engine {
         let [package, rule] = QUERY_RULE;
         let value = if is_value { "__doorward_value = " } else { "" };
         let text = format!("package {package}\n{rule} := [{{{members}}} |\n{value}\n{query}\n]\n");
-        let answer = parsed_query(&text, &names)?;
+        let answer = parsed_query(&text, names)?;
         let all: Vec<_> = self.modules.iter().chain([&answer]).cloned().collect();
         analyse(&all).map_err(in_query)?;
         let written = lower::operators(std::slice::from_ref(&answer));

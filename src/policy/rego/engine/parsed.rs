@@ -2,31 +2,31 @@
 //! written in. What is done with them together is left to `engine`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::empty;
-use crate::policy::rego::lower::{self, Lowered, Names};
+use super::lowerings::Lowerings;
+use crate::policy::rego::lower::{self, Lowered};
 use crate::policy::rego::{RegoError, RegoModule, guard, output};
 
 /// Modules that were parsed, by path.
-pub(super) struct Parsed(HashMap<String, Lowered>);
+pub(super) struct Parsed(HashMap<String, Arc<Lowered>>);
 
 // === impl Parsed ===
 
 impl Parsed {
-    /// Lowers modules, those aside that were before, parses them and adds them to the interpreter.
+    /// Parses modules as they were lowered, and adds them to the interpreter.
     pub(super) fn add(
         engine: &mut regorus::Engine,
         modules: &[RegoModule],
-        mut lowered: HashMap<String, Lowered>,
+        lowerings: &Lowerings,
     ) -> Result<Self, Vec<RegoError>> {
-        let names = Names::of(modules.iter().map(|module| module.text.as_str()));
         let mut parsed = Self(HashMap::new());
         let mut errors = Vec::new();
         for module in modules {
-            if let Err(error) = parsed.module(engine, module, &names, lowered.remove(&module.path))
-            {
-                errors.push(error);
-            }
+            let lowered = lowerings.lowered(module).into_iter();
+            let added = lowered.map(|lowered| parsed.module(engine, module, lowered?));
+            errors.extend(added.filter_map(Result::err));
         }
         if errors.is_empty() {
             Ok(parsed)
@@ -39,14 +39,9 @@ impl Parsed {
         &mut self,
         engine: &mut regorus::Engine,
         module: &RegoModule,
-        names: &Names,
-        lowered: Option<Lowered>,
+        lowered: Arc<Lowered>,
     ) -> Result<(), RegoError> {
         let path = &module.path;
-        let lowered = match lowered {
-            Some(lowered) => lowered,
-            None => lower::module(path, &module.text, module.v0, names)?,
-        };
         engine.set_rego_v0(module.v0);
         let mut result = Ok(());
         for text in &lowered.texts {

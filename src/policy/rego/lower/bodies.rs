@@ -6,7 +6,7 @@ use regorus::unstable::{Module, Rule};
 
 use super::keywords::Statements;
 use super::moved::Source;
-use super::syntax::{Range, begin, parse, refusal};
+use super::syntax::{Range, Text, begin};
 use super::tokens::{Kind, Token, tokens};
 use super::{Fault, Output, SourceMap, offset_at};
 
@@ -15,21 +15,20 @@ const MAX_WRITTEN: usize = 8 << 20;
 /// How the parser says that a set has several bodies, at the second of them.
 const SEVERAL: &str = "else cannot be used with set rules";
 
-/// Lowers a text that the interpreter's parser takes but for the bodies of sets; any other is left for
-/// the parser to refuse. Sets are first, then the other rules.
-pub(super) fn lower(text: &str, v0: bool) -> Result<[SourceMap; 2], Fault> {
-    let sets = match refusal(text, v0) {
-        Some(error) if error.message.contains(SEVERAL) => of_sets(text, v0),
+/// Lowers sets, in a text that the interpreter's parser takes but for their bodies; any other is left for
+/// the parser to refuse.
+pub(super) fn lower_sets(text: &Text) -> Result<SourceMap, Fault> {
+    let sets = match text.refusal() {
+        Some(error) if error.message.contains(SEVERAL) => of_sets(text, text.v0),
         _ => Vec::new(),
     };
-    let sets = write(text, &sets)?;
-    let others = match parse(&sets.lowered, v0) {
-        Some(module) => of_rules(&sets.lowered, &module),
-        None => Vec::new(),
-    };
-    let others = write(&sets.lowered, &others)
-        .map_err(|(offset, message)| (sets.original_offset(offset), message))?;
-    Ok([sets, others])
+    write(text, &sets)
+}
+
+/// Lowers other rules, in a text that the parser takes.
+pub(super) fn lower(text: &Text) -> Result<SourceMap, Fault> {
+    let rules = text.tree().map(|module| of_rules(text, module));
+    write(text, &rules.unwrap_or_default())
 }
 
 /// Bodies that get a head: where they begin.
@@ -130,15 +129,16 @@ fn of_sets(text: &str, v0: bool) -> Vec<Bodies> {
 
 /// The second body of the set that a text ends with, if the parser refuses it.
 fn of_set(text: &str, v0: bool) -> Option<Bodies> {
-    let error = refusal(text, v0).filter(|error| error.message.contains(SEVERAL))?;
+    let error = Text::new(text.to_owned(), v0).refusal();
+    let error = error.filter(|error| error.message.contains(SEVERAL))?;
     let second = offset_at(text, error.row, error.col)?;
-    let whole = text.get(..second)?;
-    let module = parse(whole, v0)?;
+    let whole = Text::new(text.get(..second)?.to_owned(), v0);
+    let module = whole.tree()?;
     let [rule] = module.policy.as_slice() else {
         return None;
     };
     Some(Bodies {
-        head: head(whole, &Source::of(whole, &module), rule),
+        head: head(&whole, &Source::of(&whole, module), rule),
         places: vec![second],
     })
 }

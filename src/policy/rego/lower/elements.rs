@@ -3,14 +3,14 @@
 
 use regorus::unstable::{Expr, Rule, RuleHead};
 
-use super::syntax::{Range, parse, range};
+use super::syntax::{Range, Text, range};
 use super::{Output, SourceMap};
 
 /// Lowers a text that the interpreter's parser takes; any other is left for the parser to refuse.
-pub(super) fn lower(text: &str, v0: bool) -> SourceMap {
+pub(super) fn lower(text: &Text) -> SourceMap {
     let mut output = Output::new(text);
     let mut copied = 0;
-    for ((begin, end), name) in elements(text, v0) {
+    for ((begin, end), name) in elements(text) {
         output.copy(copied, begin);
         output.put(&format!("[\"{name}\"]"), begin);
         copied = end;
@@ -20,9 +20,9 @@ pub(super) fn lower(text: &str, v0: bool) -> SourceMap {
 }
 
 /// Each such name with the dot in front of it, in the order of the text.
-fn elements(text: &str, v0: bool) -> Vec<(Range, String)> {
-    let module = if v0 { parse(text, v0) } else { None };
-    let rules = module.iter().flat_map(|module| &module.policy);
+fn elements(text: &Text) -> Vec<(Range, String)> {
+    let module = if text.v0 { text.tree() } else { None };
+    let rules = module.into_iter().flat_map(|module| &module.policy);
     let elements = rules.filter_map(|rule| {
         let Rule::Spec {
             head: RuleHead::Set {

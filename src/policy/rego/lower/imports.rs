@@ -7,15 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use regorus::unstable::{Expr, Import, Module, Rule, RuleHead, WithModifier};
 
 use super::keywords::{Names, is_name};
-use super::syntax::{Range, package_of, parse, range};
+use super::syntax::{Range, Text, package_of, range};
 use super::{Output, SourceMap};
 use crate::policy::rego::module::{begin_of, path_of, reference, rule_reference};
 use crate::policy::rego::visit::{self, Visit};
 
 /// Lowers a text that the interpreter's parser takes; any other is left for the parser to refuse.
-pub(super) fn lower(text: &str, v0: bool, names: &Names) -> SourceMap {
+pub(super) fn lower(text: &Text, names: &Names) -> SourceMap {
     let uses = if text.contains("import") || text.contains("with") {
-        parse(text, v0).map_or_else(Vec::new, |module| uses(&module, names))
+        text.tree()
+            .map_or_else(Vec::new, |module| uses(module, names))
     } else {
         Vec::new()
     };

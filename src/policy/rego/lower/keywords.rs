@@ -4,7 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::metadata::Annotations;
+use super::metadata::{self, Annotations};
+use super::syntax::{Text, package_of};
 use super::tokens::{Kind, Token, tokens};
 use super::{Fault, Output, SourceMap, template};
 
@@ -35,11 +36,22 @@ pub(super) struct Split {
 type ByPackage = BTreeMap<String, BTreeSet<String>>;
 
 /// Names of rules and of imports, over all modules; and what their comments say.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::policy::rego) struct Names {
     rules: ByPackage,
     imports: ByPackage,
     annotations: Annotations,
+}
+
+/// What one module adds to the names of all.
+#[derive(Debug, PartialEq)]
+pub(in crate::policy::rego) struct OwnNames {
+    /// Its parts joined by dots.
+    package: String,
+    rules: BTreeSet<String>,
+    imports: BTreeSet<String>,
+    /// Whether it asks for what comments say.
+    asks: bool,
 }
 
 /// Tokens of a module, grouped.
@@ -89,27 +101,57 @@ pub(super) fn module(text: &str, names: Option<&Names>) -> Result<Split, Fault> 
 // === impl Names ===
 
 impl Names {
+    /// Of modules alone.
     pub(in crate::policy::rego) fn of<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
         let texts: Vec<_> = texts.collect();
-        let mut names = Self {
-            annotations: Annotations::of(&texts),
-            ..Self::default()
-        };
-        for text in texts {
-            let text = super::without_mark(text);
-            let lowered = template::lower(text);
-            let statements = Statements::of(lowered.as_ref().map_or(text, |map| &map.lowered));
-            let package = plain_path(&statements.package().unwrap_or_default());
-            let imports = names.imports.entry(package.clone()).or_default();
-            imports.extend(statements.import_names().map(str::to_owned));
-            let rules = names.rules.entry(package).or_default();
-            rules.extend(statements.rule_names().map(str::to_owned));
+        let own: Vec<_> = texts.iter().map(|text| OwnNames::of(text)).collect();
+        Self::of_all(&texts, own.iter())
+    }
+
+    /// Of all modules, each of whose own are known.
+    pub(in crate::policy::rego) fn of_all<'a>(
+        texts: &[&str],
+        own: impl Iterator<Item = &'a OwnNames>,
+    ) -> Self {
+        let mut names = Self::default();
+        let mut are_asked = false;
+        for module in own {
+            let imports = names.imports.entry(module.package.clone()).or_default();
+            imports.extend(module.imports.iter().cloned());
+            let rules = names.rules.entry(module.package.clone()).or_default();
+            rules.extend(module.rules.iter().cloned());
+            are_asked |= module.asks;
+        }
+        if are_asked {
+            names.annotations = Annotations::of(texts);
         }
         names
     }
-}
 
-impl Names {
+    /// All that matters for one module: those of its package, and of packages inside of it, to which its
+    /// rules may be moved.
+    pub(in crate::policy::rego) fn within(&self, module: &OwnNames) -> Self {
+        let package = &module.package;
+        let inside = |all: &ByPackage| {
+            let from = all.range(package.clone()..);
+            let same = from.take_while(|(name, _)| name.starts_with(package.as_str()));
+            let inside = same.filter(|(name, _)| {
+                let rest = name.strip_prefix(package.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            });
+            let inside = inside.map(|(name, names)| (name.clone(), names.clone()));
+            inside.collect()
+        };
+        Self {
+            rules: inside(&self.rules),
+            imports: inside(&self.imports),
+            annotations: match module.asks {
+                true => self.annotations.clone(),
+                false => Annotations::default(),
+            },
+        }
+    }
+
     pub(super) fn annotations(&self) -> &Annotations {
         &self.annotations
     }
@@ -127,16 +169,27 @@ impl Names {
     }
 }
 
+// === impl OwnNames ===
+
+impl OwnNames {
+    pub(in crate::policy::rego) fn of(text: &str) -> Self {
+        let text = super::without_mark(text);
+        let lowered = template::lower(text);
+        let statements = Statements::of(lowered.as_ref().map_or(text, |map| &map.lowered));
+        Self {
+            package: statements.package_name(),
+            rules: statements.rule_names().map(str::to_owned).collect(),
+            imports: statements.import_names().map(str::to_owned).collect(),
+            asks: metadata::asks(text),
+        }
+    }
+}
+
 /// Whether a text may stand behind a dot.
 pub(super) fn is_name(text: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let begins = text.starts_with(|first: char| !first.is_ascii_digit());
     begins && text.bytes().all(is_word) && !KEYWORDS.contains(&text)
-}
-
-/// `a.b` for `a["b"]`.
-fn plain_path(path: &str) -> String {
-    path.replace("[\"", ".").replace("\"]", "")
 }
 
 // === impl Statements ===
@@ -245,6 +298,20 @@ impl<'a> Statements<'a> {
             .find(|range| self.word(range.0) == "package")?;
         let path = (range.0 + 1..range.1).map(|index| self.word(index));
         Some(path.collect())
+    }
+
+    /// The same as a name: its parts joined by dots.
+    fn package_name(&self) -> String {
+        let module = self.header().and_then(Text::into_tree);
+        module.map_or_else(String::new, |module| package_of(&module))
+    }
+
+    /// All up to the end of the package's statement, if that comes first.
+    pub(super) fn header(&self) -> Option<Text> {
+        let (first, end) = *self.ranges.first()?;
+        let text = self.text.get(..self.place(end))?;
+        // Version 0 declares packages in the same way.
+        (self.word(first) == "package").then(|| Text::new(text.to_owned(), false))
     }
 
     /// Index of the token that a rule's name begins with.
@@ -427,7 +494,7 @@ impl<'a> Statements<'a> {
 
     /// Refuses names of rules in moved rules: there they would mean nothing, or a variable.
     fn check_names(&self, moved: &[Moved], package: &str, names: &Names) -> Result<(), Fault> {
-        let known = names.rules.get(&plain_path(package));
+        let known = names.rules.get(&self.package_name());
         for rule in moved {
             for index in rule.range.0..rule.range.1 {
                 let Some(token) = self.tokens.get(index) else {

@@ -10,7 +10,7 @@ use regorus::unstable::{Expr, Literal, LiteralStmt, Query, Ref, Rule, RuleBody, 
 
 use super::keywords::Names;
 use super::moved::Source;
-use super::syntax::{Range, begin, names_of, parse, range, strings, widen};
+use super::syntax::{Range, Text, begin, names_of, range, strings, widen};
 use super::tokens::Token;
 use super::{Output, SourceMap};
 use crate::policy::rego::visit::{self, Visit, parts};
@@ -19,22 +19,14 @@ use crate::policy::rego::visit::{self, Visit, parts};
 pub(super) const FUNCTION: &str = "internal.collection";
 /// What names of elements begin with.
 pub(super) const ELEMENT: &str = "__element_";
-/// Most steps; each goes one comprehension deeper, and brackets nest less deep than that.
-const MAX_STEPS: usize = 64;
+/// Most times it is lowered; each goes one comprehension deeper, and brackets nest less deep than that.
+pub(super) const MAX_TIMES: usize = 64;
 
-/// Lowers a text that the interpreter's parser takes; any other is left for the parser to refuse. A
-/// term in a term is moved a step later.
-pub(super) fn lower(text: &str, v0: bool, names: &Names) -> Vec<SourceMap> {
-    let mut steps: Vec<SourceMap> = Vec::new();
-    for count in 0..MAX_STEPS {
-        let text = steps.last().map_or(text, |step| &step.lowered);
-        let (step, has_more) = write(text, edits(text, v0, names, count));
-        steps.push(step);
-        if !has_more {
-            break;
-        }
-    }
-    steps
+/// Lowers a text that the interpreter's parser takes; any other is left for the parser to refuse. `count`
+/// tells how often that was done before, and what comes back whether it is to be done again: for a term in
+/// a term.
+pub(super) fn lower(text: &Text, names: &Names, count: usize) -> (SourceMap, bool) {
+    write(text, edits(text, names, count))
 }
 
 /// The text after all edits that lie in no term that is moved itself, and whether there are others.
@@ -79,19 +71,20 @@ enum Edit {
 }
 
 /// What becomes of loops, in the order of the text.
-fn edits(text: &str, v0: bool, names: &Names, count: usize) -> Vec<(usize, Edit)> {
+fn edits(text: &Text, names: &Names, count: usize) -> Vec<(usize, Edit)> {
     let may_loop = text.contains('[') || text.contains("some");
-    let Some(module) = parse(text, v0).filter(|_| may_loop) else {
+    let tree = if may_loop { text.tree() } else { None };
+    let Some(module) = tree else {
         return Vec::new();
     };
     let mut finder = Finder {
-        documents: names_of(&module, names),
+        documents: names_of(module, names),
         ..Finder::default()
     };
-    finder.module(&module);
+    finder.module(module);
     let mut edits = Edits {
-        source: Source::of(text, &module),
-        v0,
+        source: Source::of(text, module),
+        v0: text.v0,
         strings: strings(text),
         count,
         all: Vec::new(),

@@ -17,7 +17,7 @@ const RULE: [&str; 7] = ["rego", ".", "metadata", ".", "rule", "(", ")"];
 type Path = Vec<String>;
 
 /// Annotations that hold in all modules, by the path of what they are about.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Annotations {
     packages: BTreeMap<Path, Json>,
     subpackages: BTreeMap<Path, Json>,
@@ -42,17 +42,14 @@ enum Scope {
 }
 
 /// Whether a module asks for annotations.
-fn asks(text: &str) -> bool {
+pub(super) fn asks(text: &str) -> bool {
     text.contains("rego.metadata.")
 }
 
 impl Annotations {
-    /// What all modules say, if any of them asks.
+    /// What all modules say.
     pub(super) fn of(texts: &[&str]) -> Self {
         let mut annotations = Self::default();
-        if !texts.iter().any(|text| asks(text)) {
-            return annotations;
-        }
         for block in texts.iter().flat_map(|text| blocks(text)) {
             let places = match block.scope {
                 Scope::Rule => continue,

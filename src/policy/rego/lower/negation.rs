@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use regorus::unstable::{BoolOp, Expr, Literal, LiteralStmt, Query, Span};
 
 use super::keywords::Names;
-use super::syntax::{Range, begin, names_of, parse, range, strings, widen};
+use super::syntax::{Range, Text, begin, names_of, range, strings, widen};
 use super::{ARGUMENT, Output, SourceMap};
 use crate::policy::rego::visit::{Visit, parts};
 
@@ -23,9 +23,9 @@ struct Negation {
 }
 
 /// Lowers a text that the interpreter's parser takes; any other is left for the parser to refuse.
-pub(super) fn lower(text: &str, v0: bool, names: &Names) -> SourceMap {
+pub(super) fn lower(text: &Text, names: &Names) -> SourceMap {
     let mut negations = if text.contains("not") {
-        find(text, v0, names).unwrap_or_default()
+        find(text, names).unwrap_or_default()
     } else {
         Vec::new()
     };
@@ -39,13 +39,13 @@ pub(super) fn lower(text: &str, v0: bool, names: &Names) -> SourceMap {
     writer.output.finish()
 }
 
-fn find(text: &str, v0: bool, names: &Names) -> Option<Vec<Negation>> {
-    let module = parse(text, v0)?;
+fn find(text: &Text, names: &Names) -> Option<Vec<Negation>> {
+    let module = text.tree()?;
     let mut finder = Finder {
-        names: names_of(&module, names),
+        names: names_of(module, names),
         negations: Vec::new(),
     };
-    finder.module(&module);
+    finder.module(module);
     let mut negations = finder.negations;
     let strings = strings(text);
     for negation in &mut negations {

@@ -3,17 +3,17 @@
 
 use regorus::unstable::{Rule, RuleHead};
 
-use super::syntax::{begin, parse};
+use super::syntax::{Text, begin};
 use super::{Output, SourceMap};
 
 /// Lowers a text that the interpreter's parser takes; any other is left for the parser to refuse.
-pub(super) fn lower(text: &str, v0: bool) -> SourceMap {
+pub(super) fn lower(text: &Text) -> SourceMap {
     let mut output = Output::new(text);
     let places = match text.contains("else") {
-        true => find(text, v0).unwrap_or_default(),
+        true => find(text).unwrap_or_default(),
         false => Vec::new(),
     };
-    let value = if v0 { " = true" } else { " := true" };
+    let value = if text.v0 { " = true" } else { " := true" };
     let mut at = 0;
     for place in places {
         output.copy(at, place);
@@ -25,8 +25,8 @@ pub(super) fn lower(text: &str, v0: bool) -> SourceMap {
 }
 
 /// Where each such `else` ends, in the order of the text.
-fn find(text: &str, v0: bool) -> Option<Vec<usize>> {
-    let module = parse(text, v0)?;
+fn find(text: &Text) -> Option<Vec<usize>> {
+    let module = text.tree()?;
     let mut places = Vec::new();
     for rule in &module.policy {
         let Rule::Spec {

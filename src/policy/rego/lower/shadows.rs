@@ -7,16 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use regorus::unstable::{Expr, Literal, LiteralStmt, Query, Ref, Rule, RuleHead, Span};
 
 use super::keywords::Names;
-use super::syntax::{Range, names_of, package_of, parse, range};
+use super::syntax::{Range, Text, names_of, package_of, range};
 use super::{LOCAL, Output, SourceMap};
 use crate::policy::rego::check::{declared_in, pattern_names};
 use crate::policy::rego::visit::{self, Visit, parts};
 
 /// Lowers a text that the interpreter's parser takes; any other is left for the parser to refuse.
-pub(super) fn lower(text: &str, v0: bool, names: &Names) -> SourceMap {
+pub(super) fn lower(text: &Text, names: &Names) -> SourceMap {
     let mut output = Output::new(text);
     let mut copied = 0;
-    for ((begin, end), depth) in find(text, v0, names) {
+    for ((begin, end), depth) in find(text, names) {
         output.copy(copied, begin);
         output.put(&LOCAL.repeat(depth), begin);
         output.copy(begin, end);
@@ -27,22 +27,23 @@ pub(super) fn lower(text: &str, v0: bool, names: &Names) -> SourceMap {
 }
 
 /// All places of such variables, in the order of the text, and how many others they hide.
-fn find(text: &str, v0: bool, names: &Names) -> BTreeMap<Range, usize> {
+fn find(text: &Text, names: &Names) -> BTreeMap<Range, usize> {
     let may_declare = ["some", "every", ":="]
         .iter()
         .any(|sign| text.contains(sign));
-    let Some(module) = parse(text, v0).filter(|_| may_declare) else {
+    let tree = if may_declare { text.tree() } else { None };
+    let Some(module) = tree else {
         return BTreeMap::new();
     };
-    let mut documents = names_of(&module, names);
+    let mut documents = names_of(module, names);
     // Rule: an import holds for its own file; for the interpreter it holds for the package.
     documents.retain(|name| !matches!(name.as_str(), "data" | "input"));
-    documents.extend(names.imported_in(&package_of(&module)));
+    documents.extend(names.imported_in(&package_of(module)));
     let mut finder = Finder {
         documents,
         ..Finder::default()
     };
-    finder.module(&module);
+    finder.module(module);
     finder.places
 }
 

@@ -1,7 +1,9 @@
 //! Looking at the syntax tree of a text before it is lowered further: parsing it, and places in it.
 //! What they are looked at for is told by the steps themselves.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
+use std::ops::Deref;
 
 use regorus::unstable::{Module, Parser, Source, Span};
 
@@ -18,17 +20,59 @@ pub(super) type Range = (usize, usize);
 /// What stands somewhere instead of what stood there.
 pub(super) type Edit = (Range, String);
 
-/// The tree of a text that the interpreter's parser takes; any other is left for it to refuse.
-pub(super) fn parse(text: &str, v0: bool) -> Option<Module> {
-    check_lines("", text).ok()?;
-    try_parse(text, v0).ok()
+/// A text between two steps, which is parsed once, when a step first looks at its tree.
+pub(super) struct Text {
+    text: String,
+    pub(super) v0: bool,
+    /// `None`: it is nothing for the parser.
+    parsed: OnceCell<Option<anyhow::Result<Module>>>,
 }
 
-/// Why the parser does not take a text.
-pub(super) fn refusal(text: &str, v0: bool) -> Option<RegoError> {
-    check_lines("", text).ok()?;
-    let error = try_parse(text, v0).err()?;
-    Some(RegoError::from_engine("rego_parse_error", "", &error))
+// === impl Text ===
+
+impl Text {
+    pub(super) fn new(text: String, v0: bool) -> Self {
+        Self {
+            text,
+            v0,
+            parsed: OnceCell::new(),
+        }
+    }
+
+    /// The tree of a text that the interpreter's parser takes; any other is left for it to refuse.
+    pub(super) fn tree(&self) -> Option<&Module> {
+        self.parsed().as_ref()?.as_ref().ok()
+    }
+
+    /// Why the parser does not take it.
+    pub(super) fn refusal(&self) -> Option<RegoError> {
+        let error = self.parsed().as_ref()?.as_ref().err()?;
+        Some(RegoError::from_engine("rego_parse_error", "", error))
+    }
+
+    fn parsed(&self) -> &Option<anyhow::Result<Module>> {
+        self.parsed.get_or_init(|| {
+            check_lines("", self).ok()?;
+            Some(try_parse(self, self.v0))
+        })
+    }
+
+    pub(super) fn into_tree(self) -> Option<Module> {
+        self.parsed();
+        self.parsed.into_inner()??.ok()
+    }
+
+    pub(super) fn into_text(self) -> String {
+        self.text
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.text
+    }
 }
 
 fn try_parse(text: &str, v0: bool) -> anyhow::Result<Module> {

@@ -130,8 +130,7 @@ impl Finder {
             edits.sort_by_key(|(at, _)| *at);
             edited.push(with_edits(text, &edits));
         }
-        lowered.texts = edited.iter().map(|map| map.lowered.clone()).collect();
-        lowered.steps.extend(edited.into_iter().next());
+        lowered.edited(edited);
         Some(lowered)
     }
 

@@ -6,15 +6,17 @@ use std::collections::BTreeSet;
 
 use regorus::unstable::{Expr, Literal, LiteralStmt, Query};
 
-use super::syntax::{Range, parse, range};
+use super::syntax::{Range, Text, range};
 use super::{ARGUMENT, Output, SourceMap};
 use crate::policy::rego::visit::{self, Visit, parts};
 
 /// Lowers a text that the interpreter's parser takes; any other is left for the parser to refuse.
-pub(super) fn lower(text: &str, v0: bool) -> SourceMap {
+pub(super) fn lower(text: &Text) -> SourceMap {
     let mut finder = Finder::default();
-    if let Some(module) = parse(text, v0).filter(|_| text.contains("not")) {
-        finder.module(&module);
+    if text.contains("not")
+        && let Some(module) = text.tree()
+    {
+        finder.module(module);
     }
     let mut output = Output::new(text);
     let mut copied = 0;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use regorus::unstable::{Expr, LiteralStmt, Query, Ref, Rule, RuleHead, WithModifier};
 
 use super::keywords::Names;
-use super::syntax::{Range, begin, names_of, parse, range, strings, widen};
+use super::syntax::{Range, Text, begin, names_of, range, strings, widen};
 use super::tokens::{Token, tokens};
 use super::{Output, SourceMap};
 use crate::policy::rego::builtins::purity;
@@ -25,10 +25,10 @@ struct Statement {
 }
 
 /// Lowers a text that the interpreter's parser takes; any other is left for the parser to refuse.
-pub(super) fn lower(text: &str, v0: bool, names: &Names) -> SourceMap {
+pub(super) fn lower(text: &Text, names: &Names) -> SourceMap {
     let mut output = Output::new(text);
     let statements = match text.contains("with") {
-        true => find(text, v0, names).unwrap_or_default(),
+        true => find(text, names).unwrap_or_default(),
         false => Vec::new(),
     };
     let mut edits: Vec<Edit> = Vec::new();
@@ -114,17 +114,17 @@ impl Statement {
     }
 }
 
-fn find(text: &str, v0: bool, names: &Names) -> Option<Vec<Statement>> {
-    let module = parse(text, v0)?;
+fn find(text: &Text, names: &Names) -> Option<Vec<Statement>> {
+    let module = text.tree()?;
     let own = |rule: &Ref<Rule>| path_of(rule_reference(rule))?.into_iter().next();
     let functions = module.policy.iter().filter(|rule| is_function(rule));
     let mut finder = Finder {
-        documents: names_of(&module, names),
+        documents: names_of(module, names),
         functions: functions.filter_map(own).collect(),
         rules: module.policy.iter().filter_map(own).collect(),
         statements: Vec::new(),
     };
-    finder.module(&module);
+    finder.module(module);
     let all = tokens(text);
     let strings = strings(text);
     for statement in &mut finder.statements {
