@@ -10,6 +10,7 @@ mod files;
 mod fingerprint;
 mod history;
 mod load;
+mod ownership;
 mod pushed;
 mod resources;
 mod state;

@@ -27,7 +27,7 @@ use manifest::go_list;
 pub use archive::Limits;
 pub use delta::Delta;
 pub use folder::{LooseFiles, is_policy_file, read_files, walk};
-pub use manifest::{Manifest, glob_matches as matches_glob};
+pub use manifest::{Manifest, glob_matches as matches_glob, overlap};
 pub use signature::{
     Claims, SIGNATURES, SigningKey, VerificationKey, sign, verify as verify_files,
 };

@@ -5,10 +5,16 @@
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use thiserror::Error;
 
-use crate::policy::rego::{Data, EditError};
+use crate::policy::rego::{Data, EditError, JsonError};
+
+/// Most parts of a path.
+pub(super) const MAX_PARTS: usize = 200;
+/// Most changes that are made together.
+pub(super) const MAX_PATCHES: usize = 10_000;
 
 /// A path under `data`.
 pub type Path = Vec<String>;
@@ -42,6 +48,12 @@ pub enum DocumentError {
     Edit(#[from] EditError),
     #[error("object must be placed at the root of all data")]
     Root,
+    #[error("a path of more than {MAX_PARTS} parts")]
+    TooDeep,
+    #[error("{0} changes to one document, more than {MAX_PATCHES}")]
+    TooMany(usize),
+    #[error("it would be no document that can be stored: {0}")]
+    NotStorable(JsonError),
 }
 
 impl Documents {
@@ -172,7 +184,11 @@ impl Documents {
 
     /// Documents that lie within a path.
     fn within<'a>(&'a self, path: &'a [String]) -> impl Iterator<Item = &'a Path> {
-        self.0.keys().filter(move |at| at.starts_with(path))
+        let from = self
+            .0
+            .range::<[String], _>((Bound::Included(path), Bound::Unbounded));
+        let from = from.map(|(at, _)| at);
+        from.take_while(move |at| at.starts_with(path))
     }
 
     fn take_within(&mut self, path: &[String]) -> BTreeSet<Path> {

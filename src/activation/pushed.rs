@@ -1,11 +1,12 @@
-//! Rego modules and JSON documents that are pushed by themselves, as OPA's API has it: what of all policy
-//! and data they may touch, and how a push of them is made.
+//! Rego modules and JSON documents that are pushed by themselves, as OPA's API has it: how a push of them
+//! is made. What of all policy and data they may touch is left to `ownership`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::documents::{DocumentError, Documents, Patch, Path};
-use super::state::{Owner, State};
+use super::documents::{DocumentError, Documents, MAX_PARTS, MAX_PATCHES, Patch, Path};
+use super::ownership::in_file;
+use super::state::State;
 use super::{Activation, ActivationError};
 use crate::policy::rego::{Data, RegoModule, slashed};
 use crate::store::{Action, Attempt, Author, Change, Entry, EntryId, EntryKind};
@@ -99,7 +100,11 @@ impl Activation {
             }
             let mut candidate = state.clone();
             let mut change = state.change(attempt);
-            candidate.edit_data(&path, edit, &mut change)?;
+            let edit = move || {
+                candidate.edit_data(&path, edit, &mut change)?;
+                Ok((candidate, change))
+            };
+            let (candidate, change) = this.in_background(edit).await?;
             this.activate(state, candidate, change).await?;
             Ok(true)
         })
@@ -119,6 +124,22 @@ impl Activation {
 }
 
 impl Edit {
+    /// Refuses what would take too long, or nest too deep.
+    fn check(&self, path: &[String]) -> Result<(), DocumentError> {
+        let patches = match self {
+            Self::Patch(patches) => patches.as_slice(),
+            Self::Put(_) | Self::Delete => &[],
+        };
+        let deepest = patches.iter().map(|patch| patch.path.len()).max();
+        if path.len() + deepest.unwrap_or(0) > MAX_PARTS {
+            return Err(DocumentError::TooDeep);
+        }
+        match patches.len() {
+            count if count > MAX_PATCHES => Err(DocumentError::TooMany(count)),
+            _ => Ok(()),
+        }
+    }
+
     fn action(&self) -> Action {
         match self {
             Self::Put(_) => Action::PutData,
@@ -174,7 +195,7 @@ impl State {
     fn put_policy(&mut self, id: &str, text: &str) -> Result<(), ActivationError> {
         let other = self.all_modules().any(|module| module.path == id);
         if other && self.policy(id).is_none() {
-            return Err(in_file_too(id));
+            return Err(in_file(&format!("policy `{id}`")));
         }
         self.pushed.restore_policy(id.to_owned(), text.to_owned());
         Ok(())
@@ -185,12 +206,13 @@ impl State {
             return Ok(());
         }
         match self.all_modules().any(|module| module.path == id) {
-            true => Err(in_file_too(id)),
+            true => Err(in_file(&format!("policy `{id}`"))),
             false => Err(ActivationError::NotFound(format!("policy `{id}`"))),
         }
     }
 
-    /// Makes a change to documents, noting for the store what is another one now.
+    /// Makes a change to documents, noting for the store what is another one now. Rule: what is active is
+    /// what a start would read again, so that is what is kept.
     fn edit_data(
         &mut self,
         path: &[String],
@@ -198,6 +220,7 @@ impl State {
         change: &mut Change,
     ) -> Result<(), ActivationError> {
         let mut changed = BTreeSet::new();
+        edit.check(path)?;
         match edit {
             Edit::Put(value) => {
                 self.check_path(path)?;
@@ -217,13 +240,14 @@ impl State {
         }
         for path in changed {
             let id = document_id(&path);
-            match self.pushed.documents.get(&path) {
-                Some(document) => change.put.push(Entry {
-                    id,
-                    bytes: document.to_text().into_bytes(),
-                }),
-                None => change.delete.push(id),
-            }
+            let Some(document) = self.pushed.documents.get(&path) else {
+                change.delete.push(id);
+                continue;
+            };
+            let bytes = document.to_text().into_bytes();
+            let stored = Data::parse(&bytes).map_err(DocumentError::NotStorable)?;
+            change.put.push(Entry { id, bytes });
+            self.pushed.documents.restore(path, stored);
         }
         Ok(())
     }
@@ -231,79 +255,6 @@ impl State {
     /// Whether there is base data at a path, whoever owns it.
     fn has_data(&self, path: &[String]) -> bool {
         self.base_data().any(|data| data.at(path).is_some()) || self.pushed.documents.contains(path)
-    }
-
-    /// Rule: what is pushed by itself lies outside of the roots of bundles, and no file has the same
-    /// package, or says something at the same path.
-    pub(super) fn check_pushed(&self) -> Result<(), ActivationError> {
-        if self.pushed.is_empty() {
-            return Ok(());
-        }
-        let package = |module: &RegoModule| module.package().map(|(package, _)| package);
-        let of_files: BTreeSet<_> = self.file_modules().filter_map(package).collect();
-        for module in self.pushed.policies.values() {
-            if self.file_modules().any(|file| file.path == module.path) {
-                return Err(in_file_too(&module.path));
-            }
-            // One that has no package is left to the compiler, which says why.
-            let Some(package) = package(module) else {
-                continue;
-            };
-            self.check_bundles(&package)?;
-            if of_files.contains(&package) {
-                return Err(in_file(&package));
-            }
-        }
-        let mut paths = self.pushed.documents.paths();
-        paths.try_for_each(|path| self.check_path(path))
-    }
-
-    fn check_path(&self, path: &[String]) -> Result<(), ActivationError> {
-        self.check_bundles(path)?;
-        let joined = path.join("/");
-        let of_files = self.file_data();
-        let meets = |leaf: &str| {
-            let leaf: Vec<_> = leaf.split('/').collect();
-            let depth = leaf.len().min(path.len());
-            leaf.iter()
-                .zip(path)
-                .take(depth)
-                .all(|(one, other)| one == other)
-        };
-        match of_files.find_path(meets) {
-            Some(leaf) if joined.is_empty() => Err(in_file(&[leaf])),
-            Some(_) => Err(in_file(path)),
-            None => Ok(()),
-        }
-    }
-
-    fn check_bundles(&self, path: &[String]) -> Result<(), ActivationError> {
-        let joined = path.join("/");
-        let owner = self
-            .all_bundles()
-            .find(|bundle| bundle.manifest.touches(&joined));
-        let Some(bundle) = owner else { return Ok(()) };
-        let name = &bundle.name;
-        let owns_all = bundle.manifest.roots.iter().any(String::is_empty);
-        Err(ActivationError::InBundle(match (owns_all, path) {
-            (true, _) => format!("all paths owned by bundle \"{name}\""),
-            (false, []) => "can't write to document root with bundle roots configured".to_owned(),
-            (false, _) => format!("path {joined} is owned by bundle \"{name}\""),
-        }))
-    }
-}
-
-fn in_file_too(id: &str) -> ActivationError {
-    ActivationError::Owned {
-        what: format!("policy `{id}`"),
-        owner: Owner::File,
-    }
-}
-
-fn in_file(path: &[String]) -> ActivationError {
-    ActivationError::Owned {
-        what: format!("data.{}", path.join(".")),
-        owner: Owner::File,
     }
 }
 

@@ -3,7 +3,6 @@
 
 mod files;
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -258,6 +257,13 @@ impl State {
         bundles.flat_map(|(bundle, _)| &bundle.warnings)
     }
 
+    /// Bundles that are not files.
+    pub(super) fn foreign_bundles(&self) -> impl Iterator<Item = &Bundle> {
+        let bundles = self.bundles.values();
+        let foreign = bundles.filter(|(_, owner)| *owner != Owner::File);
+        foreign.map(|(bundle, _)| bundle.as_ref())
+    }
+
     pub(super) fn file_bundles(&self) -> impl Iterator<Item = &Bundle> {
         let bundles = self.bundles.values();
         let of_files = bundles.filter(|(_, owner)| *owner == Owner::File);
@@ -313,8 +319,7 @@ impl State {
 
     /// Everything as input for the compiler.
     pub(super) fn sources(&self) -> Result<PolicySources<'_>, ActivationError> {
-        self.check_roots()?;
-        self.check_pushed()?;
+        self.check_owners()?;
         let mut modules = self.modules.as_ref().clone();
         let mut data = self.data.clone();
         for (bundle, _) in self.bundles.values() {
@@ -348,84 +353,6 @@ impl State {
                 || !self.downloads.is_empty(),
         })
     }
-
-    /// Rule: what a file says in Rego or data is not the API's to add to.
-    fn check_file_roots(&self) -> Result<(), ActivationError> {
-        let packages = self.modules.iter().filter_map(RegoModule::package);
-        let packages = packages.map(|(package, _)| package.join("/"));
-        let packages: Vec<_> = packages.collect();
-        let pushed = self
-            .bundles
-            .values()
-            .filter(|(_, owner)| *owner != Owner::File);
-        for (bundle, _) in pushed {
-            let touched = packages.iter().find(|path| bundle.manifest.touches(path));
-            let in_data = || self.data.find_path(|path| bundle.manifest.touches(path));
-            if let Some(path) = touched.cloned().or_else(in_data) {
-                return Err(ActivationError::Owned {
-                    what: format!("data.{}", path.replace('/', ".")),
-                    owner: Owner::File,
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Rule: no two bundles own the same part of the document tree. Texts are OPA's.
-    fn check_roots(&self) -> Result<(), ActivationError> {
-        self.check_file_roots()?;
-        let bundles: Vec<_> = self.bundles.values().map(|(bundle, _)| bundle).collect();
-        let (mut colliding, mut overlaps) = (BTreeSet::new(), BTreeSet::new());
-        for (at, bundle) in bundles.iter().enumerate() {
-            for other in bundles.iter().skip(at + 1) {
-                for (root, other_root) in bundle.manifest.overlaps(&other.manifest) {
-                    colliding.extend([bundle.name.as_str(), other.name.as_str()]);
-                    overlaps.insert(overlap(root, other_root));
-                }
-            }
-        }
-        if colliding.is_empty() {
-            return Ok(());
-        }
-        let owns_all = |bundle: &&&Arc<Bundle>| bundle.manifest.roots.iter().any(String::is_empty);
-        let owning_all: Vec<_> = bundles.iter().filter(owns_all).collect();
-        let owning_all: Vec<_> = owning_all
-            .iter()
-            .map(|bundle| bundle.name.as_str())
-            .collect();
-        let message = match owning_all.is_empty() {
-            false => format!(
-                "bundles [{}] have overlapping roots and cannot be activated simultaneously \
-                 because bundle(s) [{}] specify empty root paths ('') which overlap with any \
-                 other bundle root",
-                list(colliding),
-                list(owning_all)
-            ),
-            true => format!(
-                "detected overlapping roots in manifests for these bundles: [{}] ({})",
-                list(colliding),
-                list(overlaps)
-            ),
-        };
-        Err(ActivationError::Invalid(vec![PolicyError::new(
-            "bundle_error",
-            message,
-        )]))
-    }
-}
-
-fn overlap(root: &str, other: &str) -> String {
-    match root.cmp(other) {
-        Ordering::Equal => format!("root {root} is in multiple bundles"),
-        Ordering::Less => format!("{root} overlaps {other}"),
-        Ordering::Greater => format!("{other} overlaps {root}"),
-    }
-}
-
-fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
-    let names: Vec<_> = names.into_iter().collect();
-    let names: Vec<_> = names.iter().map(AsRef::as_ref).collect();
-    names.join(", ")
 }
 
 /// The same name a second time, where it stands and, if that is elsewhere, where the first does.

@@ -154,7 +154,8 @@ fn covers(root: &str, path: &str) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn overlap(left: &str, right: &str) -> bool {
+/// Whether one of two paths lies within the other.
+pub fn overlap(left: &str, right: &str) -> bool {
     covers(left, right) || covers(right, left)
 }
 

@@ -183,6 +183,33 @@ fn policy_that_is_no_rego_is_ignored_with_a_note() {
     assert_eq!(bundle.manifest.roots, [""]);
 }
 
+/// Whose a module is does not depend on how much else is in it.
+#[test]
+fn roots_hold_for_modules_of_any_form() {
+    let module = "package envoy.authz\n\nallow := true\n";
+    let forms = [
+        module.to_owned(),
+        format!("{module}x := \"{}\"\n", "x".repeat(3_000)),
+        format!("{}{module}", "\n".repeat(30_000)),
+        format!("{module}{}", "# a comment\n".repeat(100_000)),
+        format!("# {}\n{module}", "x".repeat(50_000)),
+        format!("\u{feff}{module}"),
+        format!("{module}not a rule"),
+        "package\n# here\nenvoy.authz\nallow := true\n".to_owned(),
+        "package envoy[\"authz\"]\nallow := true\n".to_owned(),
+        "package envoy[\"\\u0061uthz\"]\nallow := true\n".to_owned(),
+    ];
+    for form in forms {
+        let bundle = read(&[(".manifest", "{\"roots\": [\"foo\"]}"), ("p.rego", &form)]);
+        let shown: String = form.chars().take(40).collect();
+        let error = bundle.expect_err(&shown).to_string();
+        assert!(
+            error.contains("do not permit 'package envoy.authz'"),
+            "{shown}: {error}"
+        );
+    }
+}
+
 #[test]
 fn names_can_stand_in_a_url() {
     for name in ["a", "A-b_c.9", &"x".repeat(253)] {

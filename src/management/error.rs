@@ -159,9 +159,7 @@ impl From<ActivationError> for ApiError {
             ActivationError::Document(DocumentError::Edit(EditError::Conflict(_))) => {
                 Self::new(StatusCode::NOT_FOUND, "resource_conflict", message)
             }
-            ActivationError::InBundle(_) | ActivationError::Document(DocumentError::Root) => {
-                Self::invalid(message)
-            }
+            ActivationError::InBundle(_) | ActivationError::Document(_) => Self::invalid(message),
             ActivationError::Store(StoreError::Full) => Self::new(
                 StatusCode::INSUFFICIENT_STORAGE,
                 "insufficient_storage",

@@ -115,6 +115,27 @@ impl Data {
         merge(&mut self.0, other.0, "data")
     }
 
+    /// Whether it says something at a path, within it, or around it: what is no object takes the place of
+    /// all that would be within.
+    pub fn meets(&self, path: &[String]) -> bool {
+        if *self == Self::default() {
+            return false;
+        }
+        let mut at = &self.0;
+        for name in path {
+            match at {
+                Value::Object(members) if !members.is_empty() => {
+                    match members.get(&Value::from(name.as_str())) {
+                        Some(member) => at = member,
+                        None => return false,
+                    }
+                }
+                _ => return true,
+            }
+        }
+        true
+    }
+
     /// The first path of a leaf or empty object, `/`-separated, that is as asked. They are what roots
     /// must cover; none is kept, as there can be millions.
     pub fn find_path(&self, mut is_it: impl FnMut(&str) -> bool) -> Option<String> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::empty;
 use super::lowerings::Lowerings;
 use crate::policy::rego::lower::{self, Lowered};
+use crate::policy::rego::module::package_of;
 use crate::policy::rego::{RegoError, RegoModule, guard, output};
 
 /// Modules that were parsed, by path.
@@ -43,6 +44,7 @@ impl Parsed {
     ) -> Result<(), RegoError> {
         let path = &module.path;
         engine.set_rego_v0(module.v0);
+        let before = engine.get_modules().len();
         let mut result = Ok(());
         for text in &lowered.texts {
             let text = output::lower(text).into_owned();
@@ -56,7 +58,9 @@ impl Parsed {
             }
         }
         self.0.insert(path.clone(), lowered);
-        result
+        result?;
+        let compiled = engine.get_modules().get(before);
+        check_package(module, compiled.and_then(|compiled| package_of(compiled)))
     }
 
     /// The interpreter that evaluates: operators are as OPA has them, and any built-in can be
@@ -96,4 +100,22 @@ impl Parsed {
         }
         errors
     }
+}
+
+/// Rule: a module is compiled into the package by which it was told whose it is, or not at all.
+fn check_package(
+    module: &RegoModule,
+    compiled: Option<(Vec<String>, u64)>,
+) -> Result<(), RegoError> {
+    let told = module.package().map(|(package, _)| package);
+    if told.is_some() && told == compiled.map(|(package, _)| package) {
+        return Ok(());
+    }
+    Err(RegoError {
+        code: "rego_parse_error",
+        message: "the package cannot be told".to_owned(),
+        file: module.path.clone(),
+        row: 1,
+        col: 1,
+    })
 }
