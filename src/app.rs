@@ -18,7 +18,9 @@ use crate::ext_authz;
 use crate::external::Outside;
 use crate::jwks::KeyFetcher;
 use crate::listen::{Address, Listener};
-use crate::management::{self, Access, Api, AuthZen, Configuration, Questions, Readiness};
+use crate::management::{
+    self, Access, Api, AuthZen, Configuration, Evaluations, Questions, Readiness,
+};
 use crate::pdp::Pdp;
 use crate::remote::Downloader;
 use crate::store::EmbeddedStore;
@@ -137,7 +139,7 @@ impl App {
         }
         let router = management::router(Api {
             pdp,
-            outside,
+            evaluations: Arc::new(Evaluations::new(outside)),
             activation: Arc::clone(&activation),
             downloader,
             log: Questions::to(log.reader()),

@@ -36,8 +36,6 @@ use responses::Responses;
 const MAX_LOOK_UPS: usize = 64;
 /// Most checks that may be allowed to wait at once: they share the runtime's threads.
 const MAX_CHECKS: usize = 384;
-/// Most checks for people that run at once, beside those of proxies.
-const MAX_ASIDE: usize = 16;
 const MAX_DEADLINE: Span = Span::from_secs(600);
 
 /// Section `external` of the configuration.
@@ -93,7 +91,6 @@ impl Config {
 #[derive(Debug)]
 pub struct Outside {
     places: Arc<Semaphore>,
-    aside: Arc<Semaphore>,
     deadline: Duration,
     asking: Arc<Asking>,
 }
@@ -164,7 +161,6 @@ impl Outside {
         };
         Self {
             places: Arc::new(Semaphore::new(config.max_checks)),
-            aside: Arc::new(Semaphore::new(MAX_ASIDE)),
             deadline,
             asking: Arc::new(Asking {
                 clients: Clients::new(resolver.clone()),
@@ -182,25 +178,19 @@ impl Outside {
     pub fn place(&self) -> Result<Place, Crowded> {
         let permit = Arc::clone(&self.places).try_acquire_owned();
         let permit = permit.map_err(|_| Crowded)?;
-        Ok(self.place_with(permit, true))
-    }
-
-    /// A place for a check of somebody who can wait for one. It takes none from proxies. Where the
-    /// check does not remember, its answers are nobody else's: at a time of the caller's they could hold
-    /// for as long as the caller wants.
-    pub async fn place_aside(&self, remembers: bool) -> Result<Place, Crowded> {
-        let permit = Arc::clone(&self.aside).acquire_owned().await;
-        let permit = permit.map_err(|_| Crowded)?;
-        Ok(self.place_with(permit, remembers))
-    }
-
-    fn place_with(&self, permit: OwnedSemaphorePermit, remembers: bool) -> Place {
         let gone = CancellationToken::new();
-        Place {
-            check: self.external(gone.clone(), remembers),
+        Ok(Place {
+            check: self.external(gone.clone(), true),
             gone,
             permit,
-        }
+        })
+    }
+
+    /// What an evaluation asks with that is no proxy's: it takes none of their places. Its time begins,
+    /// and ends when its caller is gone. Where it does not remember, it neither takes answers that others
+    /// have got nor leaves its own to them.
+    pub fn aside(&self, gone: CancellationToken, remembers: bool) -> Arc<dyn External> {
+        self.external(gone, remembers)
     }
 
     /// What one check asks with, on a thread that may wait: for callers without others to delay.

@@ -10,8 +10,10 @@ mod check;
 mod compression;
 mod decisions;
 mod error;
+mod evaluate;
 mod history;
 mod json;
+mod memory;
 mod opa;
 mod openapi;
 mod request_id;
@@ -24,12 +26,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use serde::{Deserialize, Serialize};
 
 use crate::activation::Activation;
-use crate::external::Outside;
 use crate::listen::Address;
 use crate::pdp::Pdp;
 use crate::remote::Downloader;
@@ -44,11 +44,9 @@ pub use authzen::{Config as AuthZenConfig, Settings as AuthZen};
 pub use caller::Caller;
 pub use calls::{Call, Need, calls};
 pub use decisions::Questions;
+pub use evaluate::Evaluations;
 pub use openapi::{document as openapi, undescribed};
 pub use server::run;
-
-/// Largest body of a call that says nothing else, in bytes.
-const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// Section `management` of the configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -127,7 +125,7 @@ impl Config {
 #[derive(Debug, Clone)]
 pub struct Api {
     pub pdp: Arc<Pdp>,
-    pub outside: Arc<Outside>,
+    pub evaluations: Arc<Evaluations>,
     pub activation: Arc<Activation>,
     pub downloader: Arc<Downloader>,
     pub log: Questions,
@@ -187,7 +185,6 @@ pub fn router(api: Api) -> Router {
         needs: Arc::new(calls::Needs::new(calls())),
     };
     calls::router()
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(server::limit_time))
         .layer(from_fn_with_state(guard, access::guard))
         .layer(from_fn_with_state(api.clone(), history::record_refused))

@@ -158,22 +158,85 @@ async fn bodies_in_other_forms() {
         true
     );
     send(&yaml, b"input: [").expect(400);
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(br#"{"input": {"x": 1}}"#).unwrap();
-    let compressed = encoder.finish().unwrap();
-    let gzip = [("content-encoding", "gzip")];
-    assert_eq!(send(&gzip, &compressed).expect(200).json()["result"], true);
-    send(&gzip, b"not gzip").expect(400);
-    send(&gzip, &compressed[..compressed.len() - 4]).expect(400);
-    let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
-    let zeros = vec![b' '; 1 << 20];
-    for _ in 0..257 {
-        bomb.write_all(&zeros).unwrap();
-    }
-    let message = send(&gzip, &bomb.finish().unwrap()).expect(400).json();
-    assert_eq!(message["message"], "compressed request body too large");
+    let compressed = gzip(br#"{"input": {"x": 1}}"#);
+    let header = [("content-encoding", "gzip")];
+    assert_eq!(
+        send(&header, &compressed).expect(200).json()["result"],
+        true
+    );
+    send(&header, b"not gzip").expect(400);
+    send(&header, &compressed[..compressed.len() - 4]).expect(400);
     send(&[], br#""text""#).expect(400);
     assert_eq!(send(&[], b"null").expect(200).json()["result"], false);
+}
+
+/// JSON with spaces, so many bytes of it.
+fn of_length(length: usize) -> Vec<u8> {
+    let mut text = QUESTION.as_bytes().to_vec();
+    text.resize(length, b' ');
+    text
+}
+
+const QUESTION: &str = r#"{"input": {"x": 1}, "query": "data.t.allow", "inputs": {},
+    "subject": {"type": "user", "id": "1"}, "action": {"name": "read"},
+    "resource": {"type": "file", "id": "1"}}"#;
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn bodies_that_are_too_large() {
+    let files = tempfile::tempdir().unwrap();
+    let path = files.path().join("t.rego");
+    std::fs::write(&path, POLICY).unwrap();
+    let server = Server::with(Options {
+        config: "authzen: { entrypoint: t/allow }".to_owned(),
+        arguments: vec![path.to_str().unwrap().to_owned()],
+        ..Options::default()
+    });
+    let refused = |method: &str, path: &str, headers: &[(&str, &str)], body: &[u8], why: &str| {
+        let answer = http::send(method, &server.url(path), headers, body).expect(413);
+        let error = json!({"code": "invalid_parameter", "message": why});
+        assert_eq!(answer.json(), error, "{method} {path}");
+    };
+    let compressed = [("content-encoding", "gzip")];
+    let (large, mib) = ("compressed request body too large", 1 << 20);
+    for (method, path, limit) in [
+        ("POST", "/v1/data/t/allow", 32 * mib),
+        ("POST", "/v0/data/t/allow", 32 * mib),
+        ("POST", "/v1/batch/data/t/allow", 32 * mib),
+        ("POST", "/v1/query", 32 * mib),
+        ("PUT", "/v1/data/other", 128 * mib),
+        ("PATCH", "/v1/data/other", 128 * mib),
+        ("POST", "/access/v1/evaluation", mib),
+        ("POST", "/access/v1/evaluations", mib),
+    ] {
+        let body = gzip(&of_length(limit + 1));
+        refused(method, path, &compressed, &body, large);
+        if limit < 128 * mib {
+            let body = gzip(&of_length(limit));
+            http::send(method, &server.url(path), &compressed, &body).expect(200);
+        }
+    }
+    let body = of_length(mib + 1);
+    let path = "/access/v1/evaluation";
+    refused("POST", path, &[], &body, "request body too large");
+    // Small, but not in memory.
+    let why = "the call needs too much memory";
+    for body in [
+        format!("{{\"input\": [{}1]}}", "1,".repeat(5 * mib)),
+        format!("{{\"input\": [{}1]}}", "{\"a\":1},".repeat(mib / 2)),
+    ] {
+        refused("POST", "/v1/data/t/allow", &[], body.as_bytes(), why);
+        let path = "/v1/batch/data/t/allow";
+        refused("POST", path, &compressed, &gzip(body.as_bytes()), why);
+    }
+    let yaml = [("content-type", "application/yaml")];
+    let body = format!("input: [{}1]", "1,".repeat(mib + 1));
+    refused("POST", "/v1/data/t/allow", &yaml, body.as_bytes(), why);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! AuthZEN 1.0 of the OpenID Foundation: applications that are no proxies ask whether a subject may do
 //! an action to a resource, alone or many at once. A Rego rule answers; how it is evaluated is left to
-//! `opa`, as for its documents.
+//! `evaluate`, as for OPA's documents.
 
 mod outcome;
 mod request;
@@ -8,9 +8,10 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-use axum::body::Bytes;
+use std::sync::Arc;
+
+use axum::Extension;
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
 use axum::http::header::HOST;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode};
@@ -21,11 +22,13 @@ use url::Url;
 
 use super::Api;
 use super::error::ApiError;
+use super::evaluate::{Load, Running, ask, evaluating};
 use super::json::{Json, json_text};
-use super::opa;
+use super::memory::Held;
+use super::opa::{self, Body};
 use crate::policy::rego::RegoPolicies;
 use outcome::Outcome;
-use request::{Asked, Evaluation};
+use request::{Asked, Evaluation, Semantic};
 
 const EVALUATION: &str = "/access/v1/evaluation";
 const EVALUATIONS: &str = "/access/v1/evaluations";
@@ -135,50 +138,70 @@ pub(super) async fn metadata(
 
 pub(super) async fn evaluation(
     State(api): State<Api>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    Extension(held): Extension<Arc<Held>>,
+    body: Body,
 ) -> Result<Response, ApiError> {
-    let document = opa::body_of(&headers, body, BODY)?.unwrap_or_default();
-    one(&api, Evaluation::parse(&document)?).await
+    let entrypoint = api.authzen.entrypoint();
+    let answer = ask(&api, held, Load::One, move |running, rego| {
+        let document = body.document(BODY)?.unwrap_or_default();
+        let evaluation = Evaluation::parse(&document)?;
+        one(running, rego, &entrypoint?, evaluation)
+    });
+    answer.await
 }
 
 /// Rule: without a list it is one evaluation, and answered so.
 pub(super) async fn evaluations(
     State(api): State<Api>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    Extension(held): Extension<Arc<Held>>,
+    body: Body,
 ) -> Result<Response, ApiError> {
-    let document = opa::body_of(&headers, body, BODY)?.unwrap_or_default();
-    let (evaluations, semantic) = match Asked::parse(&document)? {
-        Asked::One(evaluation) => return one(&api, evaluation).await,
-        Asked::Many(evaluations, semantic) => (evaluations, semantic),
-    };
-    let path = api.authzen.entrypoint()?;
-    let answers = opa::ask(&api, move |rego, _| {
-        let mut answers = Vec::with_capacity(evaluations.len());
-        for evaluation in evaluations {
-            // Rule: one that fails is a denial that says so, and the others have their answers.
-            let outcome =
-                decide(rego, &path, evaluation).unwrap_or_else(|error| Outcome::failed(&error));
-            let is_last = semantic.ends_with(outcome.decision());
-            answers.push(outcome.text()?);
-            if is_last {
-                break;
+    let entrypoint = api.authzen.entrypoint();
+    let answer = ask(&api, held, Load::List, move |running, rego| {
+        let document = body.document(BODY)?.unwrap_or_default();
+        match Asked::parse(&document)? {
+            Asked::One(evaluation) => one(running, rego, &entrypoint?, evaluation),
+            Asked::Many(evaluations, semantic) => {
+                many(running, rego, &entrypoint?, evaluations, semantic)
             }
         }
-        Ok::<_, ApiError>(answers)
     });
-    let answers = answers.await??.join(",");
+    answer.await
+}
+
+fn one(
+    running: &Running,
+    rego: &RegoPolicies,
+    path: &[String],
+    evaluation: Evaluation,
+) -> Result<Response, ApiError> {
+    let text = decide(rego, path, evaluation)?.text(running)?;
+    Ok(json_text(StatusCode::OK, text))
+}
+
+fn many(
+    running: &Running,
+    rego: &RegoPolicies,
+    path: &[String],
+    evaluations: Vec<Evaluation>,
+    semantic: Semantic,
+) -> Result<Response, ApiError> {
+    let mut answers = Vec::with_capacity(evaluations.len());
+    for evaluation in evaluations {
+        let outcome = running.goes_on();
+        let outcome = outcome.and_then(|()| decide(rego, path, evaluation));
+        // Rule: one that fails is a denial that says so, and the others have their answers.
+        let outcome = outcome.unwrap_or_else(|error| Outcome::failed(&error));
+        answers.push(outcome.text(running)?);
+        if semantic.ends_with(outcome.decision()) {
+            break;
+        }
+    }
+    let answers = answers.join(",");
     Ok(json_text(
         StatusCode::OK,
         format!(r#"{{"evaluations":[{answers}]}}"#),
     ))
-}
-
-async fn one(api: &Api, evaluation: Evaluation) -> Result<Response, ApiError> {
-    let path = api.authzen.entrypoint()?;
-    let outcome = opa::ask(api, move |rego, _| decide(rego, &path, evaluation)).await??;
-    Ok(json_text(StatusCode::OK, outcome.text()?))
 }
 
 fn decide(
@@ -187,5 +210,5 @@ fn decide(
     evaluation: Evaluation,
 ) -> Result<Outcome, ApiError> {
     let found = rego.document(path, opa::question(evaluation.into_input()));
-    Outcome::of(found.map_err(opa::evaluating)?.value)
+    Outcome::of(found.map_err(evaluating)?.value)
 }

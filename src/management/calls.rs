@@ -1,23 +1,31 @@
 //! Every call of the API, and what its caller needs: the one table that the router is made of and
 //! that `access` looks into. What is not in it is not answered.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::http::Method;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 
 use super::access::{AreaKind, Role};
 use super::error::{self, ApiError};
+use super::memory::{self, Allowance, MaxBody, Pool};
 use super::{Api, authzen, bundles, check, decisions, history, opa, openapi, resources, status};
 
-/// Largest body of a push, in bytes.
+/// Largest body of a call that says nothing else, in bytes.
+const MAX_BODY_BYTES: usize = 1 << 20;
+/// Largest body of a push.
 const MAX_BUNDLE_BYTES: usize = 128 << 20;
 const MAX_RESOURCES_BYTES: usize = 64 << 20;
 /// Largest Rego module.
 const MAX_MODULE_BYTES: usize = 64 << 20;
-/// Largest document, pushed or asked with.
-const MAX_DOCUMENT_BYTES: usize = 128 << 20;
+/// Largest document that is pushed.
+const MAX_DATA_BYTES: usize = 128 << 20;
+/// Largest document to be asked with.
+const MAX_INPUT_BYTES: usize = 32 << 20;
 
 /// What a caller needs for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +49,8 @@ pub struct Call {
     pub method: Method,
     pub path: &'static str,
     pub need: Need,
+    /// Largest body, in bytes, compressed or not.
+    pub max_body: usize,
     handler: MethodRouter<Api>,
 }
 
@@ -87,12 +97,12 @@ pub fn calls() -> Vec<Call> {
         Call::get("/v1/data", READ, opa::get),
         Call::get("/v1/data/", READ, opa::get),
         Call::get("/v1/data/{*path}", READ, opa::get),
-        Call::post("/v1/data", READ, opa::post).up_to(MAX_DOCUMENT_BYTES),
-        Call::post("/v1/data/{*path}", READ, opa::post).up_to(MAX_DOCUMENT_BYTES),
-        Call::put("/v1/data", DATA, opa::put_data).up_to(MAX_DOCUMENT_BYTES),
-        Call::put("/v1/data/{*path}", DATA, opa::put_data).up_to(MAX_DOCUMENT_BYTES),
-        Call::patch("/v1/data", DATA, opa::patch_data).up_to(MAX_DOCUMENT_BYTES),
-        Call::patch("/v1/data/{*path}", DATA, opa::patch_data).up_to(MAX_DOCUMENT_BYTES),
+        Call::post("/v1/data", READ, opa::post).up_to(MAX_INPUT_BYTES),
+        Call::post("/v1/data/{*path}", READ, opa::post).up_to(MAX_INPUT_BYTES),
+        Call::put("/v1/data", DATA, opa::put_data).up_to(MAX_DATA_BYTES),
+        Call::put("/v1/data/{*path}", DATA, opa::put_data).up_to(MAX_DATA_BYTES),
+        Call::patch("/v1/data", DATA, opa::patch_data).up_to(MAX_DATA_BYTES),
+        Call::patch("/v1/data/{*path}", DATA, opa::patch_data).up_to(MAX_DATA_BYTES),
         Call::delete("/v1/data/{*path}", DATA, opa::delete_data),
         Call::get("/v1/policies", READ, opa::list_policies),
         // Clients of OPA write it so.
@@ -100,13 +110,13 @@ pub fn calls() -> Vec<Call> {
         Call::get("/v1/policies/{*id}", READ, opa::get_policy),
         Call::put("/v1/policies/{*id}", Need::ChangeAll, opa::put_policy).up_to(MAX_MODULE_BYTES),
         Call::delete("/v1/policies/{*id}", Need::ChangeAll, opa::delete_policy),
-        Call::post("/v0/data", READ, opa::post_v0).up_to(MAX_DOCUMENT_BYTES),
-        Call::post("/v0/data/{*path}", READ, opa::post_v0).up_to(MAX_DOCUMENT_BYTES),
-        Call::post("/", READ, opa::post_default).up_to(MAX_DOCUMENT_BYTES),
-        Call::post("/v1/batch/data", READ, opa::post_batch).up_to(MAX_DOCUMENT_BYTES),
-        Call::post("/v1/batch/data/{*path}", READ, opa::post_batch).up_to(MAX_DOCUMENT_BYTES),
+        Call::post("/v0/data", READ, opa::post_v0).up_to(MAX_INPUT_BYTES),
+        Call::post("/v0/data/{*path}", READ, opa::post_v0).up_to(MAX_INPUT_BYTES),
+        Call::post("/", READ, opa::post_default).up_to(MAX_INPUT_BYTES),
+        Call::post("/v1/batch/data", READ, opa::post_batch).up_to(MAX_INPUT_BYTES),
+        Call::post("/v1/batch/data/{*path}", READ, opa::post_batch).up_to(MAX_INPUT_BYTES),
         Call::get("/v1/query", READ, opa::get_query),
-        Call::post("/v1/query", READ, opa::post_query).up_to(MAX_DOCUMENT_BYTES),
+        Call::post("/v1/query", READ, opa::post_query).up_to(MAX_INPUT_BYTES),
         Call::post("/v1/compile", READ, opa::compile),
         Call::post("/v1/compile/{*path}", READ, opa::compile),
         Call::get(
@@ -127,9 +137,23 @@ pub fn calls() -> Vec<Call> {
 
 /// All calls, to be guarded.
 pub(super) fn router() -> Router<Api> {
+    let (asking, changing) = (Pool::asking(), Pool::changing());
     let calls = calls().into_iter();
     let router = calls.fold(Router::new(), |router, call| {
-        router.route(call.path, call.handler)
+        let pool = if call.need.is_change() {
+            &changing
+        } else {
+            &asking
+        };
+        let allowance = Allowance {
+            pool: Arc::clone(pool),
+            max_body: MaxBody(call.max_body),
+        };
+        let handler = call
+            .handler
+            .layer(DefaultBodyLimit::max(call.max_body))
+            .layer(from_fn_with_state(allowance, memory::hold));
+        router.route(call.path, handler)
     });
     router.fallback(error::not_found)
 }
@@ -142,7 +166,13 @@ macro_rules! methods {
             need: Need,
             handler: H,
         ) -> Self {
-            Self { method: Method::$method, path, need, handler: $name(handler) }
+            Self {
+                method: Method::$method,
+                path,
+                need,
+                max_body: MAX_BODY_BYTES,
+                handler: $name(handler),
+            }
         }
     )*};
 }
@@ -151,11 +181,8 @@ impl Call {
     methods!(get GET put PUT post POST patch PATCH delete DELETE);
 
     /// Allows a larger body than others have.
-    fn up_to(self, bytes: usize) -> Self {
-        Self {
-            handler: self.handler.layer(DefaultBodyLimit::max(bytes)),
-            ..self
-        }
+    fn up_to(self, max_body: usize) -> Self {
+        Self { max_body, ..self }
     }
 }
 

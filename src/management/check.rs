@@ -1,5 +1,8 @@
 //! `POST /v1/check`: a decision without a proxy, and on request what it came from.
 
+use std::sync::Arc;
+
+use axum::Extension;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Query, State};
 use bytes::Bytes;
@@ -7,10 +10,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Api;
-use super::error::{ApiError, internal};
+use super::error::ApiError;
+use super::evaluate::{Load, Running};
 use super::json::Json;
+use super::memory::Held;
 use crate::ext_authz::from_json;
 use crate::pdp::{Answer, Explanation};
+
+/// What a byte of JSON may become in memory, at most.
+const WEIGHT: usize = 96;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -30,36 +38,37 @@ pub(super) struct Checked {
 
 pub(super) async fn check(
     State(api): State<Api>,
+    Extension(held): Extension<Arc<Held>>,
     options: Result<Query<CheckOptions>, QueryRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Checked>, ApiError> {
     let Query(options) = options?;
     let explain = options.explains()?;
     let now_ns = nanoseconds(options.at.unwrap_or_else(Timestamp::now))?;
-    let json = serde_json::from_slice(&body?)
-        .map_err(|error| ApiError::invalid(format!("the body is not JSON: {error}")))?;
-    let attributes = from_json(&json)
-        .map_err(|error| ApiError::invalid(format!("the body is not a CheckRequest: {error}")))?;
-    // Rego may take its time, and nobody else's place.
-    let place = api.outside.place_aside(options.at.is_none()).await;
-    let place = place.map_err(|crowded| internal(crowded.to_string()))?;
-    let checked = place.run(move || match explain {
-        true => {
-            let (decision, explanation) = api.pdp.check_explained(attributes, now_ns);
-            Checked {
-                decision,
-                explanation: Some(explanation),
+    let body = body?;
+    held.take(body.len().saturating_mul(WEIGHT))?;
+    let pdp = Arc::clone(&api.pdp);
+    let check = move |_: &Running| {
+        let json = serde_json::from_slice(&body)
+            .map_err(|error| ApiError::invalid(format!("the body is not JSON: {error}")))?;
+        let attributes = from_json(&json).map_err(|error| {
+            ApiError::invalid(format!("the body is not a CheckRequest: {error}"))
+        })?;
+        let (decision, explanation) = match explain {
+            true => {
+                let (decision, explanation) = pdp.check_explained(attributes, now_ns);
+                (decision, Some(explanation))
             }
-        }
-        false => Checked {
-            decision: api.pdp.check(attributes, now_ns),
-            explanation: None,
-        },
-    });
-    let checked = checked.await;
-    checked
-        .map(Json)
-        .ok_or_else(|| internal("the check failed".to_owned()))
+            false => (pdp.check(attributes, now_ns), None),
+        };
+        Ok(Checked {
+            decision,
+            explanation,
+        })
+    };
+    let remembers = options.at.is_none();
+    let checked = api.evaluations.run(held, Load::One, remembers, check);
+    checked.await.map(Json)
 }
 
 impl CheckOptions {

@@ -70,6 +70,17 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "resource_not_found", message)
     }
 
+    /// Rule: OPA's code, for what it answers 400 to.
+    pub(super) fn too_large(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_parameter", message)
+    }
+
+    /// There is no room for the call now.
+    pub(super) fn busy(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+            .with_header(RETRY_AFTER, "1")
+    }
+
     pub(super) fn unauthorized(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
             .with_header(WWW_AUTHENTICATE, "Bearer")

@@ -1,5 +1,6 @@
 //! OPA's own API over the active snapshot, in OPA's forms: documents, queries, batches. What all calls
-//! share is here: their options, how an evaluation is run, and how an answer is put together.
+//! share is here: their options, and how an answer is put together. How an evaluation is run is left to
+//! `evaluate`.
 
 mod batch;
 mod body;
@@ -8,7 +9,6 @@ mod edit;
 mod policies;
 mod query;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
@@ -16,14 +16,12 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::Api;
-use super::error::{ApiError, internal};
+use super::error::ApiError;
 use super::json::{escaped, indented, json_text};
 use super::status::is_set;
-use crate::policy::rego::{Data, Found, Question, RegoError, RegoPolicies};
-use crate::policy::{PolicyError, PolicySet};
+use crate::policy::rego::{Data, Found, Question};
 pub(super) use batch::post as post_batch;
-pub(super) use body::document as body_of;
+pub(super) use body::Body;
 pub(super) use data::{get, path_in, post, post_default, post_v0};
 pub(super) use edit::{delete as delete_data, patch as patch_data, put as put_data};
 pub(super) use policies::{
@@ -151,15 +149,10 @@ impl Timers {
 
 impl Answer {
     /// Rule: provenance, explanation and metrics go before the result.
-    fn new(
-        options: &Options,
-        policies: &PolicySet,
-        notes: Option<Vec<String>>,
-        timers: &Timers,
-    ) -> Self {
+    fn new(options: &Options, notes: Option<Vec<String>>, timers: &Timers) -> Self {
         let mut members = Vec::new();
         if options.provenance {
-            members.push(("provenance", provenance(policies)));
+            members.push(("provenance", provenance()));
         }
         if let Some(notes) = notes {
             members.push(("explanation", explanation(notes, options.pretty)));
@@ -201,7 +194,7 @@ fn written(status: StatusCode, text: &str, pretty: bool) -> Response {
     }
 }
 
-fn provenance(_policies: &PolicySet) -> String {
+fn provenance() -> String {
     let version = env!("CARGO_PKG_VERSION");
     format!(
         r#"{{"version":"{version}","build_commit":"","build_timestamp":"","build_hostname":""}}"#
@@ -224,70 +217,11 @@ fn explanation(notes: Vec<String>, pretty: bool) -> String {
     escaped(&shown.to_string())
 }
 
-// === Evaluation ===
+// === Questions ===
 
 /// A question as a call without options asks it.
 pub(super) fn question(input: Data) -> Question {
     Options::default().question(Some(input))
-}
-
-/// A document for an input, for other calls of this API.
-pub(super) async fn document(
-    api: &Api,
-    path: Vec<String>,
-    input: Data,
-) -> Result<Option<Data>, ApiError> {
-    let question = question(input);
-    let found = ask(api, move |rego, _| rego.document(&path, question)).await?;
-    found.map(|found| found.value).map_err(evaluating)
-}
-
-/// Asks the Rego of the active snapshot, on a thread that may wait.
-pub(super) async fn ask<T: Send + 'static>(
-    api: &Api,
-    ask: impl FnOnce(&RegoPolicies, &PolicySet) -> T + Send + 'static,
-) -> Result<T, ApiError> {
-    let place = api.outside.place_aside(true).await;
-    let place = place.map_err(|crowded| internal(crowded.to_string()))?;
-    let pdp = Arc::clone(&api.pdp);
-    let asked = place.run(move || {
-        let snapshot = pdp.snapshot();
-        let policies = &snapshot.policies;
-        match &policies.rego {
-            Some(rego) => Ok(ask(rego, policies)),
-            // Nothing is loaded, which can be asked as well.
-            None => RegoPolicies::compile(&[], Data::default(), &policies.settings.rego)
-                .map(|empty| ask(&empty, policies)),
-        }
-    });
-    match asked.await {
-        Some(Ok(value)) => Ok(value),
-        Some(Err(errors)) => Err(compiling(errors)),
-        None => Err(internal("the evaluation failed".to_owned())),
-    }
-}
-
-/// Rule: errors of an evaluation are 500, each with its code and place.
-pub(super) fn evaluating(error: RegoError) -> ApiError {
-    ApiError::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "internal_error",
-        "error(s) occurred while evaluating query",
-    )
-    .with_errors(vec![PolicyError::from(error)])
-}
-
-/// Rule: a query that cannot be parsed, or not compiled, is 400.
-fn compiling(errors: Vec<RegoError>) -> ApiError {
-    let is_syntax = errors.iter().any(|error| error.code == "rego_parse_error");
-    let what = if is_syntax { "parsing" } else { "compiling" };
-    ApiError::invalid(format!("error(s) occurred while {what} query"))
-        .with_errors(errors.into_iter().map(PolicyError::from).collect())
-}
-
-pub(super) fn text_of(data: &Data) -> Result<String, ApiError> {
-    let too_deep = || internal("the document is nested too deeply".to_owned());
-    data.opa_text().ok_or_else(too_deep)
 }
 
 /// A document that was found, and its notes if they were asked for.

@@ -1,5 +1,8 @@
 //! How the process is doing: for probes, dashboards and people.
 
+use std::sync::Arc;
+
+use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
@@ -10,7 +13,9 @@ use serde_json::{Value, json};
 
 use super::bundles::{self, Shown};
 use super::error::ApiError;
+use super::evaluate::{Load, ask, evaluating};
 use super::json::{AtRevision, Json, json_text};
+use super::memory::Held;
 use super::{Api, opa};
 use crate::policy::rego::Data;
 
@@ -59,14 +64,23 @@ pub(super) async fn health(
 }
 
 /// `/health/NAME`: what the rule of that name in `data.system.health` says.
-pub(super) async fn policy_health(State(api): State<Api>, uri: Uri) -> Result<Response, ApiError> {
+pub(super) async fn policy_health(
+    State(api): State<Api>,
+    Extension(held): Extension<Arc<Held>>,
+    uri: Uri,
+) -> Result<Response, ApiError> {
     let mut path = vec!["system".to_owned(), "health".to_owned()];
     path.extend(opa::path_in(&uri, "/health")?);
     let is_open = api.ready.is_open();
     let state = if is_open { "OK" } else { "NOT_READY" };
     let input = json!({"plugin_state": {PLUGIN: state}, "plugins_ready": is_open});
     let name = path.join(".");
-    match opa::document(&api, path, Data::from_json(input)).await? {
+    let question = opa::question(Data::from_json(input));
+    let value = ask(&api, held, Load::One, move |_, rego| {
+        let found = rego.document(&path, question).map_err(evaluating)?;
+        Ok(found.value)
+    });
+    match value.await? {
         Some(value) if value == Data::from_json(json!(true)) => Ok(Json(json!({})).into_response()),
         Some(_) => Ok(unhealthy(&format!(
             "health check (data.{name}) returned unexpected value"

@@ -47,8 +47,9 @@ fn check(
         ),
     };
     let shown = format!("{puts:?}, {name} {at}");
-    let actual = result
-        .map(|_| serde_json::from_str(&documents.merged().unwrap().opa_text().unwrap()).unwrap());
+    let actual = result.map(|_| {
+        serde_json::from_str(&documents.merged().unwrap().opa_text(usize::MAX).unwrap()).unwrap()
+    });
     assert_eq!(
         actual.map_err(|error| error.to_string()),
         expected.map_err(str::to_owned),

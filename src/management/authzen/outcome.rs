@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use serde_json::json;
 
 use super::super::error::ApiError;
-use super::super::opa;
+use super::super::evaluate::Running;
 use crate::policy::rego::Data;
 
 /// Names under which an object may hold its decision.
@@ -61,11 +61,11 @@ impl Outcome {
         self.decision
     }
 
-    pub(super) fn text(&self) -> Result<String, ApiError> {
+    pub(super) fn text(&self, running: &Running) -> Result<String, ApiError> {
         let decision = self.decision;
         Ok(match &self.context {
             Some(context) => {
-                let context = opa::text_of(context)?;
+                let context = running.text(context)?;
                 format!(r#"{{"decision":{decision},"context":{context}}}"#)
             }
             None => format!(r#"{{"decision":{decision}}}"#),

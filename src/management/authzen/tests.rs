@@ -1,3 +1,6 @@
+use std::time::{Duration, Instant};
+
+use axum::body::to_bytes;
 use serde_json::{Value, json};
 
 use super::outcome::Outcome;
@@ -199,10 +202,11 @@ fn what_a_result_means() {
         (json!({"allow": 1}), Err("neither true nor false")),
         (json!({"allow": true, "context": "why"}), Err("no object")),
     ];
+    let running = Running::until(Instant::now());
     for (value, expected) in rows {
         let shown = value.to_string();
         match (Outcome::of(Some(data(value))), expected) {
-            (Ok(outcome), Ok(text)) => assert_eq!(outcome.text().unwrap(), text),
+            (Ok(outcome), Ok(text)) => assert_eq!(outcome.text(&running).unwrap(), text),
             (Err(error), Err(part)) => {
                 assert!(error.message().contains(part), "{}", error.message());
                 assert_eq!(error.status(), StatusCode::INTERNAL_SERVER_ERROR);
@@ -263,4 +267,30 @@ fn where_the_calls_are() {
         let base = Settings::new(&config, is_encrypted).base(&headers);
         assert_eq!(base.ok().as_deref(), expected, "{host}");
     }
+}
+
+#[tokio::test]
+async fn what_is_not_asked_in_time_is_denied_and_says_so() {
+    let rego = RegoPolicies::of_data(Data::default());
+    let evaluations = || {
+        let one = || Evaluation::parse(&data(whole())).unwrap();
+        vec![one(), one()]
+    };
+    let ask = async |running: &Running, semantic| {
+        let path = ["authzen".to_owned()];
+        let answer = many(running, &rego, &path, evaluations(), semantic).unwrap();
+        let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+        serde_json::from_slice::<Value>(&body).unwrap()["evaluations"].clone()
+    };
+    let denied = json!({"decision": false});
+    let in_time = Running::until(Instant::now() + Duration::from_secs(3600));
+    assert_eq!(ask(&in_time, Semantic::All).await, json!([denied, denied]));
+    let late = Running::until(Instant::now());
+    let message = "the call took longer than 10s: this was not asked";
+    let unasked = json!({
+        "decision": false,
+        "context": {"error": {"status": 503, "message": message}},
+    });
+    assert_eq!(ask(&late, Semantic::All).await, json!([unasked, unasked]));
+    assert_eq!(ask(&late, Semantic::ToFirstDeny).await, json!([unasked]));
 }

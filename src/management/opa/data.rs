@@ -1,20 +1,19 @@
 //! `/v1/data`, `/v0/data` and `POST /`: documents by their path, with an input.
 
-use std::time::Instant;
+use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::Extension;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use percent_encoding::percent_decode_str;
 
 use super::super::Api;
 use super::super::error::ApiError;
-use super::{
-    Answer, DEFAULT_DECISION, Options, Timers, ask, body, evaluating, split, text_of, written,
-};
-use crate::policy::rego::{Data, Found, RegoError};
+use super::super::evaluate::{Load, ask, evaluating};
+use super::super::memory::Held;
+use super::{Answer, Body, DEFAULT_DECISION, Options, Timers, body, split, written};
+use crate::policy::rego::Data;
 
 /// What a body of version 1 is to OPA, which its errors name.
 const REQUEST_TYPE: &str = "types.DataRequestV1";
@@ -24,118 +23,127 @@ const WARNING: &str =
 
 type Parameters = Query<Vec<(String, String)>>;
 
+/// Where the input is.
+enum Input {
+    Parameter,
+    Body(Body),
+}
+
 pub(in super::super) async fn get(
     State(api): State<Api>,
+    Extension(held): Extension<Arc<Held>>,
     uri: Uri,
     Query(parameters): Parameters,
 ) -> Result<Response, ApiError> {
-    let mut timers = Timers::begin();
+    let timers = Timers::begin();
     let options = Options::parse(parameters)?;
     let path = path_in(&uri, "/v1/data")?;
-    let input = timers.measure("timer_rego_input_parse_ns", || input_parameter(&options))?;
-    answer(&api, path, input, &options, timers, false).await
+    answer(&api, held, path, Input::Parameter, options, timers).await
 }
 
 pub(in super::super) async fn post(
     State(api): State<Api>,
+    Extension(held): Extension<Arc<Held>>,
     uri: Uri,
     Query(parameters): Parameters,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Result<Response, ApiError> {
-    let mut timers = Timers::begin();
+    let timers = Timers::begin();
     let options = Options::parse(parameters)?;
     let path = path_in(&uri, "/v1/data")?;
-    let begun = Instant::now();
-    let document = body::document(&headers, body, MALFORMED_BODY)?;
-    let input = body::input(document, REQUEST_TYPE)?;
-    timers.record("timer_rego_input_parse_ns", begun);
-    let warns = input.is_none();
-    answer(&api, path, input, &options, timers, warns).await
+    answer(&api, held, path, Input::Body(body), options, timers).await
 }
 
 /// Rule: the body is the input, and the answer is the result.
 pub(in super::super) async fn post_v0(
     State(api): State<Api>,
+    Extension(held): Extension<Arc<Held>>,
     uri: Uri,
     Query(parameters): Parameters,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Result<Response, ApiError> {
     let path = path_in(&uri, "/v0/data")?;
-    plain(&api, path, parameters, &headers, body).await
+    plain(&api, held, path, parameters, body).await
 }
 
 pub(in super::super) async fn post_default(
     State(api): State<Api>,
+    Extension(held): Extension<Arc<Held>>,
     Query(parameters): Parameters,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Result<Response, ApiError> {
     let path = DEFAULT_DECISION.map(str::to_owned).to_vec();
-    plain(&api, path, parameters, &headers, body).await
+    plain(&api, held, path, parameters, body).await
 }
 
 async fn plain(
     api: &Api,
+    held: Arc<Held>,
     path: Vec<String>,
     parameters: Vec<(String, String)>,
-    headers: &HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Result<Response, ApiError> {
     let options = Options::parse(parameters)?;
-    let input = body::document(headers, body, MALFORMED_BODY)?;
-    let question = options.question(input);
-    let asked = path.clone();
-    let found = ask(api, move |rego, _| {
-        let is_rule = rego.has_rule_towards(&asked);
-        rego.document(&asked, question)
-            .map(|found| (found.value, is_rule))
+    let answer = ask(api, held, Load::One, move |running, rego| {
+        let question = options.question(body.document(MALFORMED_BODY)?);
+        let found = rego.document(&path, question).map_err(evaluating)?;
+        match found.value {
+            Some(result) => {
+                let text = running.text(&result)?;
+                Ok(written(StatusCode::OK, &text, options.pretty))
+            }
+            // Rule: where a rule could have made it, it is undefined; where not, missing.
+            None => Err(ApiError::new(
+                StatusCode::NOT_FOUND,
+                "undefined_document",
+                format!(
+                    "document {}: {}",
+                    match rego.has_rule_towards(&path) {
+                        true => "undefined",
+                        false => "missing",
+                    },
+                    reference(&path)
+                ),
+            )),
+        }
     });
-    match found.await?.map_err(evaluating)? {
-        (Some(result), _) => Ok(written(StatusCode::OK, &text_of(&result)?, options.pretty)),
-        // Rule: where a rule could have made it, it is undefined; where not, missing.
-        (None, is_rule) => Err(ApiError::new(
-            StatusCode::NOT_FOUND,
-            "undefined_document",
-            format!(
-                "document {}: {}",
-                if is_rule { "undefined" } else { "missing" },
-                reference(&path)
-            ),
-        )),
-    }
+    answer.await
 }
 
 async fn answer(
     api: &Api,
+    held: Arc<Held>,
     path: Vec<String>,
-    input: Option<Data>,
-    options: &Options,
+    input: Input,
+    options: Options,
     mut timers: Timers,
-    warns: bool,
 ) -> Result<Response, ApiError> {
-    let question = options.question(input);
-    let asked = ask(api, move |rego, _| {
+    let answer = ask(api, held, Load::One, move |running, rego| {
+        let is_body = matches!(input, Input::Body(_));
+        let input = timers.measure("timer_rego_input_parse_ns", || match &input {
+            Input::Parameter => input_parameter(&options),
+            Input::Body(body) => body::input(body.document(MALFORMED_BODY)?, REQUEST_TYPE),
+        })?;
+        let warns = is_body && input.is_none();
+        let question = options.question(input);
         let found = timers.measure("timer_rego_query_eval_ns", || {
             rego.document(&path, question)
         });
-        (found, timers)
+        let (value, notes) = split(found.map_err(evaluating)?, &options);
+        let mut answer = Answer::new(&options, notes, &timers);
+        if let Some(value) = value {
+            answer.member("result", running.text(&value)?);
+        }
+        if warns {
+            answer.member("warning", WARNING.to_owned());
+        }
+        Ok(answer.response(StatusCode::OK))
     });
-    let (found, timers): (Result<Found<_>, RegoError>, _) = asked.await?;
-    let (value, notes) = split(found.map_err(evaluating)?, options);
-    let mut answer = Answer::new(options, &api.pdp.snapshot().policies, notes, &timers);
-    if let Some(value) = value {
-        answer.member("result", text_of(&value)?);
-    }
-    if warns {
-        answer.member("warning", WARNING.to_owned());
-    }
-    Ok(answer.response(StatusCode::OK))
+    answer.await
 }
 
 /// The input of a `GET`.
-pub(super) fn input_parameter(options: &Options) -> Result<Option<Data>, ApiError> {
+fn input_parameter(options: &Options) -> Result<Option<Data>, ApiError> {
     let parsed = options.input.as_ref().map(Data::parse).transpose();
     parsed.map_err(|error| {
         ApiError::invalid(format!(

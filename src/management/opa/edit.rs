@@ -1,8 +1,6 @@
 //! Changes of documents: `PUT`, `PATCH` and `DELETE /v1/data/PATH`.
 
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
 use axum::http::header::IF_NONE_MATCH;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
@@ -10,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use super::super::Api;
 use super::super::caller::Caller;
 use super::super::error::{ApiError, if_match};
-use super::{body, path_in};
+use super::{Body, path_in};
 use crate::activation::{ActivationError, Edit, Operation, Patch, Path};
 use crate::policy::PolicyError;
 use crate::policy::rego::Data;
@@ -23,13 +21,15 @@ pub(in super::super) async fn put(
     caller: Caller,
     uri: Uri,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Result<StatusCode, ApiError> {
-    let value = body::document(&headers, body, MALFORMED_BODY)?;
-    let value =
-        value.ok_or_else(|| ApiError::invalid(format!("{MALFORMED_BODY}: unexpected EOF")))?;
+    let read = body.read_aside(MALFORMED_BODY, |value| {
+        let missing = || ApiError::invalid(format!("{MALFORMED_BODY}: unexpected EOF"));
+        value.map(Edit::Put).ok_or_else(missing)
+    });
+    let (edit, _turn) = read.await?;
     let only_new = headers.get(IF_NONE_MATCH).is_some_and(|value| value == "*");
-    make(&api, caller, &uri, Edit::Put(value), only_new, &headers).await
+    make(&api, caller, &uri, edit, only_new, &headers).await
 }
 
 pub(in super::super) async fn patch(
@@ -37,14 +37,17 @@ pub(in super::super) async fn patch(
     caller: Caller,
     uri: Uri,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Result<StatusCode, ApiError> {
-    let document = body::document(&headers, body, MALFORMED_BODY)?;
-    let operations = document.as_ref().and_then(Data::items);
-    let malformed = || ApiError::invalid(format!("{MALFORMED_BODY}: it is no array of operations"));
-    let operations = operations.ok_or_else(malformed)?;
-    let patches: Result<_, _> = operations.iter().map(patch_of).collect();
-    let edit = Edit::Patch(patches?);
+    let read = body.read_aside(MALFORMED_BODY, |document| {
+        let operations = document.as_ref().and_then(Data::items);
+        let malformed =
+            || ApiError::invalid(format!("{MALFORMED_BODY}: it is no array of operations"));
+        let operations = operations.ok_or_else(malformed)?;
+        let patches: Result<_, _> = operations.iter().map(patch_of).collect();
+        patches.map(Edit::Patch)
+    });
+    let (edit, _turn) = read.await?;
     make(&api, caller, &uri, edit, false, &headers).await
 }
 

@@ -104,7 +104,7 @@ fn answer(result: &str, options: &Options) -> Result<Response, ApiError> {
 /// Rule: id, text and syntax tree. One that OPA 1.9's grammar does not have is without a tree.
 fn shown(policy: &Policy) -> String {
     let text = |text: &str| escaped(&Value::from(text).to_string());
-    let tree = syntax_tree(&policy.id, &policy.text).and_then(|tree| tree.opa_text());
+    let tree = syntax_tree(&policy.id, &policy.text).and_then(|tree| tree.opa_text(usize::MAX));
     let tree = tree.map_or_else(String::new, |tree| format!(",\"ast\":{tree}"));
     format!(
         "{{\"id\":{},\"raw\":{}{tree}}}",

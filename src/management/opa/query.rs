@@ -1,55 +1,61 @@
 //! `/v1/query`: queries of any form, and the variables of each of their solutions.
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use std::sync::Arc;
+
+use axum::Extension;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::super::Api;
 use super::super::error::ApiError;
-use super::{Answer, Options, Timers, ask, body, compiling, evaluating, split, text_of};
-use crate::policy::rego::Data;
+use super::super::evaluate::{Load, Running, ask, compiling, evaluating};
+use super::super::memory::Held;
+use super::{Answer, Body, Options, Timers, split};
+use crate::policy::rego::{Data, RegoPolicies};
+
+/// Longest query, in bytes.
+const MAX_QUERY: usize = 64 << 10;
+const MALFORMED_BODY: &str = "error(s) occurred while decoding request";
 
 type Parameters = Query<Vec<(String, String)>>;
 
 pub(in super::super) async fn get(
     State(api): State<Api>,
+    Extension(held): Extension<Arc<Held>>,
     Query(parameters): Parameters,
 ) -> Result<Response, ApiError> {
     let options = Options::parse(parameters)?;
     let missing = || ApiError::invalid("missing parameter 'q'");
     let query = options.query.clone().ok_or_else(missing)?;
-    answer(&api, query, None, &options).await
+    let answer = ask(&api, held, Load::One, move |running, rego| {
+        answer(running, rego, &query, None, &options)
+    });
+    answer.await
 }
 
 pub(in super::super) async fn post(
     State(api): State<Api>,
+    Extension(held): Extension<Arc<Held>>,
     Query(parameters): Parameters,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Result<Response, ApiError> {
     let options = Options::parse(parameters)?;
-    let malformed = "error(s) occurred while decoding request";
-    let document = body::document(&headers, body, malformed)?;
-    let document = document.unwrap_or_default();
-    let missing = || ApiError::invalid("missing query value");
-    let query = document
-        .member("query")
-        .as_ref()
-        .and_then(Data::as_text)
-        .map(str::to_owned);
-    let query = query.ok_or_else(missing)?;
-    answer(&api, query, document.member("input"), &options).await
+    let answer = ask(&api, held, Load::One, move |running, rego| {
+        let document = body.document(MALFORMED_BODY)?.unwrap_or_default();
+        let query = document.member("query");
+        let query = query.as_ref().and_then(Data::as_text);
+        let query = query.ok_or_else(|| ApiError::invalid("missing query value"))?;
+        answer(running, rego, query, document.member("input"), &options)
+    });
+    answer.await
 }
 
-/// Longest query, in bytes.
-const MAX_QUERY: usize = 64 << 10;
-
 /// Rule: no solution is no result.
-async fn answer(
-    api: &Api,
-    query: String,
+fn answer(
+    running: &Running,
+    rego: &RegoPolicies,
+    query: &str,
     input: Option<Data>,
     options: &Options,
 ) -> Result<Response, ApiError> {
@@ -58,21 +64,17 @@ async fn answer(
         return Err(ApiError::invalid(message));
     }
     let mut timers = Timers::begin();
-    let question = options.question(input);
-    let asked = ask(api, move |rego, _| {
-        let query = timers.measure("timer_rego_query_compile_ns", || rego.look_at(&query));
-        let query = query.map_err(compiling)?;
-        let found = timers.measure("timer_rego_query_eval_ns", || {
-            rego.solutions(&query, question)
-        });
-        Ok::<_, ApiError>((found.map_err(evaluating)?, timers))
+    let looked_at = timers.measure("timer_rego_query_compile_ns", || rego.look_at(query));
+    let looked_at = looked_at.map_err(compiling)?;
+    let found = timers.measure("timer_rego_query_eval_ns", || {
+        rego.solutions(&looked_at, options.question(input))
     });
-    let (found, timers) = asked.await??;
-    let (solutions, notes) = split(found, options);
-    let mut answer = Answer::new(options, &api.pdp.snapshot().policies, notes, &timers);
+    let (solutions, notes) = split(found.map_err(evaluating)?, options);
+    let mut answer = Answer::new(options, notes, &timers);
     if !solutions.is_empty() {
-        let solutions: Result<Vec<_>, _> = solutions.iter().map(text_of).collect();
-        answer.member("result", format!("[{}]", solutions?.join(",")));
+        let solutions = solutions.iter().map(|solution| running.text(solution));
+        let solutions = solutions.collect::<Result<Vec<_>, _>>()?;
+        answer.member("result", format!("[{}]", solutions.join(",")));
     }
     Ok(answer.response(StatusCode::OK))
 }

@@ -35,6 +35,14 @@ impl Data {
         json::parse(json.as_ref()).map(Self)
     }
 
+    /// The same, within the memory that `take` gives.
+    pub fn parse_within(
+        json: &[u8],
+        take: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<Self, JsonError> {
+        json::parse_within(json, take).map(Self)
+    }
+
     pub fn from_json(value: serde_json::Value) -> Self {
         Self(value.into())
     }

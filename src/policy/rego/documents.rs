@@ -88,9 +88,9 @@ impl Data {
     }
 
     /// As OPA writes it: names in order, sets as sorted arrays, `<`, `>` and `&` escaped. `None` if it is
-    /// nested too deeply.
-    pub fn opa_text(&self) -> Option<String> {
-        document_text(&self.0)
+    /// nested too deeply, or much longer than `longest`: what a value holds many times is stored once.
+    pub fn opa_text(&self, longest: usize) -> Option<String> {
+        document_text(&self.0, longest)
     }
 
     pub fn as_bool(&self) -> Option<bool> {

@@ -39,9 +39,30 @@ pub struct JsonError {
 /// What is wrong at the place that the reader has come to.
 struct Problem(String);
 
+/// What values need at most, in bytes, while they are read: an element of an array; an array or object,
+/// the latter with the first node of its tree; a member, with its part of the tree; what a text needs
+/// besides its bytes.
+const ITEM: usize = 64;
+const ARRAY: usize = 64;
+const OBJECT: usize = 640;
+const MEMBER: usize = 128;
+const TEXT: usize = 32;
+/// So many bytes are asked for at once.
+const STEP: usize = 64 << 10;
+
 /// Reads one document. Bytes that are no UTF-8 become U+FFFD in texts and are refused elsewhere.
 pub(super) fn parse(bytes: &[u8]) -> Result<Value, JsonError> {
+    parse_within(bytes, &mut |_| true)
+}
+
+/// The same, within the memory there is: `take` is asked for some before values are made, and says no.
+pub(super) fn parse_within(
+    bytes: &[u8],
+    take: &mut dyn FnMut(usize) -> bool,
+) -> Result<Value, JsonError> {
     let mut reader = Reader {
+        take,
+        owed: 0,
         bytes,
         at: 0,
         texts: Texts::default(),
@@ -62,6 +83,10 @@ enum Open {
 }
 
 struct Reader<'a> {
+    /// Asked for memory.
+    take: &'a mut dyn FnMut(usize) -> bool,
+    /// Not asked for yet.
+    owed: usize,
     bytes: &'a [u8],
     at: usize,
     texts: Texts,
@@ -98,6 +123,7 @@ impl Reader<'_> {
             Some(b'"') => {
                 let text =
                     text::read(self.bytes, &mut self.at).map_err(|fault| self.fault(&fault))?;
+                self.need(TEXT + text.len())?;
                 self.texts.share(&text)
             }
             Some(b't') => self.literal("true", Value::Bool(true))?,
@@ -112,8 +138,9 @@ impl Reader<'_> {
     fn begin_array(&mut self) -> Result<Option<Value>, Problem> {
         static EMPTY: LazyLock<Value> = LazyLock::new(Value::new_array);
         self.enter()?;
+        self.need(ARRAY)?;
         self.skip_space();
-        if self.take(b']') {
+        if self.eat(b']') {
             return Ok(Some(EMPTY.clone()));
         }
         let first = self.items.len();
@@ -124,14 +151,24 @@ impl Reader<'_> {
     fn begin_object(&mut self) -> Result<Option<Value>, Problem> {
         static EMPTY: LazyLock<Value> = LazyLock::new(Value::new_object);
         self.enter()?;
+        self.need(OBJECT)?;
         self.skip_space();
-        if self.take(b'}') {
+        if self.eat(b'}') {
             return Ok(Some(EMPTY.clone()));
         }
         let key = self.key()?;
         let first = self.members.len();
         self.open.push(Open::Object { first, key });
         Ok(None)
+    }
+
+    /// Asks for memory, in large pieces.
+    fn need(&mut self, bytes: usize) -> Result<(), Problem> {
+        self.owed += bytes;
+        match self.owed < STEP || (self.take)(std::mem::take(&mut self.owed)) {
+            true => Ok(()),
+            false => Err(Problem("it needs too much memory".to_owned())),
+        }
     }
 
     fn enter(&mut self) -> Result<(), Problem> {
@@ -149,9 +186,10 @@ impl Reader<'_> {
             return Err(self.unexpected("looking for beginning of object key string"));
         }
         let text = text::read(self.bytes, &mut self.at).map_err(|fault| self.fault(&fault))?;
+        self.need(TEXT + text.len())?;
         let key = self.texts.share(&text);
         self.skip_space();
-        if !self.take(b':') {
+        if !self.eat(b':') {
             return Err(self.unexpected("after object key"));
         }
         Ok(key)
@@ -162,27 +200,29 @@ impl Reader<'_> {
         match self.open.pop() {
             None => Ok(Put::Last(value)),
             Some(Open::Array { first }) => {
+                self.need(ITEM)?;
                 self.items.push(value);
                 self.skip_space();
-                if self.take(b',') {
+                if self.eat(b',') {
                     self.open.push(Open::Array { first });
                     return Ok(Put::MoreToCome);
                 }
-                if !self.take(b']') {
+                if !self.eat(b']') {
                     return Err(self.unexpected("after array element"));
                 }
                 let items: Vec<_> = self.items.drain(first..).collect();
                 Ok(Put::Closed(Value::from(items)))
             }
             Some(Open::Object { first, key }) => {
+                self.need(MEMBER)?;
                 self.members.push((key, value));
                 self.skip_space();
-                if self.take(b',') {
+                if self.eat(b',') {
                     let key = self.key()?;
                     self.open.push(Open::Object { first, key });
                     return Ok(Put::MoreToCome);
                 }
-                if !self.take(b'}') {
+                if !self.eat(b'}') {
                     return Err(self.unexpected("after object key:value pair"));
                 }
                 // Rule: of members with one name the last counts.
@@ -208,7 +248,7 @@ impl Reader<'_> {
 
     fn literal(&mut self, word: &str, value: Value) -> Result<Value, Problem> {
         for expected in word.bytes() {
-            if !self.take(expected) {
+            if !self.eat(expected) {
                 let expected = char::from(expected);
                 let context = format!("in literal {word} (expecting '{expected}')");
                 return Err(self.unexpected(&context));
@@ -219,19 +259,20 @@ impl Reader<'_> {
 
     fn number(&mut self) -> Result<Value, Problem> {
         let start = self.at;
-        self.take(b'-');
-        if !self.take(b'0') {
+        self.eat(b'-');
+        if !self.eat(b'0') {
             self.digits("in numeric literal")?;
         }
-        if self.take(b'.') {
+        if self.eat(b'.') {
             self.digits("after decimal point in numeric literal")?;
         }
-        if self.take(b'e') || self.take(b'E') {
-            let _ = self.take(b'+') || self.take(b'-');
+        if self.eat(b'e') || self.eat(b'E') {
+            let _ = self.eat(b'+') || self.eat(b'-');
             self.digits("in exponent of numeric literal")?;
         }
         let text = self.bytes.get(start..self.at).unwrap_or_default();
         let text = str::from_utf8(text).unwrap_or_default();
+        self.need(text.len())?;
         number::convert(text, &mut self.budget).map_err(|error| {
             self.at = start;
             Problem(error.to_string())
@@ -254,7 +295,7 @@ impl Reader<'_> {
         self.bytes.get(self.at).copied()
     }
 
-    fn take(&mut self, byte: u8) -> bool {
+    fn eat(&mut self, byte: u8) -> bool {
         let is_there = self.peek() == Some(byte);
         self.at += usize::from(is_there);
         is_there

@@ -33,6 +33,13 @@ pub(super) fn settings() -> RegoSettings {
     }
 }
 
+impl RegoPolicies {
+    /// Documents without rules, for tests of others.
+    pub(crate) fn of_data(data: Data) -> Self {
+        Self::compile(&[], data, &settings()).unwrap()
+    }
+}
+
 fn module(path: &str, text: &str) -> RegoModule {
     RegoModule {
         path: path.to_owned(),

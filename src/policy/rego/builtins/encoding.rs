@@ -141,9 +141,9 @@ pub(super) fn json_text(value: &Value) -> Result<String, Failure> {
 }
 
 /// A whole document's JSON as Go writes it, of any length.
-pub(in crate::policy::rego) fn document_text(value: &Value) -> Option<String> {
+pub(in crate::policy::rego) fn document_text(value: &Value, longest: usize) -> Option<String> {
     let mut writer = Writer {
-        longest: usize::MAX,
+        longest,
         ..Writer::new(None)
     };
     writer.value(value).ok()?;

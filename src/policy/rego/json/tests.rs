@@ -255,3 +255,38 @@ fn documents_have_one_canonical_form() {
         "{\"a\":\"<x>\",\"b\":[1,0.5,1e+21,1e-7,3,-2]}"
     );
 }
+
+#[test]
+fn memory_is_asked_for_before_values_are_made() {
+    let asked_for = |json: &str| {
+        let mut asked = 0;
+        let take = &mut |bytes| {
+            asked += bytes;
+            true
+        };
+        assert!(parse_within(json.as_bytes(), take).is_ok());
+        asked
+    };
+    let repeated = |part: &str| format!("[{}1]", format!("{part},").repeat(100_000));
+    // What a few bytes become in memory.
+    for (part, least) in [
+        ("1", 24),
+        ("[1]", 80),
+        (r#"{"a":1}"#, 600),
+        (r#""abcdefghijklmnopqrstuvwxyz""#, 60),
+    ] {
+        let asked = asked_for(&repeated(part));
+        assert!(asked >= least * 100_000, "{part}: {asked}");
+        assert!(asked < 3 * least * 100_000, "{part}: {asked}");
+    }
+    let text = format!("[\"{}\"]", "a".repeat(1 << 20));
+    assert!(asked_for(&text) >= 1 << 20);
+    // A document of which no more is wanted ends there.
+    let mut asked = 0;
+    let take = &mut |bytes| {
+        asked += bytes;
+        asked < 1 << 20
+    };
+    assert!(parse_within(repeated("1").as_bytes(), take).is_err());
+    assert!(asked < 2 << 20, "{asked}");
+}
