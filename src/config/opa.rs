@@ -12,7 +12,7 @@ mod tests;
 use std::collections::HashMap;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Config, ConfigError, Flag};
 use crate::ext_authz::Replies;
@@ -75,29 +75,49 @@ pub(super) fn take(
 }
 
 /// What `opa.runtime` tells. Rule: the configuration without credentials and keys, and all of the
-/// environment.
+/// environment. Headers and queries, which OPA shows, may hold credentials too.
 fn runtime(document: &Document, environment: &HashMap<String, String>) -> Value {
     let mut config = document.value.clone();
-    let without = |value: Option<&mut Value>, names: &[&str]| {
-        let of_object = value.and_then(Value::as_object_mut).into_iter().flatten();
-        for member in of_object.filter_map(|(_, member)| member.as_object_mut()) {
-            names.iter().for_each(|name| drop(member.remove(*name)));
-        }
+    // Members are read without regard to case.
+    let is_one_of = |name: &str, names: [&str; 2]| {
+        let mut names = names.into_iter();
+        names.any(|known| known.eq_ignore_ascii_case(name))
     };
-    // OPA takes services as a list, too.
-    if let Some(Value::Array(services)) = config.get_mut("services") {
-        for service in services.iter_mut().filter_map(Value::as_object_mut) {
-            service.remove("credentials");
+    for service in members(&mut config, "services") {
+        service.retain(|name, _| !is_one_of(name, ["credentials", "headers"]));
+    }
+    for key in members(&mut config, "keys") {
+        key.retain(|name, _| !is_one_of(name, ["key", "private_key"]));
+    }
+    for (name, value) in members(&mut config, "bundles").flatten() {
+        if let Value::String(text) = value
+            && name.eq_ignore_ascii_case("resource")
+        {
+            text.truncate(text.find('?').unwrap_or(text.len()));
         }
     }
-    without(config.get_mut("services"), &["credentials"]);
-    without(config.get_mut("keys"), &["key", "private_key"]);
     json!({
         "config": config,
         "env": environment,
         "version": env!("CARGO_PKG_VERSION"),
         "commit": "",
     })
+}
+
+/// The mappings in a section, by name or, as OPA takes services too, in a list.
+fn members<'a>(
+    config: &'a mut Value,
+    section: &str,
+) -> impl Iterator<Item = &'a mut Map<String, Value>> {
+    let section = config.get_mut(section);
+    let (named, listed) = match section {
+        Some(Value::Object(named)) => (Some(named), None),
+        Some(Value::Array(listed)) => (None, Some(listed)),
+        _ => (None, None),
+    };
+    let named = named.into_iter().flat_map(Map::values_mut);
+    let listed = listed.into_iter().flatten();
+    named.chain(listed).filter_map(Value::as_object_mut)
 }
 
 /// Rule: `${NAME}` anywhere in the text is a variable of the environment. OPA takes one that is not

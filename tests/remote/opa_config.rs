@@ -9,14 +9,14 @@ const CONFIG: &str = "
 services:
   acme:
     url: URL/base/
-    headers: { X-Tenant: shop }
+    headers: { X-Tenant: c4n4ry-shop }
     credentials: { bearer: { token: c4n4ry } }
 keys:
   global: { algorithm: HS256, key: secret }
 bundles:
   main:
     service: acme
-    resource: shop/bundle.tar.gz
+    resource: shop/bundle.tar.gz?sig=c4n4ry
     persist: true
     polling: { min_delay_seconds: 1, max_delay_seconds: 1 }
     signing: { keyid: global }
@@ -49,8 +49,8 @@ async fn decisions_are_those_of_the_downloaded_bundle() {
     eventually(missing, || message(&server).contains(missing)).await;
     assert!(!is_ready(&server));
     let asked = depot.asked()[0].clone();
-    assert_eq!(asked.target, "/base/shop/bundle.tar.gz");
-    assert_eq!(asked.header("x-tenant"), "shop");
+    assert_eq!(asked.target, "/base/shop/bundle.tar.gz?sig=c4n4ry");
+    assert_eq!(asked.header("x-tenant"), "c4n4ry-shop");
 
     for (number, allow) in [("one", "true"), ("two", "false")] {
         let bundle = bundle(signed, number, allow);

@@ -16,10 +16,18 @@ use crate::yaml::Document;
 
 /// Puts a file over the defaults.
 fn take(text: &str, flags: &[Flag]) -> Result<(Config, Vec<String>), Vec<String>> {
+    take_over(Config::default(), text, flags)
+}
+
+/// Puts a file over a configuration.
+fn take_over(
+    mut config: Config,
+    text: &str,
+    flags: &[Flag],
+) -> Result<(Config, Vec<String>), Vec<String>> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
     let environment = HashMap::from([("NAME".to_owned(), "web/authz".to_owned())]);
-    let mut config = Config::default();
     let taken = super::take(&mut config, file.path(), &environment, flags);
     let shown = format!("{}:", file.path().display());
     let strip = |lines: Vec<String>| -> Vec<String> {
@@ -168,7 +176,9 @@ fn what_cannot_be_meant_or_served_is_refused() {
 #[test]
 fn what_opa_runtime_tells_has_no_credentials() {
     let document = Document::from_value(json!({
-        "services": {"s": {"url": "https://s", "credentials": {"bearer": {"token": "secret"}}}},
+        "services": {"s": {"url": "https://s", "headers": {"x-key": "secret"},
+            "credentials": {"bearer": {"token": "secret"}}}},
+        "bundles": {"b": {"resource": "b.tar.gz?sig=secret"}, "c": {"Resource": "c?secret"}},
         "keys": {"k": {"key": "secret", "private_key": "secret", "algorithm": "RS256"}},
         "plugins": {"envoy_ext_authz_grpc": {"path": "a/b"}},
     }));
@@ -177,9 +187,10 @@ fn what_opa_runtime_tells_has_no_credentials() {
     assert!(!told.to_string().contains("secret"), "{told}");
     assert_eq!(told["config"]["services"]["s"]["url"], "https://s");
     assert_eq!(told["config"]["keys"]["k"]["algorithm"], "RS256");
+    assert_eq!(told["config"]["bundles"]["b"]["resource"], "b.tar.gz");
     assert_eq!(told["env"]["REGION"], "eu");
 
-    let list = json!({"services": [{"name": "s", "credentials": {"bearer": {"token": "secret"}}}]});
+    let list = json!({"services": [{"name": "s", "Headers": {"x": "secret"}, "Credentials": {"bearer": {"token": "secret"}}}]});
     let told = runtime(&Document::from_value(list), &environment);
     assert!(!told.to_string().contains("secret"), "{told}");
 }

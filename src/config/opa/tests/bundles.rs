@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::take;
-use crate::bundle::{BundleSource, Credentials, Secret};
+use super::{take, take_over};
+use crate::bundle::{BundleSource, Credentials, Mode, Secret};
 use crate::config::Config;
 
 const SERVICE: &str = "services: { s: { url: 'https://s/base/' } }\n";
@@ -325,4 +325,29 @@ fn a_bad_service_is_told_once() {
                 bundles: { a: {}, b: {} }";
     let errors = take(text, &[]).map(|_| ()).unwrap_err();
     assert_eq!(errors.len(), 1, "{errors:?}");
+}
+
+#[test]
+fn what_both_configurations_say() {
+    let key = "keys: { k: { algorithm: HS256, key: c4n4ry } }\n";
+    let mut own = take(key, &[]).unwrap().0;
+    own.bundles
+        .insert("main".to_owned(), BundleSource::default());
+    own.bundle_verification.mode = Mode::Required;
+    let conflict = |text: &str| {
+        let taken = take_over(own.clone(), text, &[]).map(|_| ());
+        taken.expect_err(text).join("")
+    };
+    let found = conflict(&format!("{SERVICE}bundles: {{ main: {{}} }}"));
+    assert!(
+        found.contains("there is a bundle `main` already"),
+        "{found}"
+    );
+    let found = conflict(key);
+    assert!(found.contains("there is a key `k` already"), "{found}");
+    // What is required of all bundles is so of these.
+    let other = "keys: { other: { algorithm: HS256, key: c4n4ry } }\n";
+    let text = format!("{SERVICE}{other}bundles: {{ b: {{}} }}");
+    let (config, _) = take_over(own.clone(), &text, &[]).unwrap();
+    assert_eq!(config.bundles["b"].signing.as_ref().unwrap().mode, None);
 }
