@@ -8,6 +8,7 @@ mod casts;
 mod crypto;
 mod decimal;
 mod der;
+mod draws;
 mod encoding;
 mod format;
 mod glob;
@@ -44,6 +45,7 @@ mod urlquery;
 mod x509;
 
 use std::cell::Cell;
+use std::collections::HashSet;
 
 use regorus::Value;
 use regorus::unstable::{BUILTINS as INTERPRETER, Expr, Ref, Source, Span};
@@ -51,6 +53,7 @@ use thiserror::Error;
 
 use super::guard::Strict;
 use super::limits;
+pub(super) use draws::Draws;
 pub(super) use encoding::document_text;
 pub(super) use jwt::{Memory, Remembering};
 pub(super) use notes::Notes;
@@ -96,6 +99,7 @@ const TABLE: &[&[Builtin]] = &[
     aws::BUILTINS,
     casts::BUILTINS,
     crypto::BUILTINS,
+    draws::BUILTINS,
     encoding::BUILTINS,
     format::BUILTINS,
     glob::BUILTINS,
@@ -129,14 +133,8 @@ const TABLE: &[&[Builtin]] = &[
 
 const CLOCK: &[Builtin] = &[Builtin::volatile("time.now_ns", 0, now_ns)];
 
-/// Names of the interpreter's whose value is not a matter of arguments.
-const VOLATILE: &[&str] = &["rand.intn", "uuid.rfc4122"];
-
 /// Purity of a known built-in, `None` for a name that is none.
 pub(super) fn purity(name: &str) -> Option<Purity> {
-    if VOLATILE.contains(&name) {
-        return Some(Purity::Volatile);
-    }
     if let Some(builtin) = own(name) {
         return Some(builtin.purity);
     }
@@ -164,6 +162,18 @@ pub(super) fn arity(name: &str) -> Option<usize> {
 /// Whether the interpreter knows a built-in of this name, also if ours stands in front of it.
 pub(super) fn is_of_interpreter(name: &str) -> bool {
     INTERPRETER.contains_key(name)
+}
+
+/// Names that only the interpreter has a built-in for.
+pub(super) fn of_interpreter_alone() -> impl Iterator<Item = &'static str> {
+    let own: HashSet<_> = TABLE
+        .iter()
+        .copied()
+        .flatten()
+        .map(|own| own.name)
+        .collect();
+    let all = INTERPRETER.keys().copied();
+    all.filter(move |name| !own.contains(name))
 }
 
 fn own(name: &str) -> Option<&'static Builtin> {

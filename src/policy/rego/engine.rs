@@ -7,6 +7,7 @@ mod entered;
 mod lowerings;
 mod message;
 mod parsed;
+mod reuse;
 
 use std::collections::{HashMap, HashSet};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -70,6 +71,8 @@ pub(super) struct Engine {
     /// Whether any module calls a built-in that reaches outside.
     pub(super) asks_others: bool,
     idle: Mutex<Vec<regorus::Engine>>,
+    /// Whether an interpreter that did not fail may be used again.
+    pub(super) is_reusable: bool,
     /// Longest an evaluation may take that is given no other limit.
     limit: Duration,
     /// Tokens found good under these policies.
@@ -199,6 +202,7 @@ impl Engine {
             files: modules.iter().map(|module| module.path.clone()).collect(),
             modules: analysed,
             lowerings,
+            is_reusable: reuse::is_reusable(engine.get_modules()),
             idle: Mutex::new(vec![engine]),
             limit: terms.limit,
             tokens: Memory::default(),
@@ -223,7 +227,7 @@ impl Engine {
     /// The query that was compiled with the modules.
     pub(super) fn query_target(&self, text: &str) -> Target {
         Target::Query {
-            text: text.to_owned(),
+            text: lower::operators_of_query(text),
             expressions: self.query_expressions,
         }
     }
@@ -240,7 +244,6 @@ impl Engine {
         guard::check_module("query", &query)
             .map_err(|error| EvaluationError::Failed(error.message))?;
         let mut engine = self.prepared.clone();
-        engine.set_strict_builtin_errors(strict);
         let _strict = guard::Strict::set(strict);
         engine.set_input(input);
         let entered = self.enter(self.limit, now_ns);
@@ -268,10 +271,15 @@ impl Engine {
         let entered = self.enter(limit, now_ns);
         let result = match target.evaluate(&mut engine) {
             result @ (Ok(_) | Err(EvaluationError::Undefined)) => entered.hit().map_or(result, Err),
+            // Of a time that was up inside of a function, it tells only a text.
+            Err(EvaluationError::Failed(_)) if entered.is_over() => {
+                Err(EvaluationError::TimeLimit(limit))
+            }
             failed => failed,
         };
         // An interpreter that failed or panicked is not used again; undefined is no failure.
-        if matches!(result, Ok(_) | Err(EvaluationError::Undefined)) {
+        let failed = !matches!(result, Ok(_) | Err(EvaluationError::Undefined));
+        if self.is_reusable && !failed {
             self.keep(engine);
         }
         result
@@ -309,8 +317,9 @@ fn timer(limit: Duration) -> ExecutionTimerConfig {
 fn empty() -> Result<regorus::Engine, Vec<RegoError>> {
     let mut engine = regorus::Engine::new();
     engine.set_policy_length_config(LENGTHS);
-    // Rule: a built-in that fails is undefined, as in OPA's default.
-    engine.set_strict_builtin_errors(false);
+    // Otherwise it would forget what fails in one clause of a function, and what was replaced there. That
+    // a built-in that fails is undefined, each of them sees to itself.
+    engine.set_strict_builtin_errors(true);
     engine.set_gather_prints(true);
     let registered = builtins::register(&mut engine)
         .and_then(|()| guard::register(&mut engine))

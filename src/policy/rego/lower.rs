@@ -187,7 +187,12 @@ pub(super) fn without_mark(text: &str) -> &str {
 pub(super) fn query(text: &str) -> Result<String, String> {
     let templates = template::lower(text).map_err(|(_, message)| message)?;
     let split = keywords::module(&templates.lowered, None).map_err(|(_, message)| message)?;
-    Ok(split.map.lowered)
+    Ok(operators_of_query(&split.map.lowered))
+}
+
+/// A query with operators as they are evaluated. One that is nothing for the parser stays as it is.
+pub(super) fn operators_of_query(query: &str) -> String {
+    operators::of_body(query).unwrap_or_else(|| query.to_owned())
 }
 
 /// Whether a text calls a function by this name.
@@ -207,7 +212,7 @@ pub(super) const ARGUMENT: &str = "__argument_";
 /// What names of functions begin with that stand for built-ins.
 const REPLACED: &str = "__doorward_built_in_";
 /// What all names begin with that are put in.
-pub(super) const PUT_IN: [&str; 5] = [ARGUMENT, "__with_", "__template_", loops::ELEMENT, OWN];
+pub(super) const PUT_IN: [&str; 5] = [ARGUMENT, with::NAME, "__template_", loops::ELEMENT, OWN];
 const OWN: &str = "__doorward_";
 /// What stands in front of the name of a variable that is named as a document is.
 pub(super) const LOCAL: &str = "__doorward_local_";
@@ -223,6 +228,11 @@ pub(super) fn is_function(name: &str) -> bool {
         WALK_FUNCTION,
     ];
     functions.contains(&name)
+}
+
+/// Whether a name in lowered text stands for what is put in place by `with`, and was evaluated before.
+pub(super) fn is_value_put_in(name: &str) -> bool {
+    name.starts_with(with::NAME)
 }
 
 /// Puts the functions that lowered text calls into the interpreter.

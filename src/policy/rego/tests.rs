@@ -7,6 +7,7 @@ mod bodies;
 mod builtins;
 mod constant;
 mod documents;
+mod failures;
 mod imports;
 mod language;
 mod limits;

@@ -124,12 +124,9 @@ impl Engine {
             strict,
             now_ns,
         } = question;
-        // Its mode, and a query that is added, are part of what copies share.
+        // A query that is added is part of what copies share.
         let mut engine = self.prepared.clone();
         engine.set_execution_timer_config(timer(self.limit));
-        if strict {
-            engine.set_strict_builtin_errors(true);
-        }
         let _strict = guard::Strict::set(strict);
         engine.set_input(input.map_or(Value::Undefined, |input| input.0));
         let notes = Notes::keep();

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{Engine, EvaluationError};
-use crate::policy::rego::builtins::{Clock, Remembering, Runtime};
+use crate::policy::rego::builtins::{Clock, Draws, Remembering, Runtime};
 use crate::policy::rego::limits::Evaluation;
 
 /// An evaluation on this thread, until it is dropped.
@@ -12,6 +12,7 @@ pub(super) struct Entered {
     evaluation: Evaluation,
     limit: Duration,
     _clock: Clock,
+    _draws: Draws,
     _runtime: Runtime,
     _remembering: Remembering,
 }
@@ -23,6 +24,7 @@ impl Engine {
     pub(super) fn enter(&self, limit: Duration, now_ns: i64) -> Entered {
         Entered {
             _clock: Clock::set(now_ns),
+            _draws: Draws::begin(),
             _runtime: Runtime::set(&self.runtime),
             _remembering: self.tokens.enter(),
             evaluation: Evaluation::begin(),
@@ -40,7 +42,12 @@ impl Entered {
         if let Some(hit) = self.evaluation.hit() {
             return Some(EvaluationError::from_text(hit));
         }
-        let is_over = self.evaluation.took_longer_than(self.limit);
-        is_over.then_some(EvaluationError::TimeLimit(self.limit))
+        self.is_over()
+            .then_some(EvaluationError::TimeLimit(self.limit))
+    }
+
+    /// Whether it took longer than it may.
+    pub(super) fn is_over(&self) -> bool {
+        self.evaluation.took_longer_than(self.limit)
     }
 }

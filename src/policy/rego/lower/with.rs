@@ -15,6 +15,9 @@ use crate::policy::rego::builtins::purity;
 use crate::policy::rego::module::{path_of, rule_reference};
 use crate::policy::rego::visit::{Visit, parts};
 
+/// What names of values begin with.
+pub(super) const NAME: &str = "__with_";
+
 /// A statement with values to be named.
 struct Statement {
     whole: Range,
@@ -96,7 +99,7 @@ impl Edit {
 
 /// The name of the value that stands at an offset.
 fn name(offset: usize) -> String {
-    format!("__with_{offset}__")
+    format!("{NAME}{offset}__")
 }
 
 impl Statement {
