@@ -43,6 +43,13 @@ const METADATA_V4: [Ipv4Addr; 3] = [
     Ipv4Addr::new(192, 0, 0, 192),
     Ipv4Addr::new(168, 63, 129, 16),
 ];
+/// Where clouds hand out credentials to what runs on their machines: Amazon's, Google's and Azure's metadata
+/// services, and Amazon's for containers and pods.
+const CREDENTIALS: [Ipv4Addr; 3] = [
+    Ipv4Addr::new(169, 254, 169, 254),
+    Ipv4Addr::new(169, 254, 170, 2),
+    Ipv4Addr::new(169, 254, 170, 23),
+];
 /// Beginnings of IPv6 addresses that hold them: Amazon's `fd00:ec2::/32`, Google's `fd20:ce::/32`.
 const METADATA_V6: [[u16; 2]; 2] = [[0xfd00, 0x0ec2], [0xfd20, 0x00ce]];
 
@@ -93,6 +100,16 @@ fn wrapped(address: Ipv6Addr) -> Option<Ipv4Addr> {
 // === impl Rules ===
 
 impl Rules {
+    /// For a request whose answer nobody but this process sees: the machine's own credentials may be asked
+    /// for.
+    pub fn for_credentials() -> Self {
+        let blocks = CREDENTIALS.map(|address| Block(IpNet::from(IpAddr::from(address))));
+        Self {
+            allowed: blocks.to_vec(),
+            refused: Vec::new(),
+        }
+    }
+
     pub fn check(&self, address: IpAddr) -> Result<(), RefusedAddress> {
         let address = address.to_canonical();
         let inner = match address {

@@ -5,6 +5,7 @@ mod archive;
 mod delta;
 mod folder;
 mod manifest;
+mod object;
 mod parts;
 mod signature;
 mod source;
@@ -28,12 +29,15 @@ pub use archive::Limits;
 pub use delta::Delta;
 pub use folder::{LooseFiles, is_policy_file, read_files, walk};
 pub use manifest::{Manifest, glob_matches as matches_glob, overlap};
+pub use object::{
+    AwsKeys, AzureKey, EnvironmentCredentials, ObjectStoreConfig, ObjectUrl, StoreKind, is_region,
+};
 pub use signature::{
     Claims, SIGNATURES, SigningKey, VerificationKey, sign, verify as verify_files,
 };
 pub use source::{
-    Basic, Bearer, BundleSource, BundleSources, Credentials, OAuth2, Polling, RemoteSource, Secret,
-    SourceTls, SourceUrl,
+    Basic, Bearer, BundleSource, BundleSources, BundleUrl, Credentials, OAuth2, Polling,
+    RemoteSource, Secret, SourceTls, SourceUrl,
 };
 pub use verification::{
     KeyConfig, Mode, SigningConfig, Verification, VerificationConfig, VerificationSettings,

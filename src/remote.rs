@@ -1,12 +1,14 @@
 //! Bundles that are downloaded: one task a source asks its server again and again, and what comes goes
 //! the way of a push. Whatever a server does, the last good bundle stays. What a request may do is in
-//! `fetch`, who it is from in `credentials`, when it is made in `schedule`, and `batch` hands over what
-//! came together as one revision. Making policy of it is left to `activation`.
+//! `fetch`, who it is from in `credentials`, object stores are in `object`, when a request is made in
+//! `schedule`, and `batch` hands over what came together as one revision. Making policy of it is left to `activation`.
 
 mod batch;
 mod credentials;
 mod fetch;
 mod files;
+mod object;
+mod origin;
 mod poll;
 mod schedule;
 mod status;
@@ -51,7 +53,7 @@ impl Downloader {
         // Each source waits for what became of its download before it makes another.
         let (reports, received) = mpsc::channel(sources.len().max(1));
         let shared = Arc::new(Shared {
-            fetcher: Fetcher::new(own_ports),
+            fetcher: Arc::new(Fetcher::new(own_ports)),
             activation: Arc::clone(activation),
             reads: Semaphore::new(MAX_READS),
             reports,

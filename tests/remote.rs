@@ -3,6 +3,7 @@
 
 mod credentials;
 mod deltas;
+mod objects;
 mod opa_config;
 mod tls;
 

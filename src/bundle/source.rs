@@ -1,5 +1,6 @@
-//! Section `bundles`: where each bundle comes from, and by which credentials. Fetching those with a
-//! URL is left to `remote`, what signatures they need to `verification`.
+//! Section `bundles`: where each bundle comes from, and by which credentials. What only object stores need
+//! is in `object`; fetching those with a URL is left to `remote`, what signatures they need to
+//! `verification`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,6 +9,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::object::{
+    Anonymous, AwsKeys, AzureKey, EnvironmentCredentials, GcpKey, ObjectStoreConfig, ObjectUrl,
+};
 use super::verification::SigningConfig;
 use crate::identity::parse_key_url;
 use crate::units::{Size, Span};
@@ -19,8 +23,6 @@ const MIN_SPAN: Span = Span::from_millis(10);
 const MAX_SPAN: Span = Span::from_secs(30 * 86_400);
 /// Longest that a server may be asked to wait with its answer.
 const MAX_WAIT: Span = Span::from_secs(3_600);
-/// Object stores by the schemes of their own URLs.
-const OBJECT_STORES: [&str; 8] = ["s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl"];
 
 /// Where bundles come from, by name.
 pub type BundleSources = BTreeMap<String, BundleSource>;
@@ -32,9 +34,11 @@ pub struct BundleSource {
     /// Folder or archive. Without this and `url` the bundle comes over the API.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// Server that it is downloaded from.
+    /// What is downloaded.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub url: Option<SourceUrl>,
+    pub url: Option<BundleUrl>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object_store: Option<ObjectStoreConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub polling: Option<Polling>,
     /// Largest archive that is downloaded.
@@ -55,6 +59,14 @@ pub struct BundleSource {
     pub credentials: Option<Credentials>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signing: Option<SigningConfig>,
+}
+
+/// Where a bundle is downloaded from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum BundleUrl {
+    Server(SourceUrl),
+    Object(ObjectUrl),
 }
 
 /// An `http` or `https` URL. Shown without its query, which may hold a secret.
@@ -95,6 +107,11 @@ pub enum Credentials {
     /// Client credentials of OAuth 2.0 (RFC 6749 section 4.4).
     #[serde(rename = "oauth2")]
     OAuth2(OAuth2),
+    Aws(AwsKeys),
+    Gcp(GcpKey),
+    Azure(AzureKey),
+    Environment(EnvironmentCredentials),
+    Anonymous(Anonymous),
 }
 
 /// A token, as it is or in a file that is read for each request.
@@ -149,7 +166,8 @@ pub struct Secret(pub String);
 #[derive(Debug, Clone)]
 pub struct RemoteSource {
     pub name: String,
-    pub url: SourceUrl,
+    pub url: BundleUrl,
+    pub object_store: ObjectStoreConfig,
     pub polling: Polling,
     pub size_limit: Size,
     pub persist: bool,
@@ -182,6 +200,7 @@ impl BundleSource {
         Some(RemoteSource {
             name: name.to_owned(),
             url: self.url.clone()?,
+            object_store: self.object_store.clone().unwrap_or_default(),
             polling: self.polling.unwrap_or_default(),
             size_limit: self.size_limit.unwrap_or(Self::SIZE_LIMIT),
             persist: self.persist.unwrap_or(true),
@@ -195,9 +214,10 @@ impl BundleSource {
     /// Values that parse but contradict each other or cannot be used, by their names.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         match &self.url {
-            Some(_) => self.problems_of_remote(),
+            Some(url) => self.problems_of_remote(url),
             None => {
                 let given = [
+                    ("object_store", self.object_store.is_some()),
                     ("polling", self.polling.is_some()),
                     ("size_limit", self.size_limit.is_some()),
                     ("persist", self.persist.is_some()),
@@ -214,8 +234,11 @@ impl BundleSource {
         }
     }
 
-    fn problems_of_remote(&self) -> Vec<(&'static str, String)> {
-        let mut problems = Vec::new();
+    fn problems_of_remote(&self, url: &BundleUrl) -> Vec<(&'static str, String)> {
+        let mut problems = match url {
+            BundleUrl::Server(_) => self.problems_of_server(),
+            BundleUrl::Object(url) => url.problems(self),
+        };
         if self.path.is_some() {
             problems.push(("path", "goes without `url`".to_owned()));
         }
@@ -250,6 +273,23 @@ impl BundleSource {
         problems.extend(of_credentials.map(|why| ("credentials", why)));
         problems
     }
+
+    fn problems_of_server(&self) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        if self.object_store.is_some() {
+            let why = "is for the URL of an object store, such as `s3://BUCKET/PATH`";
+            problems.push(("object_store", why.to_owned()));
+        }
+        match &self.credentials {
+            None
+            | Some(Credentials::Bearer(_) | Credentials::Basic(_) | Credentials::OAuth2(_)) => {}
+            Some(other) => {
+                let why = format!("`{}` is for the URL of an object store", other.name());
+                problems.push(("credentials", why));
+            }
+        }
+        problems
+    }
 }
 
 /// A header's name, and none that says how the body or the connection is read.
@@ -280,8 +320,59 @@ impl Credentials {
                 "client_secret",
                 (of.client_secret.is_some(), of.client_secret_file.is_some()),
             ),
+            Self::Aws(of) => return of.problem().map(str::to_owned),
+            Self::Azure(of) => return of.problem().map(str::to_owned),
+            Self::Gcp(_) | Self::Environment(_) | Self::Anonymous(_) => return None,
         };
         (given.0 == given.1).then(|| format!("needs one of `{names}` and `{names}_file`"))
+    }
+
+    /// As it is written.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Bearer(_) => "bearer",
+            Self::Basic(_) => "basic",
+            Self::OAuth2(_) => "oauth2",
+            Self::Aws(_) => "aws",
+            Self::Gcp(_) => "gcp",
+            Self::Azure(_) => "azure",
+            Self::Environment(_) => "environment",
+            Self::Anonymous(_) => "anonymous",
+        }
+    }
+}
+
+// === impl BundleUrl ===
+
+impl TryFrom<String> for BundleUrl {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if let Some(object) = ObjectUrl::parse(&text) {
+            return object.map(Self::Object);
+        }
+        // Rule: what is in the text may be a secret, and is not in the message.
+        let why = match text.split_once(':') {
+            Some(("file", _)) => "give a file as `path`",
+            Some(("oci", _)) => "registries are not asked: give an https URL of the archive",
+            _ => return SourceUrl::try_from(text).map(Self::Server),
+        };
+        Err(why.to_owned())
+    }
+}
+
+impl From<BundleUrl> for String {
+    fn from(url: BundleUrl) -> Self {
+        url.to_string()
+    }
+}
+
+impl fmt::Display for BundleUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server(url) => fmt::Display::fmt(url, formatter),
+            Self::Object(url) => fmt::Display::fmt(url, formatter),
+        }
     }
 }
 
@@ -297,23 +388,6 @@ impl TryFrom<String> for SourceUrl {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        // Rule: what is in the text may be a secret, and is not in the message.
-        let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
-        if OBJECT_STORES.contains(&scheme.to_ascii_lowercase().as_str()) {
-            return Err(format!(
-                "`{scheme}:` URLs are not fetched: give the object's https URL, with a bearer token, \
-                 a signature in its query or a gateway that adds one, or have the bundle pushed \
-                 (`PUT /v1/bundles/NAME`) by what builds it"
-            ));
-        }
-        match scheme {
-            "file" => return Err("give a file as `path`".to_owned()),
-            "oci" => {
-                let why = "registries are not asked: give an https URL of the archive";
-                return Err(why.to_owned());
-            }
-            _ => {}
-        }
         parse_key_url(&text)
             .map(Self)
             .map_err(|error| format!("the URL {error}"))

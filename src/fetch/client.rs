@@ -50,7 +50,13 @@ impl Clients {
 
     /// A client for the next request of a way, if it may go there.
     pub async fn get(&self, tls: Tls, way: &Way) -> Result<Client, FetchError> {
-        Rules::default().check_host(&way.url)?;
+        self.get_by(&Rules::default(), tls, way).await
+    }
+
+    /// The same by other rules for addresses that stand in a URL. Names never lead to what always is
+    /// refused.
+    pub async fn get_by(&self, rules: &Rules, tls: Tls, way: &Way) -> Result<Client, FetchError> {
+        rules.check_host(&way.url)?;
         let home = self.own_ports.home(&way.url, way.is_from_elsewhere);
         home.check_host(&way.url)?;
         let key = (tls, home);

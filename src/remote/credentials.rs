@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use url::form_urlencoded::Serializer;
 
 use super::fetch::{DownloadError, Fetcher};
-use super::files::read_file;
+use super::files::read_text;
 use crate::bundle::{Basic, Bearer, Credentials, OAuth2, RemoteSource, Secret};
 use crate::fetch::{FetchError, Way, blocking, read_body};
 
@@ -72,6 +72,11 @@ impl Tokens {
             Some(Credentials::OAuth2(oauth2)) => {
                 let token = self.token(source, oauth2, fetcher).await?;
                 format!("Bearer {token}")
+            }
+            // The configuration has been checked.
+            Some(_) => {
+                let why = "these credentials are for an object store";
+                return Err(FetchError::Local(why.to_owned()).into());
             }
         };
         headers.insert(AUTHORIZATION, sensitive(&line)?);
@@ -164,13 +169,7 @@ async fn secret(given: Option<&Secret>, file: Option<&Path>) -> Result<String, F
         return Ok(text.clone());
     }
     let file = file.map(Path::to_owned).unwrap_or_default();
-    blocking(move || {
-        let bytes = read_file(&file)?;
-        let text = String::from_utf8(bytes);
-        let text = text.map_err(|_| FetchError::Local(format!("{} is no text", file.display())))?;
-        Ok(text.trim().to_owned())
-    })
-    .await
+    blocking(move || read_text(&file)).await
 }
 
 fn plain(headers: &BTreeMap<String, Secret>) -> Result<HeaderMap, FetchError> {

@@ -6,11 +6,12 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use reqwest::{Client, Response, StatusCode};
 use thiserror::Error;
+use url::Url;
 
 use super::credentials::Tokens;
 use super::files::read_tls;
-use crate::address::OwnPorts;
-use crate::bundle::RemoteSource;
+use crate::address::{OwnPorts, Rules};
+use crate::bundle::{RemoteSource, SourceUrl};
 use crate::fetch::{Clients, FetchError, Way, read_body, within};
 
 /// Longest `ETag` that is sent back, in bytes.
@@ -46,6 +47,9 @@ pub(super) struct Answer {
 pub(super) enum DownloadError {
     #[error("server replied with {}", reason(*.0))]
     Status(StatusCode),
+    /// With what it has to say of it.
+    #[error("server replied with {} ({code})", reason(*.status))]
+    Refused { status: StatusCode, code: String },
     #[error("no token was given: {0}")]
     Token(String),
     #[error("{0}")]
@@ -68,12 +72,13 @@ impl Fetcher {
     pub(super) async fn fetch(
         &self,
         source: &RemoteSource,
+        url: &SourceUrl,
         tokens: &Tokens,
         wanted: Wanted<'_>,
     ) -> Result<Answer, DownloadError> {
         let limit = source.timeout.0 + wanted.wait.unwrap_or_default();
         let fetch = async {
-            let response = self.get(source, tokens, wanted).await?;
+            let response = self.get(source, url.url(), tokens, wanted).await?;
             Ok(take(response, source.size_limit.as_usize()).await?)
         };
         let fetched = within(limit, fetch).await;
@@ -87,10 +92,10 @@ impl Fetcher {
     async fn get(
         &self,
         source: &RemoteSource,
+        first: &Url,
         tokens: &Tokens,
         wanted: Wanted<'_>,
     ) -> Result<Response, DownloadError> {
-        let first = source.url.url();
         let mut way = Way::to(first);
         loop {
             let is_first = way.url().origin() == first.origin();
@@ -119,8 +124,20 @@ impl Fetcher {
         shows_itself: bool,
         way: &Way,
     ) -> Result<Client, FetchError> {
+        self.client_by(&Rules::default(), source, shows_itself, way)
+            .await
+    }
+
+    /// The same by other rules.
+    pub(super) async fn client_by(
+        &self,
+        rules: &Rules,
+        source: &RemoteSource,
+        shows_itself: bool,
+        way: &Way,
+    ) -> Result<Client, FetchError> {
         let tls = read_tls(&source.tls, shows_itself).await?;
-        self.0.get(tls, way).await
+        self.0.get_by(rules, tls, way).await
     }
 }
 
@@ -148,10 +165,15 @@ impl Wanted<'_> {
     }
 }
 
+/// A tag that can be sent back.
+pub(super) fn kept_etag(etag: Option<&str>) -> Option<String> {
+    let etag = etag.filter(|etag| !etag.is_empty() && etag.len() <= MAX_ETAG);
+    etag.map(str::to_owned)
+}
+
 async fn take(response: Response, limit: usize) -> Result<Answer, FetchError> {
     let header = |name| response.headers().get(name)?.to_str().ok();
-    let etag = header(ETAG).filter(|etag| !etag.is_empty() && etag.len() <= MAX_ETAG);
-    let etag = etag.map(str::to_owned);
+    let etag = kept_etag(header(ETAG));
     let kind = header(CONTENT_TYPE).map(|kind| kind.split(';').next().unwrap_or_default().trim());
     let can_wait = kind.map(|kind| kind.eq_ignore_ascii_case(OPA_TYPE));
     if response.status() == StatusCode::NOT_MODIFIED {
@@ -184,7 +206,7 @@ impl DownloadError {
     /// What the server answered with, if that is what was wrong.
     pub(super) fn status(&self) -> Option<u16> {
         match self {
-            Self::Status(status) => Some(status.as_u16()),
+            Self::Status(status) | Self::Refused { status, .. } => Some(status.as_u16()),
             _ => None,
         }
     }

@@ -28,6 +28,13 @@ pub(super) async fn read_tls(tls: &SourceTls, shows_itself: bool) -> Result<Tls,
     blocking(read).await
 }
 
+/// Reads a secret: the file's text without the line's end.
+pub(super) fn read_text(path: &Path) -> Result<String, FetchError> {
+    let text = String::from_utf8(read_file(path)?);
+    let text = text.map_err(|_| FetchError::Local(format!("{} is no text", path.display())))?;
+    Ok(text.trim().to_owned())
+}
+
 /// Reads a file of credentials, bounded.
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, FetchError> {
     use std::io::Read as _;

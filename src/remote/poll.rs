@@ -9,8 +9,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::batch::{Report, Waiting};
-use super::credentials::Tokens;
 use super::fetch::{Fetcher, Wanted};
+use super::origin::Origin;
 use super::schedule;
 use super::status::{Active, Failure, Record};
 use crate::activation::{Activation, Download};
@@ -23,7 +23,7 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// What all sources use.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) fetcher: Fetcher,
+    pub(super) fetcher: Arc<Fetcher>,
     pub(super) activation: Arc<Activation>,
     pub(super) reads: Semaphore,
     pub(super) reports: mpsc::Sender<Report>,
@@ -31,10 +31,10 @@ pub(super) struct Shared {
 
 /// One source.
 pub(super) struct Poller {
-    source: RemoteSource,
+    source: Arc<RemoteSource>,
+    origin: Origin,
     record: Arc<Record>,
     shared: Arc<Shared>,
-    tokens: Tokens,
     /// Of what is active; `None` if there is nothing to spare.
     etag: Option<String>,
     /// Whether the server waits if it is asked to.
@@ -51,11 +51,12 @@ enum Turn {
 
 impl Poller {
     pub(super) fn new(source: RemoteSource, record: Arc<Record>, shared: Arc<Shared>) -> Self {
+        let source = Arc::new(source);
         Self {
+            origin: Origin::new(&source),
             source,
             record,
             shared,
-            tokens: Tokens::default(),
             etag: None,
             can_wait: true,
             is_first: true,
@@ -112,11 +113,8 @@ impl Poller {
             wait: self.wait(),
         };
         let begun = Instant::now();
-        let fetched = self
-            .shared
-            .fetcher
-            .fetch(&self.source, &self.tokens, wanted)
-            .await;
+        let fetcher = &self.shared.fetcher;
+        let fetched = self.origin.fetch(&self.source, fetcher, wanted).await;
         let answer = match fetched {
             Ok(answer) => answer,
             Err(error) => {

@@ -37,6 +37,8 @@ pub struct Options {
     pub config: String,
     pub arguments: Vec<String>,
     pub data: Option<std::sync::Arc<TempDir>>,
+    /// Variables of its environment.
+    pub environment: Vec<(String, String)>,
     /// A limit on files' sizes makes writes fail and does not end the process.
     pub survives_large_files: bool,
 }
@@ -94,6 +96,7 @@ impl Server {
             .arg("--data-dir")
             .arg(data.path())
             .args(&options.arguments)
+            .envs(options.environment)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::from(

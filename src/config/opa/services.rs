@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use super::Reader;
 use super::section::Section;
-use crate::bundle::{Bearer, BundleSource, Credentials, OAuth2, Secret, SourceTls, SourceUrl};
+use crate::bundle::{
+    Bearer, BundleSource, BundleUrl, Credentials, OAuth2, Secret, SourceTls, SourceUrl,
+};
 use crate::units::Span;
 
 /// Ways by which OPA can say who asks, and by what they are read here.
@@ -123,7 +125,7 @@ impl Reader<'_> {
             resource.trim_matches('/')
         );
         match SourceUrl::try_from(url) {
-            Ok(url) => source.url = Some(url),
+            Ok(url) => source.url = Some(BundleUrl::Server(url)),
             Err(why) => self.wrong(&section.path_of("url"), &why),
         }
         let headers = self.take_map(section, "headers").into_iter();
