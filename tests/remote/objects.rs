@@ -3,6 +3,7 @@
 
 mod azure;
 mod gcs;
+mod moto;
 mod s3;
 
 use super::{OFTEN, asked_again, message, ready, revision, source};

@@ -80,7 +80,9 @@ async fn a_key_of_an_account() {
 async fn a_signature_that_was_handed_out() {
     let depot = Depot::start(guarded(|asked| {
         let (path, query) = asked.target.split_once('?').unwrap();
-        path == TARGET && query == "sv=2024&sig=c4n4ry%2B" && asked.header("authorization").is_empty()
+        path == TARGET
+            && query == "sv=2024&sig=c4n4ry%2B"
+            && asked.header("authorization").is_empty()
     }));
     let settings = "credentials: { azure: { sas_token: \"?sv=2024&sig=c4n4ry%2B\" } }";
     let server = server(config(&depot, settings), &[]);
