@@ -46,3 +46,4 @@ mod reference;
 mod remote;
 mod tls;
 mod vectors;
+mod writers;

@@ -81,7 +81,7 @@ impl Activation {
         .await
     }
 
-    /// Changes the document at a path. `only_new` leaves one alone that is there, and `false` is
+    /// Changes the document at a path. `only_new` leaves one alone that is there, and `None` is
     /// returned.
     pub async fn edit_data(
         self: &Arc<Self>,
@@ -90,13 +90,13 @@ impl Activation {
         edit: Edit,
         only_new: bool,
         if_match: Option<u64>,
-    ) -> Result<bool, ActivationError> {
+    ) -> Result<Option<u64>, ActivationError> {
         let attempt = Attempt::new(author, edit.action(), &slashed(&path));
         let this = Arc::clone(self);
         self.attempt(attempt.clone(), async move {
             let state = this.writable(if_match).await?;
             if only_new && state.has_data(&path) {
-                return Ok(false);
+                return Ok(None);
             }
             let mut candidate = state.clone();
             let mut change = state.change(attempt);
@@ -105,8 +105,7 @@ impl Activation {
                 Ok((candidate, change))
             };
             let (candidate, change) = this.in_background(edit).await?;
-            this.activate(state, candidate, change).await?;
-            Ok(true)
+            this.activate(state, candidate, change).await.map(Some)
         })
         .await
     }

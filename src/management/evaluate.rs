@@ -130,16 +130,27 @@ pub(super) async fn ask<T: Send + 'static>(
     load: Load,
     ask: impl FnOnce(&Running, &RegoPolicies) -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
+    let ask = |running: &Running, rego: &RegoPolicies, _| ask(running, rego);
+    ask_at(api, held, load, ask).await
+}
+
+/// The same; what is asked is told of which revision it is.
+pub(super) async fn ask_at<T: Send + 'static>(
+    api: &Api,
+    held: Arc<Held>,
+    load: Load,
+    ask: impl FnOnce(&Running, &RegoPolicies, u64) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
     let pdp = Arc::clone(&api.pdp);
     let evaluate = move |running: &Running| {
         let snapshot = pdp.snapshot();
         let policies: &PolicySet = &snapshot.policies;
         match &policies.rego {
-            Some(rego) => ask(running, rego),
+            Some(rego) => ask(running, rego, snapshot.revision),
             // Nothing is loaded, which can be asked as well.
             None => {
                 let empty = RegoPolicies::compile(&[], Data::default(), &policies.settings.rego);
-                ask(running, &empty.map_err(compiling)?)
+                ask(running, &empty.map_err(compiling)?, snapshot.revision)
             }
         }
     };

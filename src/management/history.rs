@@ -11,7 +11,7 @@ use super::Api;
 use super::access::RefusedChange;
 use super::caller::Caller;
 use super::error::{ApiError, if_match};
-use super::json::Json;
+use super::json::{AtRevision, Json};
 use crate::store::{AuditPage, AuditQuery, Revision};
 
 /// Audit records in an answer, unless more or fewer are asked for.
@@ -26,10 +26,11 @@ pub(super) struct Revisions {
     revisions: Vec<Revision>,
 }
 
-pub(super) async fn revisions(State(api): State<Api>) -> Result<Json<Revisions>, ApiError> {
-    let revisions = api.activation.revisions().await?;
+pub(super) async fn revisions(State(api): State<Api>) -> Result<AtRevision<Revisions>, ApiError> {
+    // Before the others: what is newer than its tag is merely refused.
     let active = api.pdp.snapshot().revision;
-    Ok(Json(Revisions { active, revisions }))
+    let revisions = api.activation.revisions().await?;
+    Ok(AtRevision(active, Revisions { active, revisions }))
 }
 
 #[derive(Debug, Serialize)]
@@ -45,16 +46,14 @@ pub(super) async fn rollback(
     caller: Caller,
     Path(number): Path<String>,
     headers: HeaderMap,
-) -> Result<Json<RolledBack>, ApiError> {
+) -> Result<AtRevision<RolledBack>, ApiError> {
     let restored = number
         .parse()
         .map_err(|_| ApiError::invalid("a revision is a number"))?;
     let if_match = if_match(&headers)?;
     let rollback = api.activation.rollback(caller.into(), restored, if_match);
-    Ok(Json(RolledBack {
-        snapshot: rollback.await?,
-        restored,
-    }))
+    let snapshot = rollback.await?;
+    Ok(AtRevision(snapshot, RolledBack { snapshot, restored }))
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -27,10 +27,15 @@ pub(super) struct AtRevision<T>(pub(super) u64, pub(super) T);
 
 impl<T: Serialize> IntoResponse for AtRevision<T> {
     fn into_response(self) -> Response {
-        let mut response = Json(self.1).into_response();
-        response.headers_mut().extend(etag(self.0));
-        response
+        at_revision(self.0, Json(self.1))
     }
+}
+
+/// Any answer with that revision.
+pub(super) fn at_revision(revision: u64, answer: impl IntoResponse) -> Response {
+    let mut response = answer.into_response();
+    response.headers_mut().extend(etag(revision));
+    response
 }
 
 /// A revision as an entity tag.

@@ -104,8 +104,12 @@ fn needs(call: &Call) -> String {
         || "Needs no token.".to_owned(),
         |role| format!("Needs the role `{role}`."),
     );
-    if matches!(call.need, Need::Change(..)) {
-        text.push_str(" What is changed must be in the caller's scope.");
+    match call.need {
+        Need::Change(..) | Need::ChangeNamed | Need::ChangeData => {
+            text.push_str(" What is changed must be in the caller's scope.");
+        }
+        Need::ChangeAll => text.push_str(" The caller must have no scope."),
+        Need::Open | Need::Role(_) => {}
     }
     if call.path.contains("{*") {
         text.push_str(" The path may have several segments.");
@@ -135,8 +139,17 @@ fn parameters(call: &Call, described: &Described) -> Vec<Value> {
 
 fn responses(call: &Call, described: &Described) -> Value {
     let mut all = Map::new();
-    let headers = json!({"X-Request-ID": {"required": true, "schema": {"type": "string"}}});
+    let id = json!({"required": true, "schema": {"type": "string"}});
+    let tag = json!({
+        "required": true,
+        "description": "the revision that the answer is of, for `If-Match`",
+        "schema": {"type": "string", "pattern": "^\"[0-9]+\"$"},
+    });
     let mut add = |status: &str, description: &str, content: Value| {
+        let headers = match described.tells_revision && matches!(status, "200" | "204") {
+            true => json!({"X-Request-ID": id, "ETag": tag}),
+            false => json!({"X-Request-ID": id}),
+        };
         let response = json!({"description": description, "headers": headers, "content": content});
         all.insert(status.to_owned(), response);
     };

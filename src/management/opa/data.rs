@@ -10,7 +10,8 @@ use percent_encoding::percent_decode_str;
 
 use super::super::Api;
 use super::super::error::ApiError;
-use super::super::evaluate::{Load, ask, evaluating};
+use super::super::evaluate::{Load, ask, ask_at, evaluating};
+use super::super::json::at_revision;
 use super::super::memory::Held;
 use super::{Answer, Body, DEFAULT_DECISION, Options, Timers, body, split, written};
 use crate::policy::rego::Data;
@@ -110,6 +111,7 @@ async fn plain(
     answer.await
 }
 
+/// Rule: what is got says its revision.
 async fn answer(
     api: &Api,
     held: Arc<Held>,
@@ -118,7 +120,7 @@ async fn answer(
     options: Options,
     mut timers: Timers,
 ) -> Result<Response, ApiError> {
-    let answer = ask(api, held, Load::One, move |running, rego| {
+    let answer = ask_at(api, held, Load::One, move |running, rego, revision| {
         let is_body = matches!(input, Input::Body(_));
         let input = timers.measure("timer_rego_input_parse_ns", || match &input {
             Input::Parameter => input_parameter(&options),
@@ -137,7 +139,11 @@ async fn answer(
         if warns {
             answer.member("warning", WARNING.to_owned());
         }
-        Ok(answer.response(StatusCode::OK))
+        let answer = answer.response(StatusCode::OK);
+        Ok(match is_body {
+            true => answer,
+            false => at_revision(revision, answer),
+        })
     });
     answer.await
 }

@@ -3,11 +3,13 @@
 use axum::extract::State;
 use axum::http::header::IF_NONE_MATCH;
 use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
 use percent_encoding::percent_decode_str;
 
 use super::super::Api;
 use super::super::caller::Caller;
 use super::super::error::{ApiError, if_match};
+use super::super::json::at_revision;
 use super::{Body, path_in};
 use crate::activation::{ActivationError, Edit, Operation, Patch, Path};
 use crate::policy::PolicyError;
@@ -22,7 +24,7 @@ pub(in super::super) async fn put(
     uri: Uri,
     headers: HeaderMap,
     body: Body,
-) -> Result<StatusCode, ApiError> {
+) -> Result<Response, ApiError> {
     let read = body.read_aside(MALFORMED_BODY, |value| {
         let missing = || ApiError::invalid(format!("{MALFORMED_BODY}: unexpected EOF"));
         value.map(Edit::Put).ok_or_else(missing)
@@ -38,7 +40,7 @@ pub(in super::super) async fn patch(
     uri: Uri,
     headers: HeaderMap,
     body: Body,
-) -> Result<StatusCode, ApiError> {
+) -> Result<Response, ApiError> {
     let read = body.read_aside(MALFORMED_BODY, |document| {
         let operations = document.as_ref().and_then(Data::items);
         let malformed =
@@ -56,7 +58,7 @@ pub(in super::super) async fn delete(
     caller: Caller,
     uri: Uri,
     headers: HeaderMap,
-) -> Result<StatusCode, ApiError> {
+) -> Result<Response, ApiError> {
     make(&api, caller, &uri, Edit::Delete, false, &headers).await
 }
 
@@ -67,16 +69,16 @@ async fn make(
     edit: Edit,
     only_new: bool,
     headers: &HeaderMap,
-) -> Result<StatusCode, ApiError> {
+) -> Result<Response, ApiError> {
     let path = path_in(uri, "/v1/data")?;
     let if_match = if_match(headers)?;
     let made = api
         .activation
         .edit_data(caller.into(), path, edit, only_new, if_match);
-    match made.await.map_err(in_words)? {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Ok(StatusCode::NOT_MODIFIED),
-    }
+    Ok(match made.await.map_err(in_words)? {
+        Some(revision) => at_revision(revision, StatusCode::NO_CONTENT),
+        None => StatusCode::NOT_MODIFIED.into_response(),
+    })
 }
 
 /// Rule: `{op, path, value}`; a value that is missing is `null`.

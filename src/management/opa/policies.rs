@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::super::Api;
 use super::super::caller::Caller;
 use super::super::error::{ApiError, if_match};
-use super::super::json::escaped;
+use super::super::json::{at_revision, escaped};
 use super::{Answer, Options, Timers, written};
 use crate::activation::{ActivationError, Policy};
 use crate::policy::rego::syntax_tree;
@@ -24,9 +24,15 @@ pub(in super::super) async fn list(
     Query(parameters): Parameters,
 ) -> Result<Response, ApiError> {
     let options = Options::parse(parameters)?;
+    // Before the modules: what is newer than its tag is merely refused.
+    let revision = api.pdp.snapshot().revision;
     let policies = api.activation.policies().await;
     let shown: Vec<_> = policies.iter().map(shown).collect();
-    answer(&format!("[{}]", shown.join(",")), &options)
+    Ok(answer(
+        revision,
+        &format!("[{}]", shown.join(",")),
+        &options,
+    ))
 }
 
 pub(in super::super) async fn get(
@@ -36,9 +42,11 @@ pub(in super::super) async fn get(
 ) -> Result<Response, ApiError> {
     let options = Options::parse(parameters)?;
     let id = id_in(&uri)?;
+    let revision = api.pdp.snapshot().revision;
     let policies = api.activation.policies().await;
     let found = policies.iter().find(|policy| policy.id == id);
-    answer(&shown(found.ok_or_else(|| missing(&id))?), &options)
+    let found = found.ok_or_else(|| missing(&id))?;
+    Ok(answer(revision, &shown(found), &options))
 }
 
 /// Rule: the same text again changes nothing.
@@ -66,9 +74,9 @@ pub(in super::super) async fn put(
     let put = api
         .activation
         .put_policy(caller.into(), &id, text, if_match(&headers)?);
-    put.await.map_err(|error| of_modules(error, &id))?;
+    let revision = put.await.map_err(|error| of_modules(error, &id))?;
     timers.record("timer_rego_module_compile_ns", begun);
-    Ok(changed(&options, &timers))
+    Ok(changed(revision, &options, &timers))
 }
 
 pub(in super::super) async fn delete(
@@ -84,21 +92,21 @@ pub(in super::super) async fn delete(
     let delete = api
         .activation
         .delete_policy(caller.into(), &id, if_match(&headers)?);
-    delete.await.map_err(|error| of_modules(error, &id))?;
-    Ok(changed(&options, &timers))
+    let revision = delete.await.map_err(|error| of_modules(error, &id))?;
+    Ok(changed(revision, &options, &timers))
 }
 
-fn changed(options: &Options, timers: &Timers) -> Response {
+fn changed(revision: u64, options: &Options, timers: &Timers) -> Response {
     let mut answer = Answer::empty(options);
     if options.metrics {
         answer.member("metrics", timers.text());
     }
-    answer.response(StatusCode::OK)
+    at_revision(revision, answer.response(StatusCode::OK))
 }
 
-fn answer(result: &str, options: &Options) -> Result<Response, ApiError> {
+fn answer(revision: u64, result: &str, options: &Options) -> Response {
     let text = format!("{{\"result\":{result}}}");
-    Ok(written(StatusCode::OK, &text, options.pretty))
+    at_revision(revision, written(StatusCode::OK, &text, options.pretty))
 }
 
 /// Rule: id, text and syntax tree. One that OPA 1.9's grammar does not have is without a tree.

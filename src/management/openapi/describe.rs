@@ -20,6 +20,8 @@ pub(super) struct Described {
     pub(super) summary: &'static str,
     pub(super) query: Vec<(&'static str, Value)>,
     pub(super) takes_if_match: bool,
+    /// Whether good answers say which revision they are of.
+    pub(super) tells_revision: bool,
     pub(super) bodies: Vec<(&'static str, Value)>,
     pub(super) body_is_required: bool,
     /// Status, media type, schema.
@@ -48,9 +50,9 @@ fn state(key: (&str, &str)) -> Option<Described> {
         ("GET", "/health/{*path}") => says("What a rule of data.system.health says")
             .json(200, reference("Health"))
             .json(500, one_of(&["Health", "Error"])),
-        ("GET", "/v1/status") => {
-            says("What is loaded, and how it is doing").json(200, reference("Status"))
-        }
+        ("GET", "/v1/status") => says("What is loaded, and how it is doing")
+            .of_revision()
+            .json(200, reference("Status")),
         ("GET", "/v1/config") => {
             says("The configuration in use, without secrets").json(200, reference("Result"))
         }
@@ -65,12 +67,16 @@ fn policy(key: (&str, &str)) -> Option<Described> {
     let applied = || reference("Applied");
     let snapshot = || reference("Snapshot");
     Some(match key {
-        ("GET", "/v1/bundles") => says("All bundles").json(200, reference("Bundles")),
+        ("GET", "/v1/bundles") => says("All bundles")
+            .of_revision()
+            .json(200, reference("Bundles")),
         ("PUT", "/v1/bundles") => says("Push several bundles as one revision")
             .takes(FORM, archives())
             .if_match()
             .json(200, reference("PushedMany")),
-        ("GET", "/v1/bundles/{name}") => says("A bundle").json(200, reference("Bundle")),
+        ("GET", "/v1/bundles/{name}") => says("A bundle")
+            .of_revision()
+            .json(200, reference("Bundle")),
         ("PUT", "/v1/bundles/{name}") => says("Push a bundle")
             .takes(GZIP, any())
             .takes(BYTES, any())
@@ -79,7 +85,9 @@ fn policy(key: (&str, &str)) -> Option<Described> {
         ("DELETE", "/v1/bundles/{name}") => {
             says("Remove a bundle").if_match().json(200, snapshot())
         }
-        ("GET", "/v1/revisions") => says("The revisions that are kept").json(200, object()),
+        ("GET", "/v1/revisions") => says("The revisions that are kept")
+            .of_revision()
+            .json(200, object()),
         ("POST", "/v1/revisions/{number}/rollback") => {
             says("Go back to a revision").if_match().json(200, object())
         }
@@ -91,6 +99,7 @@ fn policy(key: (&str, &str)) -> Option<Described> {
             .parameter("before", json!({"type": "integer", "minimum": 0}))
             .json(200, object()),
         ("GET", "/v1/resources") => says("Native policies, with their owners")
+            .of_revision()
             .texts(&["kind", "namespace", "name"])
             .json(200, reference("Resources")),
         ("PUT", "/v1/resources") => says("Push native policies, all or nothing")
@@ -98,7 +107,7 @@ fn policy(key: (&str, &str)) -> Option<Described> {
             .takes(YAML, text())
             .if_match()
             .json(200, applied()),
-        ("GET", ONE) => says("A native policy").json(200, object()),
+        ("GET", ONE) => says("A native policy").of_revision().json(200, object()),
         ("PUT", ONE) => says("Push a native policy")
             .takes(YAML, text())
             .if_match()
@@ -106,10 +115,12 @@ fn policy(key: (&str, &str)) -> Option<Described> {
         ("DELETE", ONE) => says("Remove a native policy")
             .if_match()
             .json(200, snapshot()),
-        ("GET", "/v1/policies") => says("All Rego modules that were pushed by id")
+        ("GET", "/v1/policies") => says("All Rego modules")
+            .of_revision()
             .query(&["pretty"])
             .json(200, reference("Policies")),
         ("GET", "/v1/policies/{*id}") => says("A Rego module")
+            .of_revision()
             .query(&["pretty"])
             .json(200, reference("PolicyResult")),
         ("PUT", "/v1/policies/{*id}") => says("Push a Rego module")
@@ -128,6 +139,7 @@ fn policy(key: (&str, &str)) -> Option<Described> {
 fn documents(key: (&str, &str)) -> Option<Described> {
     Some(match key {
         ("GET", "/v1/data" | "/v1/data/{*path}") => says("A document")
+            .of_revision()
             .options()
             .texts(&["input"])
             .json(200, reference("Document")),
@@ -254,8 +266,14 @@ impl Described {
         self
     }
 
+    /// What applies to one revision only, if asked to, and says which it made.
     fn if_match(mut self) -> Self {
         self.takes_if_match = true;
+        self.of_revision()
+    }
+
+    fn of_revision(mut self) -> Self {
+        self.tells_revision = true;
         self
     }
 
