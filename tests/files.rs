@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::bundle::constant;
@@ -100,6 +100,76 @@ async fn a_change_is_a_revision_and_a_bad_one_changes_nothing() {
     assert!(allows(&checks, "/four").await);
     assert_eq!(error(&server), None);
     assert!(metric(&server, "doorward_policy_files_refused 0"));
+}
+
+/// Files have no caller: what they change, or would, is the audit log's under `file`, once.
+#[tokio::test]
+async fn each_reload_is_recorded() {
+    for is_watched in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let other = tempfile::tempdir().unwrap();
+        // As a whole, so that no half of it is ever read.
+        let write = |text: &str| {
+            let new = other.path().join("new");
+            fs::write(&new, text).unwrap();
+            fs::rename(&new, folder.path().join("p.rego")).unwrap();
+        };
+        write(&allowing("/one"));
+        let server = serve(folder.path(), is_watched);
+        let look = || {
+            if !is_watched {
+                server.signal("HUP");
+            }
+        };
+        write(&allowing("/two"));
+        look();
+        revision(&server, 2).await;
+        write("package envoy.authz\n\nallow if nope(1)\n");
+        look();
+        refused(&server, "undefined function nope").await;
+        // Another look at the same is no other attempt.
+        server.signal("HUP");
+        write(&allowing("/three"));
+        look();
+        revision(&server, 3).await;
+        let log = http::get(&server.url("/v1/audit")).expect(200).json();
+        assert_eq!(log["chain"]["intact"], true);
+        let mut records = log["records"].as_array().unwrap().clone();
+        for record in &mut records {
+            let members = record.as_object_mut().unwrap();
+            assert!(
+                members
+                    .remove("time")
+                    .unwrap()
+                    .as_str()
+                    .unwrap()
+                    .ends_with('Z')
+            );
+            assert!(!members.contains_key("address"), "{members:?}");
+            members.remove("error").inspect(|error| {
+                assert!(error.as_str().unwrap().contains("undefined function nope"));
+            });
+        }
+        let row = |number: u64, who: &str, action: &str, old: u64, new: Option<u64>| {
+            let result = if new.is_some() { "success" } else { "failure" };
+            json!({
+                "number": number, "author": who, "action": action, "target": "files",
+                "old_revision": old, "new_revision": new, "result": result,
+            })
+        };
+        let expected = [
+            row(4, "file", "reload", 2, Some(3)),
+            row(3, "file", "reload", 2, None),
+            row(2, "file", "reload", 1, Some(2)),
+            row(1, "doorward", "start", 0, Some(1)),
+        ];
+        assert_eq!(records, expected, "watched: {is_watched}");
+        // The history tells the same of each revision.
+        let history = http::get(&server.url("/v1/revisions")).expect(200).json();
+        let authors = history["revisions"].as_array().unwrap().iter();
+        let authors: Vec<_> = authors.map(|revision| revision["author"].clone()).collect();
+        assert_eq!(authors, ["file", "file", "doorward"]);
+    }
 }
 
 /// A file written anew with the same content, as tools that copy do it, is no change.
