@@ -233,11 +233,11 @@ async fn activate(
         EmbeddedStore::open(&path, config.store).context("the policy store cannot be opened")?;
     let activation = Activation::start(
         ActivationSettings {
-            bundles: config.bundle_settings()?,
+            bundles: config.bundle_settings(v0)?,
             policy: config.policy_settings()?,
             cache: config.cache.into(),
         },
-        file_sources(config, v0),
+        file_sources(config),
         Arc::new(store),
         KeyFetcher::new(config.jwks, own_ports, Arc::clone(&metrics)),
         metrics,
@@ -246,7 +246,7 @@ async fn activate(
 }
 
 /// Policy that the configuration names.
-pub fn file_sources(config: &Config, v0: bool) -> FileSources {
+pub fn file_sources(config: &Config) -> FileSources {
     let bundles = config
         .bundles
         .iter()
@@ -259,7 +259,6 @@ pub fn file_sources(config: &Config, v0: bool) -> FileSources {
         paths: config.policies.clone(),
         downloads: downloads.collect(),
         bundles: bundles.collect::<Vec<(String, PathBuf)>>(),
-        v0,
     }
 }
 

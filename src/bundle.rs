@@ -74,6 +74,8 @@ pub enum Content {
 pub struct BundleSettings {
     pub limits: Limits,
     pub verification: VerificationSettings,
+    /// Rego is in language version 0 where nothing else is said of it.
+    pub v0: bool,
 }
 
 /// A file of a bundle: its path without leading slash, and its bytes.
@@ -162,29 +164,34 @@ impl Bundle {
     ) -> Result<Verified, BundleError> {
         let verification = settings.verification.of(name);
         let is_signed = verify_files(files, verification).map_err(BundleError::Signature)?;
-        let mut content = Self::unverified_content(name, files)?;
+        let mut content = Self::unverified_content(name, files, settings.v0)?;
         if let Content::Whole(bundle) = &mut content {
             bundle.is_signed = is_signed;
         }
         Ok(Verified { content, is_signed })
     }
 
-    /// The content of files, whoever they are from.
-    pub fn unverified_content(name: &str, files: &[BundleFile]) -> Result<Content, BundleError> {
+    /// The content of files, whoever they are from; with `v0`, in language version 0 unless they say
+    /// otherwise.
+    pub fn unverified_content(
+        name: &str,
+        files: &[BundleFile],
+        v0: bool,
+    ) -> Result<Content, BundleError> {
         match files.iter().find(|file| file.path == delta::PATCH) {
             Some(patch) => {
                 let delta = Delta::from_files(files, manifest_of(files)?, patch)?;
                 Ok(Content::Delta(Box::new(delta)))
             }
             None => {
-                let bundle = Self::unverified(name, files)?;
+                let bundle = Self::unverified(name, files, v0)?;
                 Ok(Content::Whole(Box::new(bundle)))
             }
         }
     }
 
     /// The bundle that files are, whoever they are from.
-    pub fn unverified(name: &str, files: &[BundleFile]) -> Result<Self, BundleError> {
+    pub fn unverified(name: &str, files: &[BundleFile], v0: bool) -> Result<Self, BundleError> {
         let manifest = manifest_of(files)?;
         let mut modules = Vec::new();
         let mut data = Data::default();
@@ -200,7 +207,7 @@ impl Bundle {
                 _ if base.ends_with(".rego") => modules.push(RegoModule {
                     path: format!("{name}/{}", file.path),
                     text: text(file)?,
-                    v0: manifest.is_v0(&file.path),
+                    v0: manifest.is_v0(&file.path).unwrap_or(v0),
                 }),
                 // Whatever else lies there is not read, as OPA does it.
                 _ => {}

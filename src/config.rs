@@ -188,8 +188,8 @@ impl Config {
         Ok(settings)
     }
 
-    /// How bundles are read. Keys are read too.
-    pub fn bundle_settings(&self) -> Result<BundleSettings, ConfigError> {
+    /// How bundles are read; with `v0`, in language version 0 unless they say otherwise. Keys are read too.
+    pub fn bundle_settings(&self, v0: bool) -> Result<BundleSettings, ConfigError> {
         let verification = VerificationSettings::new(&self.bundle_verification, &self.bundles);
         let verification = verification.map_err(|problems| {
             let lines = problems.into_iter();
@@ -202,6 +202,7 @@ impl Config {
         Ok(BundleSettings {
             limits: self.bundle_limits,
             verification,
+            v0,
         })
     }
 

@@ -444,6 +444,61 @@ async fn what_is_refused_changes_nothing() {
     }
 }
 
+/// Under `--v0-compatible` policy that says nothing else is in language version 0, however it comes.
+#[tokio::test]
+async fn what_is_pushed_is_in_the_version_that_was_asked_for() {
+    const V0: &str = "package envoy.authz\ndefault allow = false\nallow { data.open[_] == 1 }\n";
+    const V1: &str = "package envoy.authz\ndefault allow := false\nallow if 1 in data.open\n";
+    let with_import = V1.replacen('\n', "\nimport rego.v1\n", 1);
+    let bundle = |manifest: &str, text: &str| {
+        let data = r#"{"open": [1]}"#;
+        archive(&[(".manifest", manifest), ("p.rego", text), ("data.json", data)])
+    };
+    let (silent, first) = (r#"{"roots": [""]}"#, r#"{"roots": [""], "rego_version": 1}"#);
+    let zero = r#"{"roots": [""], "rego_version": 0}"#;
+    for is_v0 in [true, false] {
+        let options = |data| Options {
+            arguments: is_v0.then(|| "--v0-compatible".to_owned()).into_iter().collect(),
+            data,
+            ..Options::default()
+        };
+        let server = Server::with(options(None));
+        check(&server, "PUT", "/v1/data/open", "[1]", 204, "");
+        for (text, is_good) in [(V0, is_v0), (V1, !is_v0), (&with_import, true)] {
+            let status = if is_good { 200 } else { 400 };
+            check(&server, "PUT", "/v1/policies/p", text, status, "");
+            if is_good {
+                assert_eq!(server.checks().await.get("/").await.status(), 200, "{text}");
+            }
+        }
+        let text = if is_v0 { V0 } else { V1 };
+        check(&server, "PUT", "/v1/policies/p", text, 200, "");
+        let data = Arc::clone(&server.data);
+        server.signal("KILL");
+        drop(server);
+        let server = Server::with(options(Some(data)));
+        assert_eq!(server.checks().await.get("/").await.status(), 200);
+        check(&server, "DELETE", "/v1/policies/p", "", 200, "");
+        check(&server, "DELETE", "/v1/data/open", "", 204, "");
+        for (manifest, text, is_good) in [
+            (silent, V0, is_v0),
+            (silent, V1, !is_v0),
+            (first, V0, false),
+            (first, V1, true),
+            (zero, V0, true),
+            (zero, V1, false),
+        ] {
+            let status = if is_good { 200 } else { 400 };
+            let url = server.url("/v1/bundles/b");
+            http::put(&url, &bundle(manifest, text)).expect(status);
+            if is_good {
+                assert_eq!(server.checks().await.get("/").await.status(), 200, "{text}");
+                http::delete(&url).expect(200);
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_token_for_data_is_kept_to_its_paths() {
     // printf %s data-token | sha256sum

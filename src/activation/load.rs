@@ -21,8 +21,6 @@ pub struct FileSources {
     pub bundles: Vec<(String, PathBuf)>,
     /// Names of bundles that are downloaded, and whether the last good download is kept.
     pub downloads: Vec<(String, bool)>,
-    /// Rego files are in language version 0.
-    pub v0: bool,
 }
 
 /// Reads everything, or tells all that is wrong.
@@ -66,7 +64,7 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn files(&mut self, files: &FileSources) {
         self.state.downloads = Downloads::new(&files.downloads);
-        let (loose, errors) = read_files(&files.paths, files.v0);
+        let (loose, errors) = read_files(&files.paths, self.settings.v0);
         self.errors.extend(errors);
         self.state.set_files(loose.modules, loose.data);
         for (path, text) in loose.documents {
@@ -128,7 +126,10 @@ impl Loader<'_> {
             return self.fail(ActivationError::Unsigned(format!("stored {id}")));
         }
         match String::from_utf8(text) {
-            Ok(text) => self.state.pushed.restore_policy(id.key.clone(), text),
+            Ok(text) => {
+                let (id, v0) = (id.key.clone(), self.settings.v0);
+                self.state.pushed.restore_policy(id, text, v0);
+            }
             Err(_) => self.errors.push(PolicyError::new(
                 "load_error",
                 format!("{id} in the store is not UTF-8"),

@@ -52,7 +52,7 @@ impl Activation {
                 return Ok(state.revision);
             }
             let mut candidate = state.clone();
-            candidate.put_policy(&id, &text)?;
+            candidate.put_policy(&id, &text, this.settings.bundles.v0)?;
             let mut change = state.change(attempt);
             let entry = Entry::new(EntryKind::Policy, id, text.into_bytes());
             change.put.push(entry);
@@ -155,12 +155,9 @@ impl Pushed {
         self.policies.is_empty() && self.documents.is_empty()
     }
 
-    pub(super) fn restore_policy(&mut self, id: String, text: String) {
-        let module = RegoModule {
-            path: id.clone(),
-            text,
-            v0: false,
-        };
+    pub(super) fn restore_policy(&mut self, id: String, text: String, v0: bool) {
+        let path = id.clone();
+        let module = RegoModule { path, text, v0 };
         self.policies.insert(id, Arc::new(module));
     }
 
@@ -191,12 +188,13 @@ impl State {
         self.pushed.policies.get(id).map(Arc::as_ref)
     }
 
-    fn put_policy(&mut self, id: &str, text: &str) -> Result<(), ActivationError> {
+    fn put_policy(&mut self, id: &str, text: &str, v0: bool) -> Result<(), ActivationError> {
         let other = self.all_modules().any(|module| module.path == id);
         if other && self.policy(id).is_none() {
             return Err(in_file(&format!("policy `{id}`")));
         }
-        self.pushed.restore_policy(id.to_owned(), text.to_owned());
+        let (id, text) = (id.to_owned(), text.to_owned());
+        self.pushed.restore_policy(id, text, v0);
         Ok(())
     }
 

@@ -126,8 +126,9 @@ impl Manifest {
             .filter(|(root, other)| overlap(root, other))
     }
 
-    /// Rule: an exact path first, then globs, then the bundle's version.
-    pub(super) fn is_v0(&self, path: &str) -> bool {
+    /// Whether a file is in version 0, if that is told. Rule: an exact path first, then globs, then the
+    /// bundle's version.
+    pub(super) fn is_v0(&self, path: &str) -> Option<bool> {
         let path = format!("/{path}");
         let exact = self.file_rego_versions.get(&path);
         let globbed = || {
@@ -137,7 +138,8 @@ impl Manifest {
                 .find(|(glob, _)| glob_matches(glob, &path));
             matching.map(|(_, version)| version)
         };
-        exact.or_else(globbed).or(self.rego_version.as_ref()) == Some(&0)
+        let version = exact.or_else(globbed).or(self.rego_version.as_ref());
+        version.map(|version| *version == 0)
     }
 }
 

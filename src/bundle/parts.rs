@@ -48,7 +48,7 @@ pub(super) fn read(
         });
     }
     let whole = whole.ok_or_else(|| BundleError::Delta("it has no parts".to_owned()))?;
-    let shown = Bundle::unverified(name, &content)?;
+    let shown = Bundle::unverified(name, &content, settings.v0)?;
     let is_same = shown.manifest == whole.manifest
         && shown.data == whole.data
         && sorted(&shown) == sorted(&whole);

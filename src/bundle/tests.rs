@@ -128,6 +128,35 @@ fn the_language_version_is_the_nearest_given() {
     assert_eq!(v0, [true, false, false, false]);
 }
 
+/// What a bundle does not say, whoever reads it does.
+#[test]
+fn a_language_version_is_that_of_the_reader_unless_it_is_told() {
+    let rows = [
+        ("{}", [true, true]),
+        (r#"{"rego_version": 0}"#, [true, true]),
+        (r#"{"rego_version": 1}"#, [false, false]),
+        (r#"{"file_rego_versions": {"/a.rego": 1}}"#, [false, true]),
+        (
+            r#"{"rego_version": 1, "file_rego_versions": {"/b.rego": 0}}"#,
+            [false, true],
+        ),
+    ];
+    let settings = BundleSettings {
+        v0: true,
+        ..BundleSettings::default()
+    };
+    for (manifest, expected) in rows {
+        let files = [
+            (".manifest", manifest),
+            ("a.rego", "package a\n"),
+            ("b.rego", "package b\n"),
+        ];
+        let bundle = Bundle::from_archive("b", &archive(&files), &settings).unwrap();
+        let v0: Vec<_> = bundle.modules.iter().map(|module| module.v0).collect();
+        assert_eq!(v0, expected, "{manifest}");
+    }
+}
+
 #[test]
 fn stars_of_language_versions_stay_in_their_segment() {
     let many = format!("/{}b.rego", "*a".repeat(40));

@@ -154,9 +154,13 @@ impl Loader {
         let settings = self.settings(&form);
         let cases = self.cases(&case_values, form.time, &settings.workloads);
         // What the files hold is told even if the cases are wrong, but not if files are missing.
-        let policies = self.policies(&sources?)?;
+        let bundles = BundleSettings {
+            v0: form.rego.v0_compatible,
+            ..BundleSettings::default()
+        };
+        let policies = self.policies(&sources?, &bundles)?;
         let settings = ActivationSettings {
-            bundles: BundleSettings::default(),
+            bundles,
             policy: settings,
             cache: cache::Config::default().into(),
         };
@@ -196,7 +200,6 @@ impl Loader {
             paths,
             bundles,
             downloads: Vec::new(),
-            v0: form.rego.v0_compatible,
         })
     }
 
@@ -245,8 +248,12 @@ impl Loader {
         settings(&mesh, &rego, &form.workloads, deadlines)
     }
 
-    fn policies(&mut self, sources: &FileSources) -> Option<FilePolicies> {
-        let policies = FilePolicies::load(sources, &BundleSettings::default());
+    fn policies(
+        &mut self,
+        sources: &FileSources,
+        bundles: &BundleSettings,
+    ) -> Option<FilePolicies> {
+        let policies = FilePolicies::load(sources, bundles);
         policies.map_err(|error| self.activation(error)).ok()
     }
 

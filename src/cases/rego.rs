@@ -32,7 +32,7 @@ pub fn load_rego(paths: &[PathBuf], options: &RegoOptions) -> Result<Option<Rego
         data: loose.data,
     };
     for path in bundles {
-        if let Err(error) = source.add_bundle(&path) {
+        if let Err(error) = source.add_bundle(&path, options.v0) {
             errors.push(error);
         }
     }
@@ -55,11 +55,15 @@ struct Source {
 }
 
 impl Source {
-    fn add_bundle(&mut self, path: &Path) -> Result<(), PolicyError> {
+    fn add_bundle(&mut self, path: &Path, v0: bool) -> Result<(), PolicyError> {
         // Named by its path, so that places of tests and errors are those of files.
         let name = path.to_string_lossy();
         let name = name.trim_end_matches('/');
-        let bundle = Bundle::from_path(name, path, &BundleSettings::default());
+        let settings = BundleSettings {
+            v0,
+            ..BundleSettings::default()
+        };
+        let bundle = Bundle::from_path(name, path, &settings);
         let bundle = bundle.map_err(|error| error.into_policy_error(name))?;
         self.modules.extend(bundle.modules);
         let merged = self.data.merge(bundle.data);

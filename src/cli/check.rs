@@ -91,14 +91,14 @@ impl Args {
         added.map_err(|error| Unanswered::one(format!("{error:#}")))?;
         let settings = ActivationSettings {
             bundles: config
-                .bundle_settings()
+                .bundle_settings(self.paths.v0_compatible)
                 .map_err(|error| Unanswered(error.0))?,
             policy: config
                 .policy_settings()
                 .map_err(|error| Unanswered(error.0))?,
             cache: config.cache.into(),
         };
-        let files = file_sources(&config, self.paths.v0_compatible);
+        let files = file_sources(&config);
         let policies = FilePolicies::load(&files, &settings.bundles)
             .and_then(|files| files.compile(&settings))?;
         let attributes = from_json(request).map_err(Unanswered::one)?;

@@ -71,7 +71,7 @@ pub(super) struct PolicyPaths {
     /// Load each PATH as a bundle.
     #[arg(long, short = 'b')]
     bundle: bool,
-    /// Read Rego files in language version 0.
+    /// Read Rego that does not say its version, of files and of pushes, in language version 0.
     #[arg(long)]
     pub(super) v0_compatible: bool,
     /// Files and folders: Rego, data.json, native YAML, or bundles.

@@ -54,14 +54,14 @@ fn load(args: &Args) -> Result<Checked, (Outcome, Vec<String>)> {
     let may_ask = std::mem::replace(&mut config.rego.http_send, true);
     let settings = ActivationSettings {
         bundles: config
-            .bundle_settings()
+            .bundle_settings(args.paths.v0_compatible)
             .map_err(|error| could_not_run(error.0))?,
         policy: config
             .policy_settings()
             .map_err(|error| could_not_run(error.0))?,
         cache: config.cache.into(),
     };
-    let files = file_sources(&config, args.paths.v0_compatible);
+    let files = file_sources(&config);
     let checked = check_files(&files, &settings).map_err(|error| match error {
         ActivationError::Invalid(errors) => {
             let lines = errors.iter().map(ToString::to_string);

@@ -94,7 +94,7 @@ impl Args {
             path: MANIFEST.to_owned(),
             bytes: bytes.map_err(|error| Problem::Other(error.into()))?,
         });
-        let bundle = Bundle::unverified(NAME, &files)
+        let bundle = Bundle::unverified(NAME, &files, self.v0_compatible)
             .map_err(|error| Problem::Invalid(vec![error.into_policy_error(NAME)]))?;
         compile(&bundle)?;
         Ok(bundle)

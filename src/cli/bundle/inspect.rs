@@ -32,7 +32,7 @@ enum Format {
 pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let files =
         files_of(&args.path, Limits::default()).with_context(|| args.path.display().to_string())?;
-    let content = match Bundle::unverified_content(NAME, &files) {
+    let content = match Bundle::unverified_content(NAME, &files, false) {
         Ok(content) => content,
         Err(error) => {
             complain(&error.into_policy_error(NAME).to_string());

@@ -127,7 +127,7 @@ fn who_must_have_signed() {
             config.bundle_verification.keys.len(),
             usize::from(!keys.is_empty())
         );
-        config.bundle_settings().unwrap();
+        config.bundle_settings(false).unwrap();
         serde_json::to_value(&config.bundles["main"].signing).unwrap()
     };
     let if_present = json!({"mode": "verify-if-present"});
