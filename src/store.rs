@@ -19,7 +19,7 @@ use thiserror::Error;
 
 use crate::units::Size;
 
-pub use audit::{AuditPage, AuditQuery, AuditRecord, ChainState, Outcome};
+pub use audit::{AuditPage, AuditQuery, AuditRecord, ChainEnds, ChainState, Outcome};
 pub use embedded::EmbeddedStore;
 pub use entry::{Entry, EntryId, EntryKind};
 pub use hash::Hash;
@@ -43,7 +43,7 @@ const MIN_BYTES: u64 = 256 << 10;
 pub struct Config {
     /// How many revisions are kept to go back to, the active one included.
     pub history: u32,
-    /// How many audit records are kept.
+    /// How many audit records are kept: of changes, and of attempts that changed nothing.
     pub audit: u32,
     /// How large the store may grow. Old revisions go first when there is no room.
     pub max_bytes: Size,

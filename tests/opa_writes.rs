@@ -452,13 +452,23 @@ async fn what_is_pushed_is_in_the_version_that_was_asked_for() {
     let with_import = V1.replacen('\n', "\nimport rego.v1\n", 1);
     let bundle = |manifest: &str, text: &str| {
         let data = r#"{"open": [1]}"#;
-        archive(&[(".manifest", manifest), ("p.rego", text), ("data.json", data)])
+        archive(&[
+            (".manifest", manifest),
+            ("p.rego", text),
+            ("data.json", data),
+        ])
     };
-    let (silent, first) = (r#"{"roots": [""]}"#, r#"{"roots": [""], "rego_version": 1}"#);
+    let (silent, first) = (
+        r#"{"roots": [""]}"#,
+        r#"{"roots": [""], "rego_version": 1}"#,
+    );
     let zero = r#"{"roots": [""], "rego_version": 0}"#;
     for is_v0 in [true, false] {
         let options = |data| Options {
-            arguments: is_v0.then(|| "--v0-compatible".to_owned()).into_iter().collect(),
+            arguments: is_v0
+                .then(|| "--v0-compatible".to_owned())
+                .into_iter()
+                .collect(),
             data,
             ..Options::default()
         };

@@ -1,5 +1,6 @@
-//! The audit log: one record of every change and every attempt that failed. Each record's hash covers
-//! the one before, so that a record taken out, put in or changed breaks the chain.
+//! The audit log: one record of every change and every attempt that failed, numbered together. Each
+//! record's hash covers the one before of its kind, so that a record taken out, put in or changed breaks
+//! the chain. Each kind is kept for itself: attempts, which cost nothing, push out no record of a change.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -51,27 +52,42 @@ pub struct AuditQuery {
     pub before: Option<u64>,
 }
 
-/// Records, and the state of the chain they are of.
+/// A kind of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Change,
+    /// It failed, or was refused.
+    Attempt,
+}
+
+/// Records, and the state of the chains they are of.
 #[derive(Debug, Clone, Serialize)]
 pub struct AuditPage {
     pub records: Vec<AuditRecord>,
     pub chain: ChainState,
 }
 
-/// Whether the chain is whole.
+/// Whether both chains are whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ChainState {
     pub intact: bool,
+    pub changes: ChainEnds,
+    pub attempts: ChainEnds,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// Where a chain begins and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ChainEnds {
     /// Numbers of the records that are kept: after the first, up to the second.
     pub after: u64,
     pub up_to: u64,
     /// The newest record's. Whoever notes it elsewhere can tell that nothing before it was changed.
     pub head: Hash,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub problem: Option<String>,
 }
 
-/// A place in the chain: a record's number and hash.
+/// A place in a chain: a record's number and hash.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Link {
     pub(super) number: u64,
@@ -79,13 +95,51 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// The place of the record after this one.
-    pub(super) fn next(&self, text: &str) -> Self {
+    /// The place of the record after this one. Its text holds its number.
+    pub(super) fn next(&self, number: u64, text: &str) -> Self {
         let parts = Parts::of("doorward audit");
         let hash = parts.and(self.hash.bytes()).and(text.as_bytes()).finish();
-        Self {
-            number: self.number.saturating_add(1),
-            hash,
+        Self { number, hash }
+    }
+}
+
+/// The newest records of both kinds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Heads {
+    pub(super) changes: Link,
+    pub(super) attempts: Link,
+}
+
+impl Heads {
+    pub(super) fn of(&self, kind: Kind) -> Link {
+        match kind {
+            Kind::Change => self.changes,
+            Kind::Attempt => self.attempts,
+        }
+    }
+
+    pub(super) fn set(&mut self, kind: Kind, link: Link) {
+        match kind {
+            Kind::Change => self.changes = link,
+            Kind::Attempt => self.attempts = link,
+        }
+    }
+
+    /// Number of the newest record of all.
+    pub(super) fn number(&self) -> u64 {
+        self.changes.number.max(self.attempts.number)
+    }
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 2] = [Self::Change, Self::Attempt];
+}
+
+impl Outcome {
+    pub(super) fn kind(self) -> Kind {
+        match self {
+            Self::Success => Kind::Change,
+            Self::Failure => Kind::Attempt,
         }
     }
 }
@@ -110,21 +164,21 @@ impl Walk {
         }
     }
 
-    /// Rule: the record after this place has the next number, in its text as well, and the hash of
-    /// its text and the hash before. After the first that has not, nothing can be said.
+    /// Rule: the record after this place has a higher number, in its text as well, and the hash of its
+    /// text and the hash before. After the first that has not, nothing can be said.
     pub(super) fn step(&mut self, record: Link, text: &str) {
         if self.problem.is_some() {
             return;
         }
-        let expected = self.at.next(text);
-        let numbered = serde_json::from_str::<AuditRecord>(text)
-            .is_ok_and(|read| read.number == expected.number);
-        if record.number != expected.number {
-            self.problem = Some(format!("record {} is missing", expected.number));
-        } else if record.hash != expected.hash || !numbered {
-            self.problem = Some(format!("record {} was changed", expected.number));
-        } else {
+        let number = record.number;
+        let expected = self.at.next(number, text);
+        let is_numbered = number > self.at.number
+            && serde_json::from_str::<AuditRecord>(text).is_ok_and(|read| read.number == number);
+        if record == expected && is_numbered {
             self.at = expected;
+        } else {
+            let what = format!("record {number} was changed, or one before it is missing");
+            self.problem = Some(what);
         }
     }
 

@@ -64,6 +64,7 @@ async fn contract<S: PolicyStore>(open: impl Fn() -> S) {
     old_revisions_go(open()).await;
     attempts_are_recorded(open()).await;
     numbers_can_be_left_out(open()).await;
+    old_records_of_changes_go(open()).await;
 }
 
 async fn changes_are_whole(store: impl PolicyStore) {
@@ -237,7 +238,8 @@ async fn attempts_are_recorded(store: impl PolicyStore) {
     store.record_failure(bad.clone(), 14, why).await.unwrap();
     let after = audit(&store).await;
     assert!(after.chain.intact);
-    assert_ne!(after.chain.head, before.chain.head);
+    assert_ne!(after.chain.attempts, before.chain.attempts);
+    assert_eq!(after.chain.changes, before.chain.changes);
     let newest = &after.records[0];
     assert_eq!(newest.attempt, bad);
     assert_eq!(newest.attempt.target, "no\u{fffd}such");
@@ -256,15 +258,45 @@ async fn attempts_are_recorded(store: impl PolicyStore) {
     let numbers: Vec<_> = page.records.iter().map(|record| record.number).collect();
     assert_eq!(numbers, [14, 13]);
 
-    // The oldest go, and the chain holds from there on.
+    // The oldest go, and the chain holds from there on. Those of changes stay.
     for _ in 0..100 {
         let record = store.record_failure(bad.clone(), 14, "no".to_owned());
         record.await.unwrap();
     }
     let last = audit(&store).await;
-    assert_eq!(last.records.len(), 100);
+    let numbers = last.records.iter().map(|record| record.number);
+    let expected = (16..=115).rev().chain((1..=14).rev());
+    assert_eq!(numbers.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
     assert!(last.chain.intact, "{:?}", last.chain);
-    assert_eq!((last.chain.after, last.chain.up_to), (15, 115));
+    assert_eq!(last.chain.changes, before.chain.changes);
+    assert_eq!(
+        (before.chain.changes.after, before.chain.changes.up_to),
+        (0, 14)
+    );
+    let attempts = last.chain.attempts;
+    assert_eq!((attempts.after, attempts.up_to), (15, 115));
+}
+
+/// Changes push out changes, and no attempts.
+async fn old_records_of_changes_go(store: impl PolicyStore) {
+    let attempts = audit(&store).await.chain.attempts;
+    for base in 21..130 {
+        let content = format!("{base}");
+        let put = change(base, &[(Bundle, "b", &content)], &[]);
+        store.commit(put).await.unwrap();
+    }
+    let page = audit(&store).await;
+    assert!(page.chain.intact, "{:?}", page.chain);
+    let of = |result| {
+        page.records
+            .iter()
+            .filter(move |record| record.result == result)
+    };
+    assert_eq!(of(Outcome::Success).count(), 100);
+    assert_eq!(of(Outcome::Failure).count(), 100);
+    assert_eq!(page.chain.attempts, attempts);
+    let newest = &page.records[0];
+    assert_eq!((newest.number, newest.new_revision), (226, Some(130)));
 }
 
 /// A revision that could not be written has its number all the same.

@@ -3,11 +3,14 @@
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Row};
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
 
-use super::read::{Reader, state};
-use crate::store::audit::{Link, Walk, shortened};
-use crate::store::{Attempt, AuditPage, AuditQuery, AuditRecord, ChainState, Outcome, StoreError};
+use super::read::Reader;
+use crate::store::audit::{Kind, Link, Walk, shortened};
+use crate::store::{
+    Attempt, AuditPage, AuditQuery, AuditRecord, ChainEnds, ChainState, Outcome, StoreError,
+};
 
 /// Most records that wait to be written; of more the oldest are counted as lost.
 const MAX_PENDING: usize = 64;
@@ -68,29 +71,36 @@ pub(super) fn page(connection: &Connection, query: AuditQuery) -> Result<AuditPa
     })
 }
 
-/// Goes along the whole chain.
+/// Goes along both chains.
 fn verify(connection: &Connection) -> Result<ChainState, StoreError> {
-    let anchor = anchor(connection)?;
-    let head = state(connection)?.audit;
-    let mut walk = Walk::from(anchor);
-    let mut statement =
-        connection.prepare_cached("SELECT number, hash, record FROM audit ORDER BY number")?;
-    let mut rows = statement.query([])?;
+    let changes = ends(connection, Kind::Change)?;
+    let attempts = ends(connection, Kind::Attempt)?;
+    let mut problem = None;
+    for (kind, ends) in [(Kind::Change, changes), (Kind::Attempt, attempts)] {
+        problem = problem.or(walk(connection, kind, ends)?);
+    }
+    if problem.is_none() {
+        problem = missing_of_revision(connection, changes.anchor)?;
+    }
+    Ok(ChainState {
+        intact: problem.is_none(),
+        changes: changes.shown(),
+        attempts: attempts.shown(),
+        problem,
+    })
+}
+
+/// What is wrong with a chain, if anything.
+fn walk(connection: &Connection, kind: Kind, ends: Ends) -> Result<Option<String>, StoreError> {
+    let mut walk = Walk::from(ends.anchor);
+    let query = "SELECT number, hash, record FROM audit WHERE kind = ? ORDER BY number";
+    let mut statement = connection.prepare_cached(query)?;
+    let mut rows = statement.query([kind])?;
     while let Some(row) = rows.next()? {
         walk.step(link(row)?, &row.get::<_, String>(2)?);
     }
-    walk.end(head);
-    let problem = match walk.problem {
-        Some(problem) => Some(problem),
-        None => missing_of_revision(connection, anchor)?,
-    };
-    Ok(ChainState {
-        intact: problem.is_none(),
-        after: anchor.number,
-        up_to: head.number,
-        head: head.hash,
-        problem,
-    })
+    walk.end(ends.head);
+    Ok(walk.problem)
 }
 
 /// Rule: each revision's record is in the chain, with the hash that the revision knows.
@@ -113,27 +123,60 @@ fn missing_of_revision(
     Ok(None)
 }
 
-/// The place before the first record.
-pub(super) fn anchor(connection: &Connection) -> Result<Link, StoreError> {
-    let query = "SELECT anchor_number, anchor_hash FROM state";
-    Ok(connection.query_row(query, [], link)?)
+/// Where the file says that a chain begins and ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ends {
+    pub(super) head: Link,
+    /// The place before the first record.
+    pub(super) anchor: Link,
 }
 
-/// Removes all but the newest records, and returns the place before the first that is left.
-pub(super) fn prune(
-    connection: &Connection,
-    anchor: Link,
-    newest: Link,
-    keep: u32,
-) -> Result<Link, StoreError> {
-    let cut = newest.number.saturating_sub(u64::from(keep));
-    if cut <= anchor.number {
-        return Ok(anchor);
+impl Ends {
+    fn shown(&self) -> ChainEnds {
+        ChainEnds {
+            after: self.anchor.number,
+            up_to: self.head.number,
+            head: self.head.hash,
+        }
     }
-    let query = "SELECT number, hash FROM audit WHERE number <= ? ORDER BY number DESC LIMIT 1";
-    let last = connection.query_row(query, [cut], link).optional()?;
-    connection.execute("DELETE FROM audit WHERE number <= ?", [cut])?;
-    Ok(last.unwrap_or(anchor))
+}
+
+pub(super) fn ends(connection: &Connection, kind: Kind) -> Result<Ends, StoreError> {
+    let query = "SELECT number, hash, anchor_number, anchor_hash FROM chains WHERE kind = ?";
+    let mut statement = connection.prepare_cached(query)?;
+    Ok(statement.query_row([kind], |row| {
+        Ok(Ends {
+            head: link(row)?,
+            anchor: Link {
+                number: row.get(2)?,
+                hash: row.get(3)?,
+            },
+        })
+    })?)
+}
+
+/// Removes all but the newest records of a kind, and writes down where its chain begins and ends now.
+pub(super) fn finish(
+    connection: &Connection,
+    kind: Kind,
+    head: Link,
+    keep: u32,
+) -> Result<(), StoreError> {
+    let known = ends(connection, kind).map(|ends| ends.anchor);
+    let query =
+        "SELECT number, hash FROM audit WHERE kind = ? ORDER BY number DESC LIMIT 1 OFFSET ?";
+    let mut statement = connection.prepare_cached(query)?;
+    let last = statement.query_row((kind, keep), link).optional()?;
+    if let Some(last) = last {
+        let delete = "DELETE FROM audit WHERE kind = ? AND number <= ?";
+        connection.execute(delete, (kind, last.number))?;
+    }
+    let anchor = last.unwrap_or(known.unwrap_or_default());
+    connection.execute(
+        "INSERT OR REPLACE INTO chains VALUES (?, ?, ?, ?, ?)",
+        params![kind, head.number, head.hash, anchor.number, anchor.hash],
+    )?;
+    Ok(())
 }
 
 fn link(row: &Row<'_>) -> rusqlite::Result<Link> {
@@ -141,4 +184,14 @@ fn link(row: &Row<'_>) -> rusqlite::Result<Link> {
         number: row.get(0)?,
         hash: row.get(1)?,
     })
+}
+
+impl ToSql for Kind {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let number: i64 = match self {
+            Self::Change => 0,
+            Self::Attempt => 1,
+        };
+        Ok(number.into())
+    }
 }

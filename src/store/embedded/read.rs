@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{Connection, OptionalExtension as _, ToSql};
 
-use super::corrupt;
-use crate::store::audit::Link;
+use super::{chain, corrupt};
+use crate::store::audit::{Heads, Kind, Link};
 use crate::store::hash::Parts;
 use crate::store::revision::{Header, Rows, content};
 use crate::store::{Entry, EntryId, Fallback, Hash, Revision, StoreError};
@@ -21,7 +21,7 @@ pub(super) struct State {
     pub(super) revision: u64,
     /// The revision's checksum.
     pub(super) sha256: Hash,
-    pub(super) audit: Link,
+    pub(super) audit: Heads,
 }
 
 /// What is stored, as it was read and verified.
@@ -146,7 +146,7 @@ pub(super) fn newest(reader: &mut Reader<'_>) -> Result<(Head, Vec<Entry>), Stor
     let (mut state, mut problem) = match state(reader.connection) {
         Ok(state) => (state, None),
         Err(StoreError::Corrupt { what }) => {
-            let audit = last_link(reader.connection).unwrap_or_default();
+            let audit = last_links(reader.connection);
             (
                 State {
                     audit,
@@ -218,29 +218,35 @@ pub(super) fn still_holds(connection: &Connection, head: &Head) -> Result<(), St
 }
 
 pub(super) fn state(connection: &Connection) -> Result<State, StoreError> {
-    let query = "SELECT revision, sha256, audit_number, audit_hash FROM state";
+    let mut audit = Heads::default();
+    for kind in Kind::ALL {
+        audit.set(kind, chain::ends(connection, kind)?.head);
+    }
+    let query = "SELECT revision, sha256 FROM state";
     let state = connection.query_row(query, [], |row| {
         Ok(State {
             revision: row.get(0)?,
             sha256: row.get(1)?,
-            audit: Link {
-                number: row.get(2)?,
-                hash: row.get(3)?,
-            },
+            audit,
         })
     })?;
     Ok(state)
 }
 
-fn last_link(connection: &Connection) -> Option<Link> {
-    let query = "SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1";
-    let link = connection.query_row(query, [], |row| {
-        Ok(Link {
-            number: row.get(0)?,
-            hash: row.get(1)?,
-        })
-    });
-    link.ok()
+/// The newest audit records that are there, whatever should be.
+fn last_links(connection: &Connection) -> Heads {
+    let query = "SELECT number, hash FROM audit WHERE kind = ? ORDER BY number DESC LIMIT 1";
+    let mut heads = Heads::default();
+    for kind in Kind::ALL {
+        let link = connection.query_row(query, [kind], |row| {
+            Ok(Link {
+                number: row.get(0)?,
+                hash: row.get(1)?,
+            })
+        });
+        heads.set(kind, link.unwrap_or_default());
+    }
+    heads
 }
 
 /// A revision's header, and the checksum of its number and header.

@@ -11,22 +11,12 @@ use super::write::Write;
 use crate::store::{Action, Attempt, Author, Change, Config, Entry, EntryKind, Hash, StoreError};
 
 /// Version of the tables below.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// Rule: an entry holds from revision `since` until before revision `until`. Contents are found by
 /// their digest; `header` is JSON, and `sha256` beside it covers number and header, which names the
-/// digest of all entries. `state` is what the newest revision and audit record must be, and after
-/// which audit record the chain begins.
-const SCHEMA: &str = "
-    CREATE TABLE state (
-        only INTEGER PRIMARY KEY CHECK (only = 0),
-        revision INTEGER NOT NULL,
-        sha256 BLOB NOT NULL,
-        audit_number INTEGER NOT NULL,
-        audit_hash BLOB NOT NULL,
-        anchor_number INTEGER NOT NULL,
-        anchor_hash BLOB NOT NULL
-    ) STRICT;
-    INSERT INTO state VALUES (0, 0, zeroblob(32), 0, zeroblob(32), 0, zeroblob(32));
+/// digest of all entries. `state` is what the newest revision must be, `chains` what the newest audit
+/// record of each kind must be, and after which its chain begins.
+const POLICY: &str = "
     CREATE TABLE revisions (
         number INTEGER PRIMARY KEY,
         header TEXT NOT NULL,
@@ -44,16 +34,39 @@ const SCHEMA: &str = "
         sha256 BLOB PRIMARY KEY,
         bytes BLOB NOT NULL
     ) STRICT;
+";
+const STATE: &str = "
+    CREATE TABLE state (
+        only INTEGER PRIMARY KEY CHECK (only = 0),
+        revision INTEGER NOT NULL,
+        sha256 BLOB NOT NULL
+    ) STRICT;
     CREATE TABLE audit (
         number INTEGER PRIMARY KEY,
+        kind INTEGER NOT NULL,
         record TEXT NOT NULL,
         hash BLOB NOT NULL
     ) STRICT;
+    CREATE INDEX audit_by_kind ON audit (kind, number);
+    CREATE TABLE chains (
+        kind INTEGER PRIMARY KEY,
+        number INTEGER NOT NULL,
+        hash BLOB NOT NULL,
+        anchor_number INTEGER NOT NULL,
+        anchor_hash BLOB NOT NULL
+    ) STRICT;
+";
+const NOTHING: &str = "
+    INSERT INTO state VALUES (0, 0, zeroblob(32));
+    INSERT INTO chains VALUES
+        (0, 0, zeroblob(32), 0, zeroblob(32)),
+        (1, 0, zeroblob(32), 0, zeroblob(32));
 ";
 
 /// Makes the tables in an empty file.
 pub(super) fn create(connection: &Connection) -> Result<(), StoreError> {
-    let text = format!("BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;");
+    let text =
+        format!("BEGIN; {POLICY} {STATE} {NOTHING} PRAGMA user_version = {VERSION}; COMMIT;");
     Ok(connection.execute_batch(&text)?)
 }
 
@@ -63,6 +76,7 @@ pub(super) fn bring_up_to_date(connection: &Connection, path: &Path) -> Result<(
     match version {
         VERSION => Ok(()),
         1 => from_version_1(connection),
+        2 => from_version_2(connection),
         0 => Err(corrupt(format!(
             "{} holds no policy store; if nothing of it is needed, remove it",
             path.display()
@@ -93,7 +107,7 @@ fn from_version_1(connection: &Connection) -> Result<(), StoreError> {
     )?);
     let tables = "DROP TABLE state; DROP TABLE resources; DROP TABLE bundles;";
     transaction.execute_batch(tables)?;
-    transaction.execute_batch(SCHEMA)?;
+    transaction.execute_batch(&format!("{POLICY} {STATE} {NOTHING}"))?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     if revision > 0 {
         let attempt = Attempt::new(Author::program(), Action::Migrate, "schema version 1");
@@ -113,6 +127,27 @@ fn from_version_1(connection: &Connection) -> Result<(), StoreError> {
         revision,
         "the policy store was brought to schema version {VERSION}"
     );
+    Ok(())
+}
+
+/// Version 2 had one chain for both kinds of records, which goes on as the one of changes.
+fn from_version_2(connection: &Connection) -> Result<(), StoreError> {
+    let transaction = connection.unchecked_transaction()?;
+    transaction.execute_batch(&format!(
+        "ALTER TABLE audit RENAME TO old_audit;
+         ALTER TABLE state RENAME TO old_state;
+         {STATE}
+         INSERT INTO state SELECT 0, revision, sha256 FROM old_state;
+         INSERT INTO audit SELECT number, 0, record, hash FROM old_audit;
+         INSERT INTO chains
+             SELECT 0, audit_number, audit_hash, anchor_number, anchor_hash FROM old_state;
+         INSERT INTO chains VALUES (1, 0, zeroblob(32), 0, zeroblob(32));
+         DROP TABLE old_audit;
+         DROP TABLE old_state;"
+    ))?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()?;
+    tracing::info!("the policy store was brought to schema version {VERSION}");
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use rusqlite::{Connection, Transaction, params};
 use super::chain::{self, Pending};
 use super::corrupt;
 use super::read::{Head, Reader, checksum, rows_at, state};
-use crate::store::audit::Link;
+use crate::store::audit::Kind;
 use crate::store::revision::{Header, Rows, changes, content};
 use crate::store::{AuditRecord, Change, Config, Entry, EntryId, Hash, Outcome, StoreError};
 
@@ -52,7 +52,7 @@ impl<'a> Write<'a> {
         self.put_rows(number, &rows)?;
         let time = Timestamp::now();
         self.append(&AuditRecord {
-            number: self.head.state.audit.number.saturating_add(1),
+            number: self.head.state.audit.number().saturating_add(1),
             time,
             attempt: change.attempt.clone(),
             old_revision: old,
@@ -70,8 +70,8 @@ impl<'a> Write<'a> {
             entries: rows.len(),
             bytes: self.bytes(&rows)?,
             content: content(&rows),
-            audit: self.head.state.audit.number,
-            audit_hash: self.head.state.audit.hash,
+            audit: self.head.state.audit.changes.number,
+            audit_hash: self.head.state.audit.changes.hash,
         };
         self.put_header(number, &header)?;
         self.head.state.revision = number;
@@ -84,19 +84,14 @@ impl<'a> Write<'a> {
 
     /// Writes down what is the newest now.
     pub(super) fn finish(self) -> Result<(), StoreError> {
-        let anchor = chain::anchor(self.transaction).unwrap_or_default();
         let state = self.head.state;
-        let anchor = chain::prune(self.transaction, anchor, state.audit, self.config.audit)?;
+        for kind in Kind::ALL {
+            let head = state.audit.of(kind);
+            chain::finish(self.transaction, kind, head, self.config.audit)?;
+        }
         self.transaction.execute(
-            "INSERT OR REPLACE INTO state VALUES (0, ?, ?, ?, ?, ?, ?)",
-            params![
-                state.revision,
-                state.sha256,
-                state.audit.number,
-                state.audit.hash,
-                anchor.number,
-                anchor.hash
-            ],
+            "INSERT OR REPLACE INTO state VALUES (0, ?, ?)",
+            params![state.revision, state.sha256],
         )?;
         Ok(())
     }
@@ -189,12 +184,13 @@ impl<'a> Write<'a> {
 
     fn append(&mut self, record: &AuditRecord) -> Result<(), StoreError> {
         let text = to_json(record)?;
-        let link = self.head.state.audit.next(&text);
+        let (kind, heads) = (record.result.kind(), &mut self.head.state.audit);
+        let link = heads.of(kind).next(record.number, &text);
         self.transaction.execute(
-            "INSERT INTO audit VALUES (?, ?, ?)",
-            params![link.number, text, link.hash],
+            "INSERT INTO audit VALUES (?, ?, ?, ?)",
+            params![link.number, kind, text, link.hash],
         )?;
-        self.head.state.audit = link;
+        heads.set(kind, link);
         Ok(())
     }
 
@@ -252,7 +248,7 @@ impl<'a> Write<'a> {
 /// Writes the audit records that could not be written before.
 pub(super) fn pending(write: &mut Write<'_>) -> Result<(), StoreError> {
     let pending = write.pending;
-    for record in pending.records(write.head.state.audit.number) {
+    for record in pending.records(write.head.state.audit.number()) {
         write.append(&record)?;
     }
     Ok(())
@@ -260,9 +256,9 @@ pub(super) fn pending(write: &mut Write<'_>) -> Result<(), StoreError> {
 
 /// Takes back what was committed although it was told to have failed.
 pub(super) fn take_back(connection: &mut Connection, head: &Head) -> Result<(), StoreError> {
-    let Link { number, hash } = head.state.audit;
+    let number = head.state.audit.number();
     let found = state(connection)?;
-    let is_ahead = found.revision > head.state.revision || found.audit.number > number;
+    let is_ahead = found.revision > head.state.revision || found.audit.number() > number;
     if !is_ahead {
         return Ok(());
     }
@@ -275,9 +271,16 @@ pub(super) fn take_back(connection: &mut Connection, head: &Head) -> Result<(), 
         transaction.execute(query, [head.state.revision])?;
     }
     transaction.execute("DELETE FROM audit WHERE number > ?", [number])?;
+    for kind in Kind::ALL {
+        let link = head.state.audit.of(kind);
+        transaction.execute(
+            "UPDATE chains SET number = ?, hash = ? WHERE kind = ?",
+            params![link.number, link.hash, kind],
+        )?;
+    }
     transaction.execute(
-        "UPDATE state SET revision = ?, sha256 = ?, audit_number = ?, audit_hash = ?",
-        params![head.state.revision, head.state.sha256, number, hash],
+        "UPDATE state SET revision = ?, sha256 = ?",
+        params![head.state.revision, head.state.sha256],
     )?;
     Ok(transaction.commit()?)
 }

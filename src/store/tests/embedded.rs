@@ -153,6 +153,52 @@ async fn a_store_of_version_1_is_read() {
     assert_eq!(next.unwrap(), 8);
 }
 
+/// What was recorded before there were two chains goes on as one of changes.
+#[tokio::test]
+async fn a_store_of_version_2_is_read() {
+    let place = Place::new().with_three().await;
+    let (records, ends) = {
+        let store = place.open();
+        let page = audit(&store).await;
+        (page.records, page.chain.changes)
+    };
+    place.meddle(
+        "ALTER TABLE state ADD COLUMN audit_number INTEGER;
+         ALTER TABLE state ADD COLUMN audit_hash BLOB;
+         ALTER TABLE state ADD COLUMN anchor_number INTEGER;
+         ALTER TABLE state ADD COLUMN anchor_hash BLOB;
+         UPDATE state SET (audit_number, audit_hash, anchor_number, anchor_hash) =
+             (SELECT number, hash, anchor_number, anchor_hash FROM chains WHERE kind = 0);
+         DROP TABLE chains;
+         DROP INDEX audit_by_kind;
+         ALTER TABLE audit DROP COLUMN kind;
+         PRAGMA user_version = 2;",
+    );
+    for _ in 0..2 {
+        let store = place.open();
+        let found = store.load().await.unwrap();
+        assert_eq!((found.revision, found.entries), (3, revision_of_three(3)));
+        let page = audit(&store).await;
+        assert!(page.chain.intact, "{:?}", page.chain);
+        assert_eq!((&page.records, page.chain.changes), (&records, ends));
+        assert_eq!(page.chain.attempts.up_to, 0);
+    }
+    let store = place.open();
+    let failed = attempt(Action::PutBundle, "b");
+    store
+        .record_failure(failed, 3, "no".to_owned())
+        .await
+        .unwrap();
+    let next = change(3, &[], &[(Bundle, "b")]);
+    assert_eq!(store.commit(next).await.unwrap(), 4);
+    let page = audit(&store).await;
+    assert!(page.chain.intact, "{:?}", page.chain);
+    assert_eq!(
+        (page.chain.attempts.up_to, page.chain.changes.up_to),
+        (4, 5)
+    );
+}
+
 #[tokio::test]
 async fn an_empty_or_damaged_store_of_version_1() {
     let place = Place::new();

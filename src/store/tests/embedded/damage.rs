@@ -203,14 +203,44 @@ async fn every_cut_and_edit_of_the_audit_log_is_seen() {
         ),
         (
             "one added",
-            "INSERT INTO audit SELECT 5, record, hash FROM audit WHERE number = 4",
+            "INSERT INTO audit SELECT 5, kind, record, hash FROM audit WHERE number = 4",
             false,
         ),
         (
             "last gone, and the state with it",
             "DELETE FROM audit WHERE number > 2;
-             UPDATE state SET audit_number = 2,
-             audit_hash = (SELECT hash FROM audit WHERE number = 2)",
+             UPDATE chains SET number = 2, hash = (SELECT hash FROM audit WHERE number = 2)
+             WHERE kind = 0",
+            false,
+        ),
+        (
+            "attempt edited",
+            "UPDATE audit SET record = record || ' ' WHERE number = 4",
+            false,
+        ),
+        (
+            "change among attempts",
+            "UPDATE audit SET kind = 1 WHERE number = 3",
+            false,
+        ),
+        (
+            "first among attempts",
+            "UPDATE audit SET kind = 1 WHERE number = 1",
+            false,
+        ),
+        (
+            "attempt among changes",
+            "UPDATE audit SET kind = 0 WHERE number = 4",
+            false,
+        ),
+        (
+            "no such kind",
+            "UPDATE audit SET kind = 2 WHERE number = 4",
+            false,
+        ),
+        (
+            "chain gone",
+            "UPDATE chains SET number = 0, hash = zeroblob(32) WHERE kind = 1",
             false,
         ),
     ];
