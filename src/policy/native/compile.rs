@@ -271,13 +271,15 @@ impl Compiler<'_> {
         not_values: &Values,
         tests: &mut Vec<Test>,
     ) {
-        let not_name = format!(
-            "not{}{}",
-            name.get(..1).unwrap_or_default().to_ascii_uppercase(),
-            name.get(1..).unwrap_or_default()
-        );
-        self.test(&format!("{path}.{name}"), key, values, false, tests);
-        self.test(&format!("{path}.{not_name}"), key, not_values, true, tests);
+        // Of many fields few have values, and only those need a path.
+        if !values.is_empty() {
+            self.test(&format!("{path}.{name}"), key, values, false, tests);
+        }
+        if !not_values.is_empty() {
+            let (first, rest) = name.split_at_checked(1).unwrap_or((name, ""));
+            let path = format!("{path}.not{}{rest}", first.to_ascii_uppercase());
+            self.test(&path, key, not_values, true, tests);
+        }
     }
 
     fn condition(&mut self, path: &str, condition: &When, tests: &mut Vec<Test>) {
