@@ -61,14 +61,18 @@ impl Activation {
             let state = this.writable(if_match).await?;
             let mut candidate = state.clone();
             let mut change = state.change(attempt);
-            let mut results =
-                candidate.put_resources(resources, jiff::Timestamp::now(), &mut change)?;
-            if scope == PutScope::All {
-                let kept = results.iter().map(|(id, _)| id.clone()).collect();
-                let pruned = candidate.prune(&kept);
-                results.extend(pruned.iter().map(|id| (id.clone(), ObjectChange::Deleted)));
-                change.delete.extend(pruned.iter().map(State::entry_id));
-            }
+            let put = move || {
+                let now = jiff::Timestamp::now();
+                let mut results = candidate.put_resources(resources, now, &mut change)?;
+                if scope == PutScope::All {
+                    let kept = results.iter().map(|(id, _)| id.clone()).collect();
+                    let pruned = candidate.prune(&kept);
+                    results.extend(pruned.iter().map(|id| (id.clone(), ObjectChange::Deleted)));
+                    change.delete.extend(pruned.iter().map(State::entry_id));
+                }
+                Ok((candidate, change, results))
+            };
+            let (candidate, change, results) = this.in_background(put).await?;
             let revision = if change.is_empty() {
                 state.revision
             } else {

@@ -4,15 +4,16 @@ use axum::RequestExt as _;
 use axum::extract::rejection::{QueryRejection, StringRejection};
 use axum::extract::{FromRequest, Path, Query, Request, State};
 use axum::http::HeaderMap;
+use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Api;
 use super::access::{AreaKind, Grants, Named, Permitted};
 use super::caller::Caller;
-use super::error::{ApiError, if_match};
+use super::error::{ApiError, if_match, internal};
 use super::json::AtRevision;
-use crate::activation::{ObjectChange, PutScope};
+use crate::activation::{ObjectChange, Owner, PutScope};
 use crate::policy::PolicyError;
 use crate::policy::resource::{Kind, ResourceId};
 
@@ -130,12 +131,25 @@ pub(super) struct ListOptions {
     name: Option<String>,
 }
 
+/// All objects asked for.
+#[derive(Serialize)]
+struct List<'a> {
+    resources: Vec<Shown<'a>>,
+}
+
+/// One of them.
+#[derive(Serialize)]
+struct Shown<'a> {
+    owner: Owner,
+    resource: &'a Value,
+}
+
 pub(super) async fn list(
     State(api): State<Api>,
     options: Result<Query<ListOptions>, QueryRejection>,
-) -> Result<AtRevision<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let Query(options) = options?;
-    let wanted = |id: &ResourceId| {
+    let wanted = move |id: &ResourceId| {
         options.kind.is_none_or(|kind| kind == id.kind)
             && options
                 .namespace
@@ -146,13 +160,20 @@ pub(super) async fn list(
     // Before the objects: what is newer than its tag is merely refused.
     let revision = api.pdp.snapshot().revision;
     let resources = api.activation.resources().await;
-    let found = resources
-        .iter()
-        .filter(|(resource, _)| wanted(&resource.id));
-    let shown: Vec<_> = found
-        .map(|(resource, owner)| json!({"owner": owner, "resource": resource.document.value}))
-        .collect();
-    Ok(AtRevision(revision, json!({ "resources": shown })))
+    // There can be many: they are not written where proxies wait.
+    let list = tokio::task::spawn_blocking(move || {
+        let found = resources.iter();
+        let found = found.filter(|(resource, _)| wanted(&resource.id));
+        let shown = found.map(|(resource, owner)| Shown {
+            owner: *owner,
+            resource: &resource.document.value,
+        });
+        let answer = List {
+            resources: shown.collect(),
+        };
+        AtRevision(revision, answer).into_response()
+    });
+    list.await.map_err(|error| internal(error.to_string()))
 }
 
 pub(super) async fn get(
