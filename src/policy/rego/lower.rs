@@ -13,6 +13,7 @@ mod lines;
 mod loops;
 mod metadata;
 mod moved;
+mod names;
 mod negation;
 mod operators;
 mod otherwise;
@@ -29,8 +30,8 @@ use super::module::package_of;
 use super::{RegoError, builtins, guard};
 use syntax::Text;
 
-pub(super) use keywords::{Names, OwnNames};
 pub(super) use lines::check as check_lines;
+pub(super) use names::{Names, OwnNames};
 pub(super) use operators::operators;
 pub(super) use replaced::replaceable;
 

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use regorus::unstable::{Expr, Import, Module, Rule, RuleHead, WithModifier};
 
-use super::keywords::{Names, is_name};
+use super::keywords::is_name;
+use super::names::Names;
 use super::syntax::{Range, Text, package_of, range};
 use super::{Output, SourceMap};
 use crate::policy::rego::module::{begin_of, path_of, reference, rule_reference};

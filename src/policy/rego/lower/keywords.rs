@@ -2,12 +2,12 @@
 //! a text of its own whose package ends in the keyword; a reference to it is written in full. What
 //! is not certain to mean the same there is refused.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::metadata::{self, Annotations};
+use super::names::Names;
 use super::syntax::{Text, package_of};
 use super::tokens::{Kind, Token, tokens};
-use super::{Fault, Output, SourceMap, template};
+use super::{Fault, Output, SourceMap};
 
 /// Words that are no names, unless a dot stands before or behind.
 const KEYWORDS: &[&str] = &[
@@ -30,28 +30,6 @@ pub(super) struct Split {
     pub(super) texts: Vec<String>,
     /// Between the text before and after references were written in full. Moving keeps places.
     pub(super) map: SourceMap,
-}
-
-/// Names by package.
-type ByPackage = BTreeMap<String, BTreeSet<String>>;
-
-/// Names of rules and of imports, over all modules; and what their comments say.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(in crate::policy::rego) struct Names {
-    rules: ByPackage,
-    imports: ByPackage,
-    annotations: Annotations,
-}
-
-/// What one module adds to the names of all.
-#[derive(Debug, PartialEq)]
-pub(in crate::policy::rego) struct OwnNames {
-    /// Its parts joined by dots.
-    package: String,
-    rules: BTreeSet<String>,
-    imports: BTreeSet<String>,
-    /// Whether it asks for what comments say.
-    asks: bool,
 }
 
 /// Tokens of a module, grouped.
@@ -96,93 +74,6 @@ pub(super) fn module(text: &str, names: Option<&Names>) -> Result<Split, Fault> 
         _ => vec![map.lowered.clone()],
     };
     Ok(Split { texts, map })
-}
-
-// === impl Names ===
-
-impl Names {
-    /// Of modules alone.
-    pub(in crate::policy::rego) fn of<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
-        let texts: Vec<_> = texts.collect();
-        let own: Vec<_> = texts.iter().map(|text| OwnNames::of(text)).collect();
-        Self::of_all(&texts, own.iter())
-    }
-
-    /// Of all modules, each of whose own are known.
-    pub(in crate::policy::rego) fn of_all<'a>(
-        texts: &[&str],
-        own: impl Iterator<Item = &'a OwnNames>,
-    ) -> Self {
-        let mut names = Self::default();
-        let mut are_asked = false;
-        for module in own {
-            let imports = names.imports.entry(module.package.clone()).or_default();
-            imports.extend(module.imports.iter().cloned());
-            let rules = names.rules.entry(module.package.clone()).or_default();
-            rules.extend(module.rules.iter().cloned());
-            are_asked |= module.asks;
-        }
-        if are_asked {
-            names.annotations = Annotations::of(texts);
-        }
-        names
-    }
-
-    /// All that matters for one module: those of its package, and of packages inside of it, to which its
-    /// rules may be moved.
-    pub(in crate::policy::rego) fn within(&self, module: &OwnNames) -> Self {
-        let package = &module.package;
-        let inside = |all: &ByPackage| {
-            let from = all.range(package.clone()..);
-            let same = from.take_while(|(name, _)| name.starts_with(package.as_str()));
-            let inside = same.filter(|(name, _)| {
-                let rest = name.strip_prefix(package.as_str());
-                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-            });
-            let inside = inside.map(|(name, names)| (name.clone(), names.clone()));
-            inside.collect()
-        };
-        Self {
-            rules: inside(&self.rules),
-            imports: inside(&self.imports),
-            annotations: match module.asks {
-                true => self.annotations.clone(),
-                false => Annotations::default(),
-            },
-        }
-    }
-
-    pub(super) fn annotations(&self) -> &Annotations {
-        &self.annotations
-    }
-
-    /// Names of the rules of a package.
-    pub(super) fn of_package(&self, package: &str) -> impl Iterator<Item = String> {
-        let names = self.rules.get(package).into_iter().flatten();
-        names.cloned()
-    }
-
-    /// Names of the imports of all modules of a package.
-    pub(super) fn imported_in(&self, package: &str) -> impl Iterator<Item = String> {
-        let names = self.imports.get(package).into_iter().flatten();
-        names.cloned()
-    }
-}
-
-// === impl OwnNames ===
-
-impl OwnNames {
-    pub(in crate::policy::rego) fn of(text: &str) -> Self {
-        let text = super::without_mark(text);
-        let lowered = template::lower(text);
-        let statements = Statements::of(lowered.as_ref().map_or(text, |map| &map.lowered));
-        Self {
-            package: statements.package_name(),
-            rules: statements.rule_names().map(str::to_owned).collect(),
-            imports: statements.import_names().map(str::to_owned).collect(),
-            asks: metadata::asks(text),
-        }
-    }
 }
 
 /// Whether a text may stand behind a dot.
@@ -301,7 +192,7 @@ impl<'a> Statements<'a> {
     }
 
     /// The same as a name: its parts joined by dots.
-    fn package_name(&self) -> String {
+    pub(super) fn package_name(&self) -> String {
         let module = self.header().and_then(Text::into_tree);
         module.map_or_else(String::new, |module| package_of(&module))
     }
@@ -324,7 +215,7 @@ impl<'a> Statements<'a> {
         }
     }
 
-    fn rule_names(&self) -> impl Iterator<Item = &'a str> {
+    pub(super) fn rule_names(&self) -> impl Iterator<Item = &'a str> {
         let names = self.ranges.iter().filter_map(|range| self.name_of(*range));
         names
             .filter(|index| !self.is_keyword_reference(*index))
@@ -336,7 +227,7 @@ impl<'a> Statements<'a> {
         self.import_names().any(|import| import == name)
     }
 
-    fn import_names(&self) -> impl Iterator<Item = &'a str> {
+    pub(super) fn import_names(&self) -> impl Iterator<Item = &'a str> {
         let imports = self.ranges.iter().filter(|range| self.is_import(**range));
         imports.map(|range| self.word(range.1 - 1))
     }
@@ -494,7 +385,7 @@ impl<'a> Statements<'a> {
 
     /// Refuses names of rules in moved rules: there they would mean nothing, or a variable.
     fn check_names(&self, moved: &[Moved], package: &str, names: &Names) -> Result<(), Fault> {
-        let known = names.rules.get(&self.package_name());
+        let known: BTreeSet<_> = names.of_package(&self.package_name()).collect();
         for rule in moved {
             for index in rule.range.0..rule.range.1 {
                 let Some(token) = self.tokens.get(index) else {
@@ -503,7 +394,7 @@ impl<'a> Statements<'a> {
                 let (name, rest) = rule.name;
                 let in_head = token.begin >= name && token.begin <= rest;
                 let word = self.word(index);
-                let is_rule = known.is_some_and(|names| names.contains(word))
+                let is_rule = known.contains(word)
                     || moved.iter().any(|rule| self.rest_of_name(rule) == word);
                 if token.kind == Kind::Word && !self.is_field(index) && !in_head && is_rule {
                     let message =

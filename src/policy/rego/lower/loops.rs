@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use regorus::Value;
 use regorus::unstable::{Expr, Literal, LiteralStmt, Query, Ref, Rule, RuleBody, RuleHead};
 
-use super::keywords::Names;
 use super::moved::Source;
+use super::names::Names;
 use super::syntax::{Range, Text, begin, names_of, range, strings, widen};
 use super::tokens::Token;
 use super::{Output, SourceMap};

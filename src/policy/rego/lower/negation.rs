@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use regorus::unstable::{BoolOp, Expr, Literal, LiteralStmt, Query, Span};
 
-use super::keywords::Names;
+use super::names::Names;
 use super::syntax::{Range, Text, begin, names_of, range, strings, widen};
 use super::{ARGUMENT, Output, SourceMap};
 use crate::policy::rego::visit::{Visit, parts};

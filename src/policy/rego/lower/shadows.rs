@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use regorus::unstable::{Expr, Literal, LiteralStmt, Query, Ref, Rule, RuleHead, Span};
 
-use super::keywords::Names;
+use super::names::Names;
 use super::syntax::{Range, Text, names_of, package_of, range};
 use super::{LOCAL, Output, SourceMap};
 use crate::policy::rego::check::{declared_in, pattern_names};

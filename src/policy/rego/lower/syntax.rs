@@ -8,7 +8,7 @@ use std::ops::Deref;
 use regorus::unstable::{Module, Parser, Source, Span};
 
 use super::check_lines;
-use super::keywords::Names;
+use super::names::Names;
 use super::tokens::{Kind, Token, tokens};
 use crate::policy::rego::engine::LENGTHS;
 use crate::policy::rego::module::{path_of, rule_reference};

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use regorus::unstable::{Expr, LiteralStmt, Query, Ref, Rule, RuleHead, WithModifier};
 
-use super::keywords::Names;
+use super::names::Names;
 use super::syntax::{Range, Text, begin, names_of, range, strings, widen};
 use super::tokens::{Token, tokens};
 use super::{Output, SourceMap};
