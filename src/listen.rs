@@ -1,5 +1,10 @@
 //! Listening sockets and the loop that accepts on them. It survives running out of descriptors
-//! and ends when told to; what is spoken on a connection is left to the servers.
+//! and ends when told to. How many connections there may be, how long they may keep this side waiting
+//! and how they end stands below it; what is spoken on a connection is left to the servers.
+
+mod connections;
+mod patience;
+mod places;
 
 #[cfg(test)]
 mod tests;
@@ -16,6 +21,10 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_util::either::Either;
+
+pub use connections::{Connections, drive};
+pub use patience::{Opening, Steady};
+pub use places::{Places, Source};
 
 /// Pauses after an accept that failed: without them a full descriptor table costs a whole core.
 const MIN_PAUSE: Duration = Duration::from_millis(10);

@@ -22,7 +22,7 @@ use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
@@ -70,13 +70,21 @@ pub struct Tls {
     protocol: &'static [u8],
     active: ArcSwap<Active>,
     handshakes: Semaphore,
+    /// Told when others are the authorities of clients.
+    authorities: watch::Sender<()>,
 }
+
+/// Tells when others are the authorities of clients than at first.
+#[derive(Debug)]
+pub struct Authorities(Option<watch::Receiver<()>>);
 
 /// What new connections get.
 struct Active {
     server: Arc<ServerConfig>,
     /// Of the files it was made of.
     digest: digest::Digest,
+    /// Of the authorities of clients among them.
+    authorities: Option<digest::Digest>,
     /// End of the certificate, in seconds since 1970.
     expires: u64,
 }
@@ -128,18 +136,25 @@ impl Tls {
             protocol,
             active: ArcSwap::from_pointee(active),
             handshakes: Semaphore::new(MAX_HANDSHAKES),
+            authorities: watch::Sender::new(()),
         })
     }
 
-    /// Reads the files again and tells whether others are in use now. Connections that are open stay
-    /// as they are.
+    /// Reads the files again and tells whether others are in use now. Whoever follows the authorities
+    /// of clients learns if others are.
     pub fn reload(&self) -> Result<bool, TlsError> {
         let files = Files::read(&self.config)?;
         if files.digest().as_ref() == self.active.load().digest.as_ref() {
             return Ok(false);
         }
         let active = activate(&self.config, self.clients, self.protocol, files)?;
-        self.active.store(Arc::new(active));
+        let bytes = |active: &Active| active.authorities.map(|digest| digest.as_ref().to_vec());
+        let authorities = bytes(&active);
+        let before = self.active.swap(Arc::new(active));
+        // Told last: who follows from before that on has those that are new, or is told.
+        if bytes(&before) != authorities {
+            self.authorities.send_replace(());
+        }
         Ok(true)
     }
 
@@ -170,6 +185,25 @@ impl fmt::Debug for Tls {
     }
 }
 
+// === impl Authorities ===
+
+/// Follows the authorities of clients. To be called before the handshake whose outcome depends on it.
+pub fn follow_authorities(tls: Option<&Tls>) -> Authorities {
+    Authorities(tls.map(|tls| tls.authorities.subscribe()))
+}
+
+impl Authorities {
+    /// Ends once others are the authorities.
+    pub async fn changed(&mut self) {
+        if let Some(changes) = &mut self.0
+            && changes.changed().await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+}
+
 /// Makes a connection of an accepted stream: at once, or by a handshake.
 pub async fn open<S>(tls: Option<&Tls>, stream: S) -> io::Result<Connection<S>>
 where
@@ -196,6 +230,8 @@ fn activate(
     files: Files,
 ) -> Result<Active, TlsError> {
     let digest = files.digest();
+    let digest_of = |pem: &Vec<u8>| digest::digest(&digest::SHA256, pem);
+    let client_authorities = files.client_ca.as_ref().map(digest_of);
     let chain = certificates(&config.cert, &files.cert)?;
     let key =
         PrivateKeyDer::from_pem_slice(&files.key).map_err(|_| TlsError::Key(config.key.clone()))?;
@@ -236,6 +272,7 @@ fn activate(
     Ok(Active {
         server: Arc::new(server),
         digest,
+        authorities: client_authorities,
         expires,
     })
 }

@@ -18,7 +18,6 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use tokio_util::either::Either;
@@ -34,7 +33,7 @@ use tower::{Service, ServiceExt as _};
 use super::{Replies, legacy, request, response};
 use crate::attributes::{Attributes, ProtocolVersion};
 use crate::external::Outside;
-use crate::listen::{Address, Listener};
+use crate::listen::{self, Address, Connections, Listener, Opening, Steady};
 use crate::pdp::{Answer, Pdp};
 use crate::telemetry::{Metrics, unix_nanos};
 use crate::tls::{self, Tls};
@@ -56,6 +55,25 @@ const MAX_LOCAL_RESETS: usize = 256;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const WINDOW: u32 = 1 << 20;
+/// Bytes by which every HTTP/2 client begins (RFC 9113, section 3.4).
+const PREFACE: usize = 24;
+/// Longest that checks may take which are running when a connection is to end.
+const DRAIN: Duration = Duration::from_secs(60);
+
+/// How long a peer may keep a connection waiting. One that is idle and alive is kept, as long as it
+/// answers pings.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// For the preface.
+    opening: Duration,
+    /// With what it is sent.
+    write: Duration,
+}
+
+const PATIENCE: Patience = Patience {
+    opening: Duration::from_secs(10),
+    write: Duration::from_secs(30),
+};
 
 /// Section `ext_authz` of the configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -137,6 +155,17 @@ impl Server {
         stop: impl Future<Output = ()>,
         grace: Duration,
     ) {
+        self.serve(listener, tls, stop, grace, PATIENCE).await;
+    }
+
+    async fn serve(
+        self,
+        listener: Listener,
+        tls: Option<Arc<Tls>>,
+        stop: impl Future<Output = ()>,
+        grace: Duration,
+        patience: Patience,
+    ) {
         let mut http2 = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
@@ -147,13 +176,15 @@ impl Server {
             .initial_connection_window_size(WINDOW)
             .keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT);
-        let graceful = GracefulShutdown::new();
+        let connections = Connections::default();
         let server = Arc::new(self);
         listener
             .run(stop, |stream| {
-                let (server, tls) = (Arc::clone(&server), tls.clone());
-                let (http2, watcher) = (http2.clone(), graceful.watcher());
+                let (server, tls, http2) = (Arc::clone(&server), tls.clone(), http2.clone());
+                let mut draining = connections.begin();
                 tokio::spawn(async move {
+                    let stream = Steady::new(stream, patience.write);
+                    let mut authorities = tls::follow_authorities(tls.as_deref());
                     let stream = match tls::open(tls.as_deref(), stream).await {
                         Ok(stream) => stream,
                         Err(error) => {
@@ -161,18 +192,22 @@ impl Server {
                             return;
                         }
                     };
+                    let stream = Opening::new(stream, PREFACE, patience.opening);
                     let service = service_fn(move |request| Arc::clone(&server).route(request));
                     let connection = http2.serve_connection(TokioIo::new(stream), service);
-                    if let Err(error) = watcher.watch(connection).await {
+                    let drain = async {
+                        tokio::select! {
+                            () = draining.told() => {}
+                            () = authorities.changed() => {}
+                        }
+                    };
+                    if let Err(error) = listen::drive(connection, drain, DRAIN).await {
                         tracing::debug!(%error, "a connection ended early");
                     }
                 });
             })
             .await;
-        if tokio::time::timeout(grace, graceful.shutdown())
-            .await
-            .is_err()
-        {
+        if !connections.end(grace).await {
             tracing::warn!("checks were still running when the grace period ended");
         }
     }

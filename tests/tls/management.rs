@@ -188,6 +188,72 @@ async fn a_certificate_that_ends_is_worth_nothing_from_then_on() {
     assert!(answer.is_empty(), "{answer:?}");
 }
 
+/// What was connected under it ends, on both ports.
+#[tokio::test]
+async fn an_authority_that_is_taken_away_ends_what_it_let_in() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let files = Files::new(&authority.issue(NAME));
+    let section = files.section(Some(&clients));
+    let server = Server::with_config(&format!(
+        "management: {{ {section}, clients: [{{ subject: 'CN=operator', roles: [admin] }}] }}\n\
+         ext_authz: {{ {section} }}"
+    ));
+    let operator = clients.issue_client("operator", "");
+    let connect = async |protocol: &'static str, address: &str| {
+        let client = authority.client(BOTH, &[protocol], Some(&operator));
+        let stream = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from(NAME).unwrap();
+        let connector = TlsConnector::from(Arc::new(client));
+        connector.connect(name, stream).await.unwrap()
+    };
+    // Each call is sooner than the pause after which an idle connection is closed.
+    let mut caller = connect("http/1.1", &server.management).await;
+    let mut ask = async || -> Option<String> {
+        let head = format!("HEAD /v1/status HTTP/1.1\r\nHost: {NAME}\r\n\r\n");
+        caller.write_all(head.as_bytes()).await.ok()?;
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(caller.read_u8().await.ok()?);
+        }
+        String::from_utf8(answer).ok()
+    };
+    assert!(ask().await.unwrap().starts_with("HTTP/1.1 200"));
+    let mut proxy = connect("h2", &server.ext_authz).await;
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    proxy.write_all(preface).await.unwrap();
+
+    // Another certificate of the server's own ends nothing.
+    let reloads = |count: usize| {
+        let said = server.said();
+        said.matches("\"management.tls\"").count() >= count
+            && said.matches("\"ext_authz.tls\"").count() >= count
+    };
+    files.replace(&authority.issue(NAME));
+    server.signal("HUP");
+    eventually("the pair is read again", || reloads(1)).await;
+    assert!(ask().await.unwrap().starts_with("HTTP/1.1 200"));
+
+    std::fs::write(files.path("clients.pem"), Authority::new().pem()).unwrap();
+    server.signal("HUP");
+    eventually("the authority is read again", || reloads(2)).await;
+    let ended = async {
+        while ask().await.is_some() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        // GOAWAY, by which a proxy knows that it must connect anew.
+        let mut told = Vec::new();
+        while !told
+            .windows(9)
+            .any(|frame| frame[3..] == [7, 0, 0, 0, 0, 0])
+        {
+            told.push(proxy.read_u8().await.unwrap());
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(8), ended)
+        .await
+        .unwrap();
+}
+
 #[tokio::test]
 async fn health_is_asked_over_tls() {
     let authority = Authority::new();

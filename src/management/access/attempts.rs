@@ -2,11 +2,10 @@
 //! call without any credentials is no guess.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::listen::Peer;
+use crate::listen::{Peer, Source};
 
 /// Most failures of one source in a window. Credentials are not looked at from then on to its end.
 pub(super) const MAX_FAILURES: u32 = 20;
@@ -14,16 +13,8 @@ pub(super) const WINDOW: Duration = Duration::from_secs(60);
 /// Most sources that are told apart; any further ones count as one.
 const MAX_SOURCES: usize = 4_096;
 
-/// What failures are counted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Source {
-    V4(Ipv4Addr),
-    /// The network of 64 bits: within it whoever has one address has them all.
-    V6([u16; 4]),
-    Unix,
-    /// Whoever came when there was no room.
-    Others,
-}
+/// What failures are counted by: a source, or `None` for whoever came when there was no room.
+type Counted = Option<Source>;
 
 #[derive(Debug, Clone, Copy)]
 struct Window {
@@ -33,16 +24,16 @@ struct Window {
 
 /// Failures of the last while.
 #[derive(Debug, Default)]
-pub(super) struct Attempts(Mutex<HashMap<Source, Window>>);
+pub(super) struct Attempts(Mutex<HashMap<Counted, Window>>);
 
 impl Attempts {
     /// How long this peer has to wait, if it failed too often.
     pub(super) fn must_wait(&self, peer: Peer, now: Instant) -> Option<Duration> {
         let windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let window = match windows.get(&Source::of(peer)) {
+        let window = match windows.get(&Some(Source::from(peer))) {
             Some(window) => window,
             // Who would not be told apart is one of the others.
-            None if windows.len() >= MAX_SOURCES => windows.get(&Source::Others)?,
+            None if windows.len() >= MAX_SOURCES => windows.get(&None)?,
             None => return None,
         };
         let left = WINDOW.checked_sub(now.saturating_duration_since(window.began))?;
@@ -52,11 +43,11 @@ impl Attempts {
     /// Counts a failure; true if it is the one that makes this peer wait.
     pub(super) fn failed(&self, peer: Peer, now: Instant) -> bool {
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut source = Source::of(peer);
+        let mut source = Some(Source::from(peer));
         if !windows.contains_key(&source) && windows.len() >= MAX_SOURCES {
             windows.retain(|_, window| !window.is_over(now));
             if windows.len() >= MAX_SOURCES {
-                source = Source::Others;
+                source = None;
             }
         }
         let new = Window {
@@ -75,20 +66,5 @@ impl Attempts {
 impl Window {
     fn is_over(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.began) >= WINDOW
-    }
-}
-
-impl Source {
-    fn of(peer: Peer) -> Self {
-        match peer {
-            Peer::Unix => Self::Unix,
-            Peer::Tcp(address) => match address.ip().to_canonical() {
-                IpAddr::V4(address) => Self::V4(address),
-                IpAddr::V6(address) => {
-                    let [a, b, c, d, ..] = address.segments();
-                    Self::V6([a, b, c, d])
-                }
-            },
-        }
     }
 }
