@@ -283,6 +283,13 @@ async fn without_tokens_only_this_machine_is_answered() {
     assert_eq!(post("null"), "401");
     assert_eq!(post("http://localhost.evil.example:8181"), "401");
     assert_eq!(post("http://localhost:8181"), "400");
+    // One that only has an image loaded does so, too, and names no origin.
+    let image = |site: &str| {
+        let head = "GET /v1/query?q=true HTTP/1.1\r\nHost: localhost";
+        raw(&format!("{head}\r\nSec-Fetch-Site: {site}"))
+    };
+    assert_eq!(image("cross-site"), "401");
+    assert_eq!(image("same-origin"), "200");
 }
 
 #[tokio::test]

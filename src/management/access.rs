@@ -187,7 +187,7 @@ impl Access {
             let message = "without tokens only calls to localhost are answered";
             return Err(ApiError::unauthorized(message));
         }
-        if !self.hosts.is_origin(headers, false) {
+        if !self.hosts.is_own_page(headers, false) {
             let message = "without tokens calls by pages of elsewhere are not answered";
             return Err(ApiError::unauthorized(message));
         }
@@ -203,7 +203,7 @@ impl Access {
             let message = "there is no token, and the certificate is not one of a known client";
             ApiError::unauthorized(message)
         })?;
-        if !self.hosts.is_origin(headers, true) {
+        if !self.hosts.is_own_page(headers, true) {
             let message = "without tokens calls by pages of elsewhere are not answered";
             return Err(ApiError::unauthorized(message));
         }

@@ -3,8 +3,11 @@
 
 use std::net::IpAddr;
 
-use axum::http::header::{HOST, ORIGIN};
+use axum::http::header::{HOST, HeaderName, ORIGIN};
 use axum::http::{HeaderMap, Uri};
+
+/// Where the page is that has a browser call, as seen from here (Fetch Metadata).
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Names under which the API is called.
 #[derive(Debug, Clone)]
@@ -24,9 +27,14 @@ impl Hosts {
         in_line && host(headers).is_some_and(|host| self.is_own(host))
     }
 
-    /// Rule: a browser names the page that makes it call, unless that only reads; a page of elsewhere
-    /// may not. Certificates prove which server is meant, so there the host itself is no elsewhere.
-    pub(super) fn is_origin(&self, headers: &HeaderMap, is_host_proven: bool) -> bool {
+    /// Whether no page of elsewhere has a browser make this call. Certificates prove which server is
+    /// meant, so there the host itself is no elsewhere.
+    pub(super) fn is_own_page(&self, headers: &HeaderMap, is_host_proven: bool) -> bool {
+        self.is_own_origin(headers, is_host_proven) && is_own_site(headers)
+    }
+
+    /// Rule: a browser names the page that makes it call, unless that only reads.
+    fn is_own_origin(&self, headers: &HeaderMap, is_host_proven: bool) -> bool {
         let host = host(headers).filter(|_| is_host_proven);
         let is_own = |origin: &str| {
             let from = origin.split_once("://").map(|(_, host)| host);
@@ -39,10 +47,26 @@ impl Hosts {
     fn is_own(&self, host: &str) -> bool {
         let name = without_port(host);
         let is_own = |own: &String| own.eq_ignore_ascii_case(name);
-        name.eq_ignore_ascii_case("localhost")
-            || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
-            || self.0.iter().any(is_own)
+        is_loopback(name) || self.0.iter().any(is_own)
     }
+}
+
+fn is_loopback(name: &str) -> bool {
+    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+/// Rule: where pages only read, which can have policies evaluated and others asked, a browser still
+/// tells whether they are of the same origin. On loopback every page of the site is of this machine;
+/// elsewhere one of a neighbour is not of here.
+fn is_own_site(headers: &HeaderMap) -> bool {
+    let is_local = host(headers).is_some_and(|host| is_loopback(without_port(host)));
+    let is_own = |site: &[u8]| match site {
+        b"same-origin" | b"none" => true,
+        b"same-site" => is_local,
+        _ => false,
+    };
+    let mut sites = headers.get_all(SITE).iter();
+    sites.all(|site| is_own(site.as_bytes()))
 }
 
 /// The `Host` header, if there is exactly one.

@@ -16,6 +16,8 @@ use super::role::Area;
 use super::*;
 use crate::management::calls::{Call, calls};
 
+/// printf %s old | sha256sum
+const OLD_DIGEST: &str = "cba06b5736faf67e54b07b561eae94395e774c517a7d910a54369e1263ccfbd4";
 /// printf %s open-sesame | sha256sum
 const DIGEST: &str = "d7ecdf25eaf3deba0f2628771dbdd22d4138ab6cf38f91ed02a2ca0dec7c8ab7";
 
@@ -333,13 +335,80 @@ fn without_tokens_a_call_names_this_server() {
         }
         let uri: Uri = uri.parse().unwrap();
         assert_eq!(hosts.is_named(&uri, &headers), is_named, "{uri} {named:?}");
-        assert_eq!(hosts.is_origin(&headers, false), is_origin, "{origins:?}");
+        assert_eq!(hosts.is_own_page(&headers, false), is_origin, "{origins:?}");
     }
     for name in ["", "*", "a b", "a:80", "http://a"] {
         assert!(host::problem(name).is_some(), "{name}");
     }
     for name in ["a", "a.example", "10.0.0.1", "::1"] {
         assert!(host::problem(name).is_none(), "{name}");
+    }
+}
+
+/// An image of a page names no origin, but the browser tells where the page is.
+#[test]
+fn a_page_of_elsewhere_cannot_read_either() {
+    let hosts = Hosts::new(&["doorward.internal".to_owned()]);
+    let rows: [(&str, &[&str], bool); 10] = [
+        ("localhost:8181", &[], true),
+        ("localhost:8181", &["cross-site"], false),
+        ("localhost:8181", &["same-site"], true),
+        ("[::1]:8181", &["same-site"], true),
+        ("localhost:8181", &["same-origin"], true),
+        ("localhost:8181", &["none"], true),
+        ("localhost:8181", &["none", "cross-site"], false),
+        ("localhost:8181", &["unheard-of"], false),
+        ("doorward.internal", &["same-site"], false),
+        ("doorward.internal", &["same-origin"], true),
+    ];
+    for (host, sites, expected) in rows {
+        let mut headers = HeaderMap::new();
+        headers.append("host", host.parse().unwrap());
+        for site in sites {
+            headers.append("sec-fetch-site", site.parse().unwrap());
+        }
+        for is_host_proven in [false, true] {
+            let found = hosts.is_own_page(&headers, is_host_proven);
+            assert_eq!(found, expected, "{host} {sites:?}");
+        }
+    }
+}
+
+/// Whoever fails elsewhere, or at the same address, does not keep the holder of a token out.
+#[test]
+fn a_known_token_never_waits() {
+    let config = Config {
+        tokens: vec![
+            token(&format!("sha256:{DIGEST}")).unwrap(),
+            token(&format!(
+                "{{ name: old, sha256: {}, roles: [admin], expires: 2020-01-01T00:00:00Z }}",
+                OLD_DIGEST
+            ))
+            .unwrap(),
+        ],
+        ..Config::default()
+    };
+    let access = Access::new(&config, Arc::default()).unwrap();
+    let address = |number: u32| peer(&std::net::Ipv4Addr::from(number).to_string());
+    for number in 0..5_000 {
+        access.attempts.failed(address(number), Instant::now());
+    }
+    let ask = |from: Peer, token: &str| {
+        let mut headers = HeaderMap::new();
+        headers.append(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+        let found = access.identify(from, &Shown::default(), &Uri::default(), &headers);
+        found
+            .map(|caller| caller.name)
+            .map_err(|error| error.code())
+    };
+    // One of the many that are not told apart any more, and one that has failed too often.
+    for _ in 0..MAX_FAILURES {
+        drop(ask(address(1), "guess"));
+    }
+    for from in [address(1_000_000), address(1)] {
+        assert_eq!(ask(from, "open-sesame").unwrap(), "sha256:d7ecdf25");
+        assert_eq!(ask(from, "guess"), Err("too_many_attempts"));
+        assert_eq!(ask(from, "old"), Err("too_many_attempts"));
     }
 }
 
