@@ -277,6 +277,14 @@ impl<'de> Visitor<'de> for NodeVisitor {
 }
 
 impl Problem {
+    /// The same without what was written there, which may be a secret in the wrong place.
+    pub fn without_value(self) -> Self {
+        Self {
+            message: without_value(&self.message),
+            ..self
+        }
+    }
+
     /// A mistake the JSON parser found.
     pub fn from_json(error: &serde_json::Error) -> Self {
         Self {
@@ -288,6 +296,25 @@ impl Problem {
             message: without_place(&error.to_string()).to_owned(),
         }
     }
+}
+
+/// Rule: messages of serde's own are `invalid type: string "VALUE", expected WHAT`, and
+/// ``unknown variant `VALUE`, expected WHAT``. Those of our types tell what is safe to tell.
+fn without_value(message: &str) -> String {
+    const FOUND: [&str; 2] = ["invalid type: ", "invalid value: "];
+    const VARIANT: &str = "unknown variant ";
+    // What is expected is told last, whatever the value holds.
+    let Some((found, expected)) = message.rsplit_once(", expected ") else {
+        return message.to_owned();
+    };
+    if message.starts_with(VARIANT) {
+        return format!("{}, expected {expected}", VARIANT.trim_end());
+    }
+    if !FOUND.iter().any(|kind| message.starts_with(kind)) {
+        return message.to_owned();
+    }
+    let kind = found.split(['"', '`']).next().unwrap_or_default();
+    format!("{}, expected {expected}", kind.trim_end())
 }
 
 /// Parsers end their messages with the place, which is told apart from it.

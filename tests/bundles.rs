@@ -79,7 +79,7 @@ fn verification_that_cannot_work_is_told_at_start() {
             "{ mode: required }",
             "`bundle_verification.mode`: needs a key",
         ),
-        ("{ mode: maybe }", "unknown variant `maybe`"),
+        ("{ mode: maybe }", "unknown variant, expected one of `off`"),
         ("{ keys: { a: {} } }", "needs one of `key` and `key_file`"),
         (
             "{ keys: { a: { key: text } } }",

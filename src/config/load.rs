@@ -139,6 +139,7 @@ fn read_all<T: DeserializeOwned>(mut document: Document) -> (Option<T>, Vec<Prob
         match document.read::<T>() {
             Ok(read) => return (Some(read), problems),
             Err(problem) => {
+                let problem = problem.without_value();
                 let path = faulty_path(&problem);
                 let problem = Problem {
                     mark: document.locate(&path),

@@ -206,3 +206,53 @@ fn a_file_that_is_named_must_be_there() {
         "{error}"
     );
 }
+
+/// One that was written in the wrong place is in nobody's terminal or log.
+#[test]
+fn no_problem_shows_what_was_written() {
+    let rows = [
+        ("MANAGEMENT__TOKENS", "my-secret"),
+        ("MANAGEMENT__TOKENS", "[my-secret]"),
+        ("MANAGEMENT__TOKENS", "[{ name: [my-secret] }]"),
+        ("MANAGEMENT__TOKENS", "*my-secret"),
+        ("MANAGEMENT__TOKENS", "!my-secret x"),
+        ("MANAGEMENT__TOKENS", "@my-secret"),
+        ("MANAGEMENT__TOKENS", "%my-secret"),
+        ("MANAGEMENT__TOKENS", "\"my-secret"),
+        ("MANAGEMENT__TOKENS", "[my-secret"),
+        ("MANAGEMENT__TOKENS", "a: my-secret: b"),
+        ("MANAGEMENT__TOKENS", "|my-secret"),
+        ("MANAGEMENT__JWT", "my-secret"),
+        (
+            "MANAGEMENT__JWT__AUDIENCES",
+            "my-secret, expected a sequence",
+        ),
+        ("BUNDLE_VERIFICATION__KEYS__K", "my-secret"),
+        ("BUNDLE_VERIFICATION__KEYS__K__KEY", "[my-secret]"),
+        ("BUNDLES__B__CREDENTIALS", "my-secret"),
+        ("BUNDLES__B__CREDENTIALS__BEARER", "my-secret"),
+        ("BUNDLES__B__CREDENTIALS__BEARER__TOKEN", "[my-secret]"),
+        ("BUNDLES__B__HEADERS", "my-secret"),
+        ("BUNDLES__B__URL", "https://me:my-secret@localhost/"),
+    ];
+    for (variable, value) in rows {
+        let variable = format!("DOORWARD__{variable}");
+        let messages = load("", &[(&variable, value)]).unwrap_err();
+        assert!(
+            messages
+                .iter()
+                .all(|message| !message.contains("my-secret")),
+            "{value}: {messages:?}"
+        );
+    }
+    let messages = load("management: { tokens: 47114711 }", &[]).unwrap_err();
+    assert_eq!(
+        messages,
+        ["1:15: `management.tokens`: invalid type: integer, expected a sequence"]
+    );
+    let messages = load("mesh: { default_action: perhaps }", &[]).unwrap_err();
+    assert_eq!(
+        messages,
+        ["1:9: `mesh.default_action`: unknown variant, expected `deny` or `allow`"]
+    );
+}

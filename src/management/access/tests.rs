@@ -176,6 +176,7 @@ fn a_file_of_tokens_is_its_owners_alone() {
     }
     for (text, expected) in [
         ("a: b", "sequence"),
+        ("open-sesame", "invalid type: string, expected a sequence"),
         ("", "not one list"),
         ("--- []\n--- []", "not one list"),
         ("- [", ""),

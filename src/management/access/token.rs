@@ -269,7 +269,8 @@ fn read(path: &Path) -> Result<Vec<Token>, TokensFileError> {
     let mut documents = Document::parse_stream(&text).map_err(|error| wrong(error.to_string()))?;
     let tokens: Vec<Token> = match documents.pop() {
         Some(document) if documents.is_empty() => {
-            document.read().map_err(|error| wrong(error.to_string()))?
+            let read = document.read();
+            read.map_err(|error| wrong(error.without_value().to_string()))?
         }
         _ => return Err(wrong("is not one list of tokens".to_owned())),
     };
