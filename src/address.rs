@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use url::{Host, Url};
 
-pub use home::{AtHome, Home, OwnPorts, sends_from_elsewhere};
+pub use home::{AtHome, Home, OwnPorts, names_loopback, sends_from_elsewhere};
 pub use resolver::CheckedResolver;
 
 /// An address that is not asked.

@@ -95,6 +95,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "management",
         &[
             "activation",
+            "address",
             "attributes",
             "bundle",
             "decision_log",

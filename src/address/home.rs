@@ -94,7 +94,7 @@ impl Home {
 }
 
 /// Whether a URL says by itself that it leads to this machine.
-fn names_loopback(url: &Url) -> bool {
+pub fn names_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),

@@ -182,6 +182,20 @@ fn an_open_management_port_is_refused() {
         ("jwt: { issuer: https://a, audiences: [] }".to_owned(), 1),
         ("jwt: { issuer: '', audiences: [b] }".to_owned(), 1),
         ("jwt: { issuer: nowhere, audiences: [b] }".to_owned(), 1),
+        ("jwt: { issuer: 'http://a', audiences: [b] }".to_owned(), 1),
+        (format!("jwt: {{ {jwt}, jwks_uri: 'http://a/b' }}"), 1),
+        (
+            format!("jwt: {{ {jwt}, jwks_uri: 'http://127.0.0.1.example/b' }}"),
+            1,
+        ),
+        (
+            format!("jwt: {{ {jwt}, jwks_uri: 'http://a/b', allow_plaintext: true }}"),
+            0,
+        ),
+        (
+            format!("jwt: {{ {jwt}, jwks_uri: 'http://127.0.0.1:1/b' }}"),
+            0,
+        ),
         ("hosts: ['*']".to_owned(), 1),
         ("tls: { cert: a }".to_owned(), 1),
     ];
@@ -255,4 +269,15 @@ fn no_problem_shows_what_was_written() {
         messages,
         ["1:9: `mesh.default_action`: unknown variant, expected `deny` or `allow`"]
     );
+}
+
+#[test]
+fn no_query_of_a_url_is_shown() {
+    let config = load(
+        "management: { jwt: { issuer: 'https://a', audiences: [b], jwks_uri: 'https://a/keys?code=my-secret' } }",
+        &[],
+    );
+    let shown = config.unwrap().shown();
+    assert_eq!(shown["management"]["jwt"]["jwks_uri"], "https://a/keys");
+    assert!(!shown.to_string().contains("my-secret"), "{shown}");
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::role::{Area, Grants, Role};
+use crate::address::names_loopback;
 use crate::identity::{
     KeySet, KeySource, Keyring, Keys, PresentedToken, RemoteKeySets, TokenError, VerifiedToken,
     Verifier,
@@ -30,14 +31,25 @@ pub struct JwtConfig {
     /// The keys; or their URL; with neither the issuer is asked (OpenID Connect Discovery).
     #[serde(default)]
     pub jwks: Option<String>,
-    #[serde(default)]
+    #[serde(default, serialize_with = "without_query")]
     pub jwks_uri: Option<String>,
+    /// Lets keys be fetched without encryption from another machine.
+    #[serde(default)]
+    pub allow_plaintext: bool,
     /// Claim with the roles: a list, or words in a string.
     #[serde(default = "roles_claim")]
     pub roles_claim: String,
     /// Claim with the scope, if callers have one.
     #[serde(default)]
     pub scope_claim: Option<String>,
+}
+
+/// What a URL may show: its query may hold a secret.
+fn without_query<S: Serializer>(url: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    let source = url.as_deref().map(KeySource::at);
+    // One that is none was refused.
+    let shown = source.and_then(Result::ok).map(|source| source.to_string());
+    shown.serialize(serializer)
 }
 
 fn roles_claim() -> String {
@@ -91,6 +103,17 @@ impl JwtConfig {
                 })?)
             }
         };
+        // Rule: whoever can change what comes from there is every caller.
+        if let Keys::Remote(source) = &keys
+            && source.url().scheme() == "http"
+            && !names_loopback(source.url())
+            && !self.allow_plaintext
+        {
+            return Err(format!(
+                "keys would be fetched without encryption from {source}; use https, or \
+                 `allow_plaintext: true` if the way there is protected"
+            ));
+        }
         Ok(Verifier::new(&self.issuer, &self.audiences, keys, &[]))
     }
 
