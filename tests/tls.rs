@@ -1,5 +1,6 @@
 //! Both ports over TLS: who is let in, and that certificates change while traffic flows.
 
+mod commands;
 mod management;
 
 use std::path::PathBuf;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args as ClapArgs;
 use serde_json::Value;
+use url::Url;
 
 use crate::bundle::{Bundle, Limits, files_of, write_archive};
 use crate::cli::trust::TrustArgs;
@@ -62,12 +63,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
 
 async fn send(args: &Args, archive: Vec<u8>) -> anyhow::Result<(reqwest::StatusCode, Value)> {
     let server = args.server.trim_end_matches('/');
+    let url = format!("{server}/v1/bundles/{}", args.name);
+    let url = Url::parse(&url).with_context(|| format!("{server} is no URL"))?;
+    args.trust.check_way(&url, args.token_file.is_some())?;
     let client = reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(TIMEOUT);
     let client = args.trust.apply(client)?.build()?;
-    let url = format!("{server}/v1/bundles/{}", args.name);
     let mut call = client.put(url).body(archive);
     if let Some(file) = &args.token_file {
         let token = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;

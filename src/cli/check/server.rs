@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 use jiff::Timestamp;
 use serde_json::Value;
+use url::Url;
 
 use super::Unanswered;
 use crate::cli::trust::TrustArgs;
@@ -25,14 +26,10 @@ pub(super) struct ServerArgs {
     token_file: Option<PathBuf>,
     #[command(flatten)]
     trust: TrustArgs,
-    /// Name that the API's certificate must have. Without `--tls-ca` the API is asked in the clear.
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "localhost",
-        requires = "tls_ca"
-    )]
-    tls_name: String,
+    /// Name that the API's certificate must have; `localhost` unless given. Without any `--tls-…` the
+    /// API is asked in the clear.
+    #[arg(long, value_name = "NAME")]
+    tls_name: Option<String>,
 }
 
 impl ServerArgs {
@@ -70,10 +67,10 @@ impl ServerArgs {
             .timeout(TIMEOUT);
         let client = self.trust.apply(client);
         let client = client.map_err(|error| Unanswered::one(format!("{error:#}")))?;
-        let (client, base) = match &self.trust.tls_ca {
-            None => (client, format!("http://{server}")),
-            Some(_) => {
-                let name = &self.tls_name;
+        let (client, base) = match self.trust.is_encrypted() || self.tls_name.is_some() {
+            false => (client, format!("http://{server}")),
+            true => {
+                let name = self.tls_name.as_deref().unwrap_or("localhost");
                 let base = format!("https://{name}:{}", server.port());
                 (client.resolve(name, server), base)
             }
@@ -82,6 +79,9 @@ impl ServerArgs {
         if let Some(at) = at {
             url.push_str(&format!("&at={at}"));
         }
+        let url = Url::parse(&url).map_err(|error| Unanswered::one(format!("{base}: {error}")))?;
+        let way = self.trust.check_way(&url, self.token_file.is_some());
+        way.map_err(|error| Unanswered::one(error.to_string()))?;
         let client = client.build().map_err(failed)?;
         let mut call = client.post(url).body(request.to_string());
         if let Some(token) = self.token()? {
