@@ -26,7 +26,7 @@ use crate::remote::Downloader;
 use crate::store::EmbeddedStore;
 use crate::telemetry::Metrics;
 use crate::tls::{self, Clients, Tls};
-use reload::Reloads;
+use reload::{Looks, Reloads};
 
 /// Names of the two files in the data folder.
 const POLICY_FILE: &str = "policy.db";
@@ -160,8 +160,9 @@ impl App {
             grace,
         ));
         ready.set_open(true);
-        let hangup = || reload::hangup().context("SIGHUP cannot be waited for");
-        let watcher = reload::watch_policy(Arc::clone(&activation), config.watch, hangup()?);
+        let looks = |every| Looks::new(every).context("SIGHUP cannot be waited for");
+        let every = config.watch.enabled.then_some(config.watch.interval.0);
+        let watcher = reload::watch_policy(Arc::clone(&activation), looks(every)?);
         let reloads = Reloads {
             access: Arc::clone(&access),
             ext_authz: check_tls,
@@ -175,7 +176,11 @@ impl App {
             health_follower: tokio::spawn(follow_policy(health.clone(), activation.loaded())),
             key_follower: tokio::spawn(activation.follow_keys()),
             issuer_key_follower: tokio::spawn(follow_issuer(issuer_keys, Arc::clone(&access))),
-            reloader: tokio::spawn(reload::run(reloads, hangup()?, metrics)),
+            reloader: tokio::spawn(reload::run(
+                reloads,
+                looks(Some(reload::INTERVAL))?,
+                metrics,
+            )),
             policy_watcher: tokio::spawn(watcher),
             health,
             shutdown: config.shutdown,

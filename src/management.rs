@@ -37,7 +37,7 @@ use crate::telemetry::Metrics;
 use crate::tls;
 
 pub use access::{
-    Access, AccessError, AreaKind, Client, GrantError, JwtConfig, Role, Token, TokenError,
+    Access, AccessError, AreaKind, Client, Ends, GrantError, JwtConfig, Role, Token, TokenError,
     TokensFileError,
 };
 pub use authzen::{Config as AuthZenConfig, Settings as AuthZen};

@@ -367,6 +367,31 @@ async fn a_file_of_tokens_is_read_again() {
     assert!(metrics.body.contains(row), "{}", metrics.body);
 }
 
+/// What never ends is told, and when to change what does.
+#[tokio::test]
+async fn the_end_of_a_token_is_told_before_it_comes() {
+    let server = server(&[
+        entry("endless", "admin", ""),
+        entry("later", "admin", ", expires: 2090-01-01T00:00:00Z"),
+        entry("next", "admin", ", expires: 2089-01-01T00:00:00Z"),
+    ]);
+    eventually("it is told", || server.said().contains("have no `expires`")).await;
+    let said = server.said();
+    let line = said.lines().find(|line| line.contains("`expires`"));
+    let line = line.unwrap();
+    assert!(
+        line.contains("\"endless\"") && !line.contains("later"),
+        "{line}"
+    );
+    let (_, metrics) = call(&server, [127, 0, 3, 1], "GET", "/metrics", "endless").await;
+    let row = "doorward_management_token_expiry_timestamp_seconds";
+    let rows: Vec<_> = metrics
+        .lines()
+        .filter(|line| line.starts_with(row))
+        .collect();
+    assert_eq!(rows, [format!("{row}{{token=\"next\"}} 3755376000")]);
+}
+
 fn remove(claims: &mut Value, name: &str) {
     claims.as_object_mut().unwrap().remove(name);
 }

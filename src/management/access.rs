@@ -45,7 +45,7 @@ pub use jwt::JwtConfig;
 pub(super) use named::{Named, Permitted};
 pub(super) use role::Grants;
 pub use role::{AreaKind, GrantError, Role};
-pub use token::{Token, TokenError, TokensFileError};
+pub use token::{Ends, Token, TokenError, TokensFileError};
 
 /// Longest token that is looked at, in bytes.
 const MAX_TOKEN: usize = 16 << 10;
@@ -129,6 +129,13 @@ impl Access {
     /// Reads the file of tokens again and tells whether other tokens are known now.
     pub fn reload(&self) -> Result<bool, TokensFileError> {
         self.file.as_ref().map_or(Ok(false), TokensFile::reload)
+    }
+
+    /// When the tokens that are known end.
+    pub fn ends(&self, now: Timestamp) -> Ends {
+        let of_file = self.file.as_ref().map(TokensFile::tokens);
+        let of_file = of_file.iter().flat_map(|tokens| tokens.iter());
+        Ends::of(self.tokens.iter().chain(of_file), now)
     }
 
     /// Where keys of the issuer are fetched from, and how long that may take.

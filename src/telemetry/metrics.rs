@@ -21,7 +21,7 @@ const CHECK_BUCKETS: [f64; 12] = [
 
 /// Names and values out of closed sets.
 pub(super) type Labels<const COUNT: usize> = [(&'static str, &'static str); COUNT];
-type KeySetLabels = [(&'static str, String); 1];
+type NameLabels = [(&'static str, String); 1];
 type BundleLabels = [(&'static str, String); 2];
 
 /// All metrics, and the registry that writes them.
@@ -43,15 +43,16 @@ pub struct Metrics {
     /// Revision of the active snapshot.
     pub revision: Gauge,
     key_fetches: Family<Labels<1>, Counter>,
-    key_sets: Family<KeySetLabels, Gauge>,
+    key_sets: Family<NameLabels, Gauge>,
     external: Family<Labels<1>, Counter>,
     refused_calls: Family<Labels<1>, Counter>,
     reloads: Family<Labels<2>, Counter>,
     /// 1 while files of policy cannot be used.
     pub files_refused: Gauge,
     certificates: Family<Labels<1>, Gauge>,
+    tokens: Family<NameLabels, Gauge>,
     bundle_requests: Family<BundleLabels, Counter>,
-    bundles: Family<KeySetLabels, Gauge>,
+    bundles: Family<NameLabels, Gauge>,
     /// Of those that are downloaded, as OPA has them.
     pub of_bundles: BundleMetrics,
     plugin: Option<PluginMetrics>,
@@ -78,7 +79,7 @@ impl Default for Metrics {
             Unit::Seconds,
             check_duration.clone(),
         );
-        let key_sets = Family::<KeySetLabels, Gauge>::default();
+        let key_sets = Family::<NameLabels, Gauge>::default();
         registry.register_with_unit(
             "jwks_last_success_timestamp",
             "When a key set was last fetched, in seconds since 1970",
@@ -92,7 +93,14 @@ impl Default for Metrics {
             Unit::Seconds,
             certificates.clone(),
         );
-        let bundles = Family::<KeySetLabels, Gauge>::default();
+        let tokens = Family::<NameLabels, Gauge>::default();
+        registry.register_with_unit(
+            "management_token_expiry_timestamp",
+            "When the token of the management API ends that is the next to, in seconds since 1970",
+            Unit::Seconds,
+            tokens.clone(),
+        );
+        let bundles = Family::<NameLabels, Gauge>::default();
         registry.register_with_unit(
             "bundle_last_success_timestamp",
             "When the server of a bundle last gave what is active, in seconds since 1970",
@@ -167,6 +175,7 @@ impl Default for Metrics {
             ),
             bundles,
             certificates,
+            tokens,
             check_duration,
             key_sets,
             registry,
@@ -259,6 +268,15 @@ impl Metrics {
         self.certificates.get_or_create(&[("port", port)]).set(time);
     }
 
+    /// Notes which token of the management API is the next to end, and when, in seconds since 1970.
+    pub fn token_expires(&self, next: Option<(&str, i64)>) {
+        self.tokens.clear();
+        if let Some((name, time)) = next {
+            let labels = [("token", name.to_owned())];
+            self.tokens.get_or_create(&labels).set(time);
+        }
+    }
+
     /// Counts a request for a bundle at a time in seconds since 1970.
     pub fn bundle_asked(&self, name: &str, result: &'static str, time: i64) {
         let labels = [("bundle", name.to_owned()), ("result", result.to_owned())];
@@ -308,6 +326,6 @@ impl Metrics {
     }
 }
 
-fn key_set(uri: &str) -> KeySetLabels {
+fn key_set(uri: &str) -> NameLabels {
     [("uri", uri.to_owned())]
 }

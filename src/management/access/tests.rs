@@ -152,6 +152,38 @@ fn a_token_is_found_by_its_digest_until_it_expires() {
 }
 
 #[test]
+fn it_is_known_which_token_ends_next_and_which_never() {
+    let entry = |name: &str, expires: &str| {
+        let digest = format!("{:064x}", u64::from(name.as_bytes()[0]));
+        token(&format!(
+            "{{ name: {name}, sha256: '{digest}', roles: [admin]{expires} }}"
+        ))
+        .unwrap()
+    };
+    let tokens = [
+        entry("over", ", expires: 2024-01-01T00:00:00Z"),
+        entry("later", ", expires: 2040-01-01T00:00:00Z"),
+        entry("endless", ""),
+        entry("next", ", expires: 2030-01-01T00:00:00Z"),
+    ];
+    let at = |time: &str| {
+        let ends = token::Ends::of(tokens.iter(), time.parse().unwrap());
+        assert_eq!(ends.never, ["endless"]);
+        ends.next.map(|(name, end)| (name, end.to_string()))
+    };
+    let told = |name: &str, end: &str| Some((name.to_owned(), end.to_owned()));
+    assert_eq!(
+        at("2025-01-01T00:00:00Z"),
+        told("next", "2030-01-01T00:00:00Z")
+    );
+    assert_eq!(
+        at("2030-01-01T00:00:00Z"),
+        told("later", "2040-01-01T00:00:00Z")
+    );
+    assert_eq!(at("2050-01-01T00:00:00Z"), None);
+}
+
+#[test]
 fn a_file_of_tokens_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();

@@ -197,6 +197,29 @@ pub(super) fn find<'a>(tokens: impl Iterator<Item = &'a Token>, sent: &str) -> O
     tokens.filter(is_it).last()
 }
 
+/// When tokens end.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// The token that is the next to end, and when.
+    pub next: Option<(String, Timestamp)>,
+    /// Names of those that never do.
+    pub never: Vec<String>,
+}
+
+impl Ends {
+    pub(super) fn of<'a>(tokens: impl Iterator<Item = &'a Token>, now: Timestamp) -> Self {
+        let mut ends = Self::default();
+        for token in tokens.filter(|token| !token.is_expired(now)) {
+            match (token.expires, &ends.next) {
+                (None, _) => ends.never.push(token.name.clone()),
+                (Some(end), Some((_, next))) if *next <= end => {}
+                (Some(end), _) => ends.next = Some((token.name.clone(), end)),
+            }
+        }
+        ends
+    }
+}
+
 /// What is wrong with tokens that are all right one by one.
 pub(super) fn contradiction(tokens: &[Token]) -> Option<String> {
     if tokens.len() > MAX_TOKENS {
