@@ -200,7 +200,7 @@ impl Authorities {
         {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -244,6 +244,46 @@ async fn a_token_is_asked_for_on_every_call_but_probes() {
     http::get(&server.url("/readyz")).expect(503);
 }
 
+/// Who takes all the connections they can get is in no probe's way, nor does the log fill up.
+#[tokio::test]
+async fn nobody_alone_keeps_probes_out() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let server = Server::start();
+    let connect = async |from: [u8; 4]| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        socket
+            .connect(server.management.parse().unwrap())
+            .await
+            .unwrap()
+    };
+    let livez = async |from: [u8; 4]| {
+        let mut stream = connect(from).await;
+        let head = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        drop(stream.write_all(head).await);
+        let mut answer = String::new();
+        drop(stream.read_to_string(&mut answer).await);
+        answer.starts_with("HTTP/1.1 200")
+    };
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(connect([127, 0, 0, 1]).await);
+    }
+    assert!(!livez([127, 0, 0, 1]).await);
+    assert!(livez([127, 0, 0, 2]).await);
+    drop(silent);
+    let answered = async {
+        while !livez([127, 0, 0, 1]).await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), answered)
+        .await
+        .unwrap();
+    let said = server.said();
+    assert_eq!(said.matches("connections were closed").count(), 1, "{said}");
+}
+
 #[tokio::test]
 async fn without_tokens_only_this_machine_is_answered() {
     let server = Server::start();

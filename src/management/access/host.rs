@@ -1,6 +1,9 @@
 //! Calls that a browser could be tricked into: those let through without a token must name this
 //! server as their host, and no page of elsewhere as their origin.
 
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 
 use axum::http::header::{HOST, HeaderName, ORIGIN};

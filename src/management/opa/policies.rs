@@ -16,6 +16,8 @@ use crate::activation::{ActivationError, Policy};
 use crate::policy::rego::syntax_tree;
 
 const CALL: &str = "/v1/policies/";
+/// Longest id, in bytes.
+const MAX_ID: usize = 1_024;
 
 type Parameters = Query<Vec<(String, String)>>;
 
@@ -134,9 +136,6 @@ fn id_in(uri: &Uri) -> Result<String, ApiError> {
         ))),
     }
 }
-
-/// Longest id, in bytes.
-const MAX_ID: usize = 1_024;
 
 fn missing(id: &str) -> ApiError {
     let id = Value::from(id);
