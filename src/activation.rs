@@ -26,7 +26,7 @@ use crate::bundle::{BundleError, BundleSettings};
 use crate::cache::CacheSettings;
 use crate::jwks::{KeyFetcher, KeyStatus};
 use crate::policy::resource::Resource;
-use crate::policy::{PolicyError, PolicySet, PolicySettings};
+use crate::policy::{LACKS_BUNDLE, PolicyError, PolicySet, PolicySettings};
 use crate::snapshot::Snapshot;
 use crate::store::{Action, Attempt, Author, Change, EntryKind, Fallback, PolicyStore, StoreError};
 use crate::telemetry::Metrics;
@@ -216,7 +216,7 @@ impl Activation {
         match *self.loaded.borrow() {
             true => None,
             false if self.snapshot.load().policies.is_empty() => Some("no policy is loaded"),
-            false => Some("a bundle has not been downloaded yet"),
+            false => Some(LACKS_BUNDLE),
         }
     }
 

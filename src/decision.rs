@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attributes::{HttpRequest, JsonObject, Pairs, object_weight};
 use crate::identity::{Caller, PeerIdentity, TokenError};
+use crate::policy::LACKS_BUNDLE;
 use crate::policy::native::{CompiledRule, Observed, Refused};
 use crate::policy::rego::{Outcome, RegoFailure};
 
@@ -240,6 +241,14 @@ impl Decision {
             .dynamic_metadata
             .clone_from(&outcome.dynamic_metadata);
         decision
+    }
+
+    /// Denies because Rego must not be asked before all bundles are there. No error that `on_error`
+    /// would have passed on.
+    pub fn lacks_bundle(entrypoint: &str) -> Self {
+        let mut reason = Reason::rego(entrypoint, LACKS_BUNDLE);
+        reason.kind = ReasonKind::RegoError;
+        Self::fail(403, reason)
     }
 
     /// Denies because the Rego entrypoint gave no answer.

@@ -19,6 +19,9 @@ use reads::{Field, Reads};
 use rego::{Data, Entrypoint, RegoModule, RegoPolicies, RegoSettings};
 use resource::{Resource, ResourceId};
 
+/// What is said while a bundle that is downloaded was never activated.
+pub const LACKS_BUNDLE: &str = "a bundle has not been downloaded yet";
+
 /// What happens to a request that no policy says anything about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -84,6 +87,8 @@ pub struct PolicySources<'a> {
     pub data: Data,
     /// Whether any bundle or Rego is configured, even if it holds no module.
     pub has_rego: bool,
+    /// A bundle that is downloaded was never activated.
+    pub lacks_bundle: bool,
 }
 
 /// All policies of one revision.
@@ -93,6 +98,8 @@ pub struct PolicySet {
     pub rego: Option<RegoPolicies>,
     pub settings: PolicySettings,
     pub warnings: Vec<Warning>,
+    /// A bundle that is downloaded was never activated: whatever asks Rego is denied.
+    pub lacks_bundle: bool,
     /// What the settings have read of every request.
     settings_read: Reads,
 }
@@ -160,6 +167,7 @@ impl PolicySet {
             modules,
             data,
             has_rego,
+            lacks_bundle,
         } = sources;
         let warnings = warnings::warnings(&resources, settings);
         let native = NativePolicies::compile(resources, &settings.mesh)
@@ -185,6 +193,7 @@ impl PolicySet {
                     .map(|(resource, problem)| Warning::new(resource, problem))
                     .chain(rego.iter().flat_map(missing))
                     .collect(),
+                lacks_bundle,
                 settings_read: settings.reads(),
                 rego,
             }),

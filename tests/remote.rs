@@ -3,6 +3,7 @@
 
 mod credentials;
 mod deltas;
+mod missing;
 mod objects;
 mod opa_config;
 mod tls;
@@ -186,7 +187,7 @@ async fn what_has_not_come_denies() {
     http::delete(&server.url("/v1/bundles/main")).expect(409);
     let other = constant("x", "true");
     http::put(&server.url("/v1/bundles/other"), &other).expect(200);
-    assert!(checks.get("/").await.allows(), "a bundle that was pushed");
+    assert!(!checks.get("/").await.allows(), "a bundle that was pushed");
     assert!(!is_ready(&server));
 }
 

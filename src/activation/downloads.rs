@@ -91,22 +91,14 @@ impl Downloads {
         expected.any(|expected| expected.digest.is_none())
     }
 
-    /// Whether any has come.
-    fn has_come(&self) -> bool {
-        let mut expected = self.expected.values();
-        expected.any(|expected| expected.digest.is_some())
-    }
-
     fn is_active(&self, name: &str, digest: Hash) -> bool {
         let expected = self.expected.get(name);
         expected.is_some_and(|expected| expected.digest == Some(digest))
     }
 
-    /// None has come.
-    pub(super) fn forget(&mut self) {
-        for expected in self.expected.values_mut() {
-            expected.digest = None;
-        }
+    /// As if this one had not come. Returns the digest of what had.
+    pub(super) fn forget(&mut self, name: &str) -> Option<Hash> {
+        self.expected.get_mut(name)?.digest.take()
     }
 
     /// What the store holds under this name goes with the next change.
@@ -123,9 +115,25 @@ impl Downloads {
     }
 }
 
+/// A bundle that was downloaded, and the digest of its archive.
+type Downloaded = (Arc<Bundle>, Hash);
+
 // === impl State ===
 
 impl State {
+    /// The same as if nothing had been downloaded yet, and what had been.
+    fn split_downloaded(&self) -> (Self, Vec<Downloaded>) {
+        let mut others = self.clone();
+        let mut downloaded = Vec::new();
+        for bundle in self.bundles_of(Owner::Url) {
+            if let Some(digest) = others.downloads.forget(&bundle.name) {
+                others.delete_bundle(&bundle.name);
+                downloaded.push((Arc::clone(bundle), digest));
+            }
+        }
+        (others, downloaded)
+    }
+
     /// Takes in what was downloaded.
     pub(super) fn put_download(&mut self, bundle: Arc<Bundle>, digest: Hash) {
         if let Some(expected) = self.downloads.expected.get_mut(&bundle.name) {
@@ -245,26 +253,71 @@ fn read(
 }
 
 /// Compiles what a start finds. Rule: what was downloaded once and does not go with the rest any more
-/// counts as not downloaded yet.
+/// counts as not downloaded yet, and nothing else is left out.
 pub(super) fn compile_start(
-    mut state: State,
+    state: State,
     settings: &ActivationSettings,
 ) -> Result<(State, PolicySet), ActivationError> {
+    let (others, downloaded) = state.split_downloaded();
     match compile(&state, settings) {
-        Ok(policies) => Ok((state, policies)),
-        Err(error) if !state.downloads.has_come() => Err(error),
-        Err(error) => {
-            let others = state.without_downloaded();
-            let Ok(policies) = compile(&others, settings) else {
-                return Err(error);
-            };
-            tracing::error!(
-                %error,
-                "THE LAST DOWNLOADS DO NOT GO WITH THE REST OF POLICY and are left out until they are \
-                 downloaded again"
-            );
-            state = others;
-            Ok((state, policies))
+        Ok(policies) => return Ok((state, policies)),
+        Err(error) if downloaded.is_empty() => return Err(error),
+        Err(_) => {}
+    }
+    let policies = compile(&others, settings)?;
+    let mut start = Start {
+        state: others,
+        policies,
+        settings,
+    };
+    let mut left = downloaded;
+    // Bundles may need each other: those that failed are tried again as long as others got in.
+    loop {
+        let count = left.len();
+        left = start.add(left);
+        if left.is_empty() || left.len() == count {
+            break;
         }
+    }
+    for (bundle, _) in left {
+        tracing::error!(
+            bundle = bundle.name,
+            "THE LAST DOWNLOAD DOES NOT GO WITH THE REST OF POLICY and is left out until it is downloaded \
+             again"
+        );
+    }
+    Ok((start.state, start.policies))
+}
+
+/// What was put together so far.
+struct Start<'a> {
+    state: State,
+    policies: PolicySet,
+    settings: &'a ActivationSettings,
+}
+
+impl Start<'_> {
+    /// Adds all, or the halves of what cannot be added together. Returns what failed alone.
+    fn add(&mut self, downloaded: Vec<Downloaded>) -> Vec<Downloaded> {
+        let mut parts = vec![downloaded];
+        let mut failed = Vec::new();
+        while let Some(mut part) = parts.pop() {
+            let mut candidate = self.state.clone();
+            for (bundle, digest) in &part {
+                candidate.put_download(Arc::clone(bundle), *digest);
+            }
+            match compile(&candidate, self.settings) {
+                Ok(policies) => (self.state, self.policies) = (candidate, policies),
+                Err(error) if part.len() == 1 => {
+                    tracing::error!(%error, "a download cannot be used");
+                    failed.append(&mut part);
+                }
+                Err(_) => {
+                    let half = part.split_off(part.len() / 2);
+                    parts.extend([half, part]);
+                }
+            }
+        }
+        failed
     }
 }

@@ -236,12 +236,9 @@ impl State {
         self.bundles.remove(name).is_some()
     }
 
-    /// The same without what was downloaded, as if none of it had come yet.
-    pub(super) fn without_downloaded(&self) -> Self {
-        let mut others = self.clone();
-        others.bundles.retain(|_, (_, owner)| *owner != Owner::Url);
-        others.downloads.forget();
-        others
+    pub(super) fn bundles_of(&self, owner: Owner) -> impl Iterator<Item = &Arc<Bundle>> {
+        let bundles = self.bundles.values().filter(move |(_, of)| *of == owner);
+        bundles.map(|(bundle, _)| bundle)
     }
 
     pub(super) fn bundle(&self, name: &str) -> Option<&Bundle> {
@@ -265,9 +262,7 @@ impl State {
     }
 
     pub(super) fn file_bundles(&self) -> impl Iterator<Item = &Bundle> {
-        let bundles = self.bundles.values();
-        let of_files = bundles.filter(|(_, owner)| *owner == Owner::File);
-        of_files.map(|(bundle, _)| bundle.as_ref())
+        self.bundles_of(Owner::File).map(Arc::as_ref)
     }
 
     pub(super) fn resources(&self) -> Vec<(Arc<Resource>, Owner)> {
@@ -351,6 +346,7 @@ impl State {
             has_rego: !self.bundles.is_empty()
                 || !self.pushed.is_empty()
                 || !self.downloads.is_empty(),
+            lacks_bundle: self.downloads.is_waiting(),
         })
     }
 }

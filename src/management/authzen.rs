@@ -26,6 +26,7 @@ use super::evaluate::{Load, Running, ask, evaluating};
 use super::json::{Json, json_text};
 use super::memory::Held;
 use super::opa::{self, Body};
+use crate::policy::LACKS_BUNDLE;
 use crate::policy::rego::RegoPolicies;
 use outcome::Outcome;
 use request::{Asked, Evaluation, Semantic};
@@ -88,6 +89,13 @@ fn is_base(url: &str) -> bool {
         && url.fragment().is_none()
 }
 
+/// What answers.
+struct Rule {
+    path: Vec<String>,
+    /// A bundle was never activated. Once all were, that stays so.
+    lacks_bundle: bool,
+}
+
 // === impl Settings ===
 
 impl Settings {
@@ -120,6 +128,17 @@ impl Settings {
     }
 }
 
+// === impl Rule ===
+
+impl Rule {
+    fn of(api: &Api) -> Result<Self, ApiError> {
+        Ok(Self {
+            path: api.authzen.entrypoint()?,
+            lacks_bundle: api.pdp.snapshot().policies.lacks_bundle,
+        })
+    }
+}
+
 // === Calls ===
 
 /// Where the calls are.
@@ -141,11 +160,11 @@ pub(super) async fn evaluation(
     Extension(held): Extension<Arc<Held>>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let entrypoint = api.authzen.entrypoint();
+    let rule = Rule::of(&api);
     let answer = ask(&api, held, Load::One, move |running, rego| {
         let document = body.document(BODY)?.unwrap_or_default();
         let evaluation = Evaluation::parse(&document)?;
-        one(running, rego, &entrypoint?, evaluation)
+        one(running, rego, &rule?, evaluation)
     });
     answer.await
 }
@@ -156,13 +175,13 @@ pub(super) async fn evaluations(
     Extension(held): Extension<Arc<Held>>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let entrypoint = api.authzen.entrypoint();
+    let rule = Rule::of(&api);
     let answer = ask(&api, held, Load::List, move |running, rego| {
         let document = body.document(BODY)?.unwrap_or_default();
         match Asked::parse(&document)? {
-            Asked::One(evaluation) => one(running, rego, &entrypoint?, evaluation),
+            Asked::One(evaluation) => one(running, rego, &rule?, evaluation),
             Asked::Many(evaluations, semantic) => {
-                many(running, rego, &entrypoint?, evaluations, semantic)
+                many(running, rego, &rule?, evaluations, semantic)
             }
         }
     });
@@ -172,24 +191,24 @@ pub(super) async fn evaluations(
 fn one(
     running: &Running,
     rego: &RegoPolicies,
-    path: &[String],
+    rule: &Rule,
     evaluation: Evaluation,
 ) -> Result<Response, ApiError> {
-    let text = decide(rego, path, evaluation)?.text(running)?;
+    let text = decide(rego, rule, evaluation)?.text(running)?;
     Ok(json_text(StatusCode::OK, text))
 }
 
 fn many(
     running: &Running,
     rego: &RegoPolicies,
-    path: &[String],
+    rule: &Rule,
     evaluations: Vec<Evaluation>,
     semantic: Semantic,
 ) -> Result<Response, ApiError> {
     let mut answers = Vec::with_capacity(evaluations.len());
     for evaluation in evaluations {
         let outcome = running.goes_on();
-        let outcome = outcome.and_then(|()| decide(rego, path, evaluation));
+        let outcome = outcome.and_then(|()| decide(rego, rule, evaluation));
         // Rule: one that fails is a denial that says so, and the others have their answers.
         let outcome = outcome.unwrap_or_else(|error| Outcome::failed(&error));
         answers.push(outcome.text(running)?);
@@ -204,11 +223,11 @@ fn many(
     ))
 }
 
-fn decide(
-    rego: &RegoPolicies,
-    path: &[String],
-    evaluation: Evaluation,
-) -> Result<Outcome, ApiError> {
-    let found = rego.document(path, opa::question(evaluation.into_input()));
+fn decide(rego: &RegoPolicies, rule: &Rule, evaluation: Evaluation) -> Result<Outcome, ApiError> {
+    // Rule: as for checks of proxies, what a bundle that has never come would deny is not known.
+    if rule.lacks_bundle {
+        return Ok(Outcome::failed(&ApiError::not_ready(LACKS_BUNDLE)));
+    }
+    let found = rego.document(&rule.path, opa::question(evaluation.into_input()));
     Outcome::of(found.map_err(evaluating)?.value)
 }

@@ -66,6 +66,10 @@ impl ApiError {
         escaped(&value.to_string())
     }
 
+    pub(super) fn not_ready(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", message)
+    }
+
     pub(super) fn missing(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "resource_not_found", message)
     }

@@ -209,6 +209,10 @@ impl<'a> Asked<'a> {
         entrypoint: &'a Entrypoint,
     ) -> Result<Answer<'a>, Decision> {
         let path = entrypoint.path();
+        // Rule: what a bundle that has never come would deny is not known, whatever the others say.
+        if self.policies.lacks_bundle {
+            return Err(Decision::lacks_bundle(path));
+        }
         match rego.evaluate_for(entrypoint, &self.rego, self.now_ns) {
             Ok(outcome) => Ok((outcome, path)),
             Err(failure) => {

@@ -58,10 +58,10 @@ impl State {
                 .resources_of_files()
                 .zip(other.resources_of_files())
                 .all(is_same_resource)
-            && self.bundles_of_files().count() == other.bundles_of_files().count()
+            && self.bundles_of(Owner::File).count() == other.bundles_of(Owner::File).count()
             && self
-                .bundles_of_files()
-                .zip(other.bundles_of_files())
+                .bundles_of(Owner::File)
+                .zip(other.bundles_of(Owner::File))
                 .all(is_same_bundle)
     }
 
@@ -69,11 +69,6 @@ impl State {
         let resources = self.resources.iter();
         resources
             .filter_map(|(id, (resource, owner))| (*owner == Owner::File).then_some((id, resource)))
-    }
-
-    fn bundles_of_files(&self) -> impl Iterator<Item = &Arc<Bundle>> {
-        let bundles = self.bundles.values();
-        bundles.filter_map(|(bundle, owner)| (*owner == Owner::File).then_some(bundle))
     }
 }
 

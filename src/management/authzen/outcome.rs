@@ -51,7 +51,7 @@ impl Outcome {
         }
     }
 
-    /// One of several that failed.
+    /// A denial that says what failed.
     pub(super) fn failed(error: &ApiError) -> Self {
         let error = json!({"status": error.status().as_u16(), "message": error.message()});
         Self::denied(Some(Data::from_json(json!({ "error": error }))))

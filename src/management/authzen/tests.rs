@@ -277,8 +277,11 @@ async fn what_is_not_asked_in_time_is_denied_and_says_so() {
         vec![one(), one()]
     };
     let ask = async |running: &Running, semantic| {
-        let path = ["authzen".to_owned()];
-        let answer = many(running, &rego, &path, evaluations(), semantic).unwrap();
+        let rule = Rule {
+            path: vec!["authzen".to_owned()],
+            lacks_bundle: false,
+        };
+        let answer = many(running, &rego, &rule, evaluations(), semantic).unwrap();
         let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
         serde_json::from_slice::<Value>(&body).unwrap()["evaluations"].clone()
     };
