@@ -83,7 +83,8 @@ pub struct Activation {
 /// How the store is doing.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct StoreStatus {
-    /// The newest revision was damaged at the start, and an earlier one was loaded.
+    /// The newest revision was damaged at this start or an earlier one, and an earlier revision was
+    /// loaded. Told until somebody has changed policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
     /// The revision of the start could not be written.
@@ -138,7 +139,7 @@ impl Activation {
         metrics: Arc<Metrics>,
     ) -> Result<Self, ActivationError> {
         let stored = store.load().await?;
-        let fallback = stored.fallback.clone();
+        let (fallback, fell_back) = (stored.fallback.clone(), stored.fell_back());
         let (mut state, policies, files) = blocking({
             let settings = settings.clone();
             move || {
@@ -169,10 +170,18 @@ impl Activation {
             );
         }
         history::check_audit(store.as_ref(), &metrics).await;
-        // Files may have changed since the last start: their content is a revision of its own. So is
-        // an earlier revision that stands in for a damaged one.
-        if state.has_files() || state.downloads.has_stale() || store_status.fallback.is_some() {
-            store_status.start_not_stored = store_start(&mut state, store.as_ref(), &metrics).await;
+        // Rule: a revision stands for one content. Files that hold something else than when the last one
+        // was stored, and be it nothing, are one of their own; so is an earlier revision that stands in
+        // for a damaged one.
+        if state.has_other_files() || state.downloads.has_stale() || fell_back {
+            let attempt = match &store_status.fallback {
+                Some(Fallback {
+                    damaged, loaded, ..
+                }) if fell_back => start(Action::Fallback, &format!("{damaged}->{loaded}")),
+                _ => start(Action::Start, "files"),
+            };
+            store_status.start_not_stored =
+                store_start(&mut state, attempt, store.as_ref(), &metrics).await;
         }
         for warning in policies.warnings.iter().map(|warning| &warning.problem) {
             tracing::warn!("{warning}");
@@ -273,7 +282,7 @@ impl Activation {
         &self,
         mut state: OwnedMutexGuard<State>,
         candidate: State,
-        change: Change,
+        mut change: Change,
         tested: Vec<String>,
     ) -> Result<u64, ActivationError> {
         let settings = self.settings.clone();
@@ -286,6 +295,7 @@ impl Activation {
                 Ok((candidate, policies))
             })
             .await?;
+        candidate.note_files(&mut change);
         let revision = self.store.commit(change).await?;
         candidate.stored_at(revision);
         let is_loaded = is_loaded(&candidate, &policies);
@@ -351,16 +361,21 @@ impl Activation {
     }
 }
 
+fn start(action: Action, target: &str) -> Attempt {
+    Attempt::new(Author::program(), action, target)
+}
+
 /// Writes a revision for what was loaded. If that cannot be done, what was loaded is served all the
 /// same: it is known to be good, and its number is not given out again.
 async fn store_start(
     state: &mut State,
+    attempt: Attempt,
     store: &dyn PolicyStore,
     metrics: &Metrics,
 ) -> Option<String> {
-    let attempt = Attempt::new(Author::program(), Action::Start, "files");
     let mut change = state.change(attempt);
     change.delete = state.downloads.take_stale();
+    state.note_files(&mut change);
     match store.commit(change).await {
         Ok(revision) => {
             state.stored_at(revision);

@@ -27,7 +27,7 @@ use manifest::go_list;
 
 pub use archive::Limits;
 pub use delta::Delta;
-pub use folder::{LooseFiles, is_policy_file, read_files, walk};
+pub use folder::{LooseFiles, Tree, is_policy_file, read_files, tree, walk};
 pub use manifest::{Manifest, glob_matches as matches_glob, overlap};
 pub use object::{
     AwsKeys, AzureKey, EnvironmentCredentials, ObjectStoreConfig, ObjectUrl, StoreKind, is_region,
@@ -142,6 +142,9 @@ impl Bundle {
     ) -> Result<Self, BundleError> {
         if path.is_dir() {
             let files = folder::bundle_files(path)?;
+            if files.is_empty() {
+                return Err(folder::no_policy().into());
+            }
             return Self::verified(name, &files, settings)?.content.whole();
         }
         Self::from_archive(name, &folder::read_regular(path)?, settings)

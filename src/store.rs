@@ -22,7 +22,7 @@ use crate::units::Size;
 pub use audit::{AuditPage, AuditQuery, AuditRecord, ChainEnds, ChainState, Outcome};
 pub use embedded::EmbeddedStore;
 pub use entry::{Entry, EntryId, EntryKind};
-pub use hash::Hash;
+pub use hash::{Hash, Parts};
 pub use revision::{
     Action, Attempt, Author, Became, Change, EntryChange, Fallback, Header, Revision, Stored,
 };

@@ -242,7 +242,23 @@ async fn a_damaged_revision_gives_way_loudly_to_the_one_before() {
     let log = http::get(&server.url("/v1/audit")).json();
     assert_eq!(
         (&log["records"][0]["action"], &log["chain"]["intact"]),
-        (&"start".into(), &true.into())
+        (&"fallback".into(), &true.into())
+    );
+    assert_eq!(log["records"][0]["target"], "2->1");
+    // Each start tells it, until somebody has changed something.
+    server.signal("TERM");
+    server.wait();
+    let mut server = Server::with(Options {
+        data: Some(Arc::clone(&server.data)),
+        ..Options::default()
+    });
+    assert_eq!(server.revision, 3);
+    let status = http::get(&server.url("/v1/status")).expect(200).json();
+    assert_eq!(status["store"]["fallback"]["damaged"], 2, "{status}");
+    assert!(
+        server
+            .said()
+            .contains("POLICY OF AN EARLIER REVISION IS IN FORCE")
     );
     // Going back to what is damaged is refused, and pushing it again heals it.
     let rollback = server.url("/v1/revisions/2/rollback");

@@ -267,7 +267,7 @@ fn nothing_to_validate_is_not_valid() {
     let folder = folder.path().to_str().unwrap();
     for (arguments, told) in [
         (&["validate"][..], "nothing to validate"),
-        (&["validate", folder], "nothing to validate"),
+        (&["validate", folder], "holds no policy"),
         (&["validate", "no/such/file"], "does not exist"),
     ] {
         let output = doorward().args(arguments).output().unwrap();

@@ -4,13 +4,14 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::bundle::constant;
 use crate::support::check::http_check;
-use crate::support::{Checks, Server, eventually, http};
+use crate::support::{Checks, Options, Server, eventually, http};
 
 /// Rego that allows one path.
 fn allowing(path: &str) -> String {
@@ -250,6 +251,97 @@ async fn policy_does_not_end_by_accident() {
     fs::remove_file(folder.join("a.yaml")).unwrap();
     revision(&server, 2).await;
     assert_eq!(error(&server), None);
+}
+
+/// A folder below, that is a mount point or a link, is as good as a path of its own.
+#[tokio::test]
+async fn policy_below_does_not_end_by_accident() {
+    let volume = tempfile::tempdir().unwrap();
+    let folder = volume.path().join("policy");
+    fs::create_dir_all(folder.join("mounted/deep")).unwrap();
+    fs::create_dir_all(volume.path().join("linked")).unwrap();
+    symlink("../linked", folder.join("link")).unwrap();
+    fs::write(folder.join("p.rego"), allowing("/one")).unwrap();
+    fs::write(folder.join("mounted/deep/a.yaml"), policy("a", "[{}]")).unwrap();
+    fs::write(folder.join("link/b.yaml"), policy("b", "[{}]")).unwrap();
+    let server = serve(&folder, true);
+    let is_good = || eventually("the error is gone", || error(&server).is_none());
+    let swap = |from: &Path, to: &Path| fs::rename(from, to).unwrap();
+    let away = volume.path().join("away");
+
+    // What was mounted is not there any more, and its mount point is.
+    swap(&folder.join("mounted"), &away);
+    fs::create_dir(folder.join("mounted")).unwrap();
+    refused(&server, "mounted held policy and holds none any more").await;
+    fs::remove_dir(folder.join("mounted")).unwrap();
+    swap(&away, &folder.join("mounted"));
+    is_good().await;
+    // The volume of a link is gone.
+    swap(&volume.path().join("linked"), &away);
+    refused(&server, "is a link that leads nowhere").await;
+    let said = Server::try_with(Options {
+        config: format!("policies: [{}]\n", folder.display()),
+        ..Options::default()
+    });
+    let said = said.err().expect("it started");
+    assert!(said.contains("leads nowhere"), "{said}");
+    swap(&away, &volume.path().join("linked"));
+    is_good().await;
+    assert_eq!(snapshot(&server), 1);
+    // Who removes a folder or a link means it.
+    fs::remove_dir_all(folder.join("mounted")).unwrap();
+    revision(&server, 2).await;
+    fs::remove_file(folder.join("link")).unwrap();
+    revision(&server, 3).await;
+    assert_eq!(error(&server), None);
+}
+
+/// A start without the files would serve what was pushed alone.
+#[tokio::test]
+async fn a_start_without_the_files_of_policy_is_refused() {
+    let mount = tempfile::tempdir().unwrap();
+    let folder = mount.path().join("policy");
+    fs::create_dir(&folder).unwrap();
+    let deny = policy("deny", "[{}]").replace("spec: {", "spec: { action: DENY,");
+    fs::write(folder.join("deny.yaml"), deny).unwrap();
+    let start = |settings: String, data| {
+        Server::try_with(Options {
+            config: settings,
+            data,
+            ..Options::default()
+        })
+    };
+    let policies = format!("policies: [{}]\n", folder.display());
+    let server = start(policies.clone(), None).unwrap();
+    let text = policy("allow", "[{}]");
+    http::put(&server.url("/v1/resources"), text.as_bytes()).expect(200);
+    assert!(!allows(&server.checks().await, "/").await);
+    let data = Arc::clone(&server.data);
+    drop(server);
+    fs::rename(&folder, mount.path().join("away")).unwrap();
+    fs::create_dir(&folder).unwrap();
+    let bundle = format!("bundles: {{ b: {{ path: {} }} }}\n", folder.display());
+    for settings in [policies.clone(), bundle] {
+        let said = start(settings, Some(Arc::clone(&data)));
+        let said = said.err().expect("it started");
+        assert!(said.contains("holds no policy"), "{said}");
+    }
+    fs::remove_dir(&folder).unwrap();
+    fs::rename(mount.path().join("away"), &folder).unwrap();
+
+    // The same files again are no revision; others are one, and none at all are one as well.
+    let revision = |settings: &str| {
+        let server = start(settings.to_owned(), Some(Arc::clone(&data))).unwrap();
+        let newest = http::get(&server.url("/v1/revisions")).json();
+        let newest = &newest["revisions"][0];
+        (server.revision, newest["changes"][0]["result"].clone())
+    };
+    assert_eq!(revision(&policies).0, 2);
+    fs::write(folder.join("more.yaml"), policy("more", "[{}]")).unwrap();
+    assert_eq!(revision(&policies), (3, "updated".into()));
+    assert_eq!(revision(""), (4, "deleted".into()));
+    assert_eq!(revision(""), (4, "deleted".into()));
+    assert_eq!(revision(&policies), (5, "created".into()));
 }
 
 #[tokio::test]

@@ -2,12 +2,12 @@
 //! of each. Tells whether they may have changed, and a change that nobody means. What is in them is
 //! left to `load`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::FileSources;
-use crate::bundle::{is_policy_file, walk};
+use crate::bundle::{Tree, is_policy_file, tree};
 
 /// A file changed this recently may change again without looking different: file systems count time in
 /// steps of up to two seconds.
@@ -22,6 +22,7 @@ pub(super) struct Fingerprint(Vec<Source>);
 struct Source {
     root: PathBuf,
     files: BTreeMap<PathBuf, Seen>,
+    folders: BTreeSet<PathBuf>,
     /// Why the folder could not be walked.
     error: Option<String>,
 }
@@ -76,21 +77,25 @@ impl Fingerprint {
 
 impl Source {
     fn of(root: &Path) -> Self {
-        let paths = match root.is_dir() {
-            true => walk(root),
-            false => Ok(vec![root.to_owned()]),
+        let found = match root.is_dir() {
+            true => tree(root),
+            false => Ok(Tree {
+                files: vec![root.to_owned()],
+                folders: Vec::new(),
+            }),
         };
-        let (paths, error) = match paths {
-            Ok(paths) => (paths, None),
-            Err(error) => (Vec::new(), Some(error.to_string())),
+        let (found, error) = match found {
+            Ok(found) => (found, None),
+            Err(error) => (Tree::default(), Some(error.to_string())),
         };
-        let seen = paths.into_iter().map(|path| {
+        let seen = found.files.into_iter().map(|path| {
             let seen = Seen::of(&path);
             (path, seen)
         });
         Self {
             root: root.to_owned(),
             files: seen.collect(),
+            folders: found.folders.into_iter().collect(),
             error,
         }
     }
@@ -100,8 +105,19 @@ impl Source {
         if let Some(error) = &self.error {
             return Some(format!("{root} cannot be read: {error}"));
         }
+        let emptied = |place: &Path| {
+            let place = place.display();
+            Some(format!("{place} held policy and holds none any more"))
+        };
         if then.holds_policy() && !self.holds_policy() {
-            return Some(format!("{root} held policy and holds none any more"));
+            return emptied(&self.root);
+        }
+        // Rule: a folder that was removed is meant to be gone. One that is still there may be where a
+        // volume was mounted.
+        let holding = self.folders_with_policy();
+        let lost = |folder: &&&Path| self.folders.contains(**folder) && !holding.contains(**folder);
+        if let Some(folder) = then.folders_with_policy().iter().find(lost) {
+            return emptied(folder);
         }
         let was_filled = |path| matches!(then.files.get(path), Some(seen) if seen.is_filled());
         self.policy_files().find_map(|(path, seen)| match seen {
@@ -115,6 +131,15 @@ impl Source {
 
     fn holds_policy(&self) -> bool {
         self.policy_files().any(|(_, seen)| seen.is_filled())
+    }
+
+    /// The folders with policy in them, or further below.
+    fn folders_with_policy(&self) -> BTreeSet<&Path> {
+        let filled = self.policy_files().filter(|(_, seen)| seen.is_filled());
+        let folders = filled.flat_map(|(path, _)| path.ancestors().skip(1));
+        folders
+            .filter(|path| path.starts_with(&self.root))
+            .collect()
     }
 
     /// Files with a say in what is decided.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::downloads::Downloads;
+use super::state::files::digest;
 use super::state::{Owner, State};
 use super::{ActivationError, invalid_bundle};
 use crate::bundle::{Bundle, BundleSettings, read_files};
@@ -66,6 +67,18 @@ impl Loader<'_> {
         self.state.downloads = Downloads::new(&files.downloads);
         let (loose, errors) = read_files(&files.paths, self.settings.v0);
         self.errors.extend(errors);
+        let mut bundles = Vec::with_capacity(files.bundles.len());
+        for (name, path) in &files.bundles {
+            match Bundle::from_path(name, path, self.settings) {
+                Ok(bundle) => bundles.push(Arc::new(bundle)),
+                Err(error) => self.fail(invalid_bundle(error, name)),
+            }
+        }
+        if !(files.paths.is_empty() && files.bundles.is_empty()) {
+            self.state.set_digest(digest(&loose, bundles.iter()));
+        }
+        let bundles = bundles.into_iter();
+        bundles.for_each(|bundle| self.state.put_bundle(bundle, Owner::File));
         self.state.set_files(loose.modules, loose.data);
         for (path, text) in loose.documents {
             match Resource::parse_stream(&text) {
@@ -81,12 +94,6 @@ impl Loader<'_> {
                 }
             }
         }
-        for (name, path) in &files.bundles {
-            match Bundle::from_path(name, path, self.settings) {
-                Ok(bundle) => self.state.put_bundle(Arc::new(bundle), Owner::File),
-                Err(error) => self.fail(invalid_bundle(error, name)),
-            }
-        }
     }
 
     fn stored(&mut self, entries: Vec<Entry>) {
@@ -97,6 +104,7 @@ impl Loader<'_> {
                 EntryKind::Policy => self.stored_policy(&id, bytes),
                 EntryKind::Data => self.stored_document(&id, &bytes),
                 EntryKind::RemoteBundle => self.stored_download(&id.key, &bytes),
+                EntryKind::Files => self.state.set_stored_digest(&bytes),
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What is loaded, by name, and to whom it belongs. Copied for each change, so that a change that
 //! fails has touched nothing; objects themselves are shared between the copies.
 
-mod files;
+pub(super) mod files;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::bundle::Bundle;
 use crate::policy::rego::{Data, RegoModule};
 use crate::policy::resource::{Resource, ResourceId};
 use crate::policy::{PolicyError, PolicySources};
-use crate::store::{Attempt, Change, Entry, EntryId, EntryKind};
+use crate::store::{Attempt, Change, Entry, EntryId, EntryKind, Hash};
 
 /// Who may change an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -40,6 +40,10 @@ pub(super) struct State {
     /// Rego and data of files that belong to no bundle.
     modules: Arc<Vec<RegoModule>>,
     data: Data,
+    /// Digest of all that files hold; `None` if there are none.
+    files: Option<Hash>,
+    /// The same as the store has it.
+    stored_files: Option<Hash>,
     /// Rego and data of the API that belong to no bundle.
     pub(super) pushed: Pushed,
 }
@@ -74,6 +78,7 @@ impl State {
     pub(super) fn stored_at(&mut self, revision: u64) {
         self.revision = revision;
         self.stored = revision;
+        self.stored_files = self.files;
     }
 
     /// No change yet to what is stored.
@@ -105,17 +110,9 @@ impl State {
         self.data = data;
     }
 
-    /// Whether anything comes from files.
+    /// How many Rego files there are that belong to no bundle.
     pub(super) fn loose_modules(&self) -> usize {
         self.modules.len()
-    }
-
-    pub(super) fn has_files(&self) -> bool {
-        let owners = self.resources.values().map(|(_, owner)| owner);
-        let mut owners = owners.chain(self.bundles.values().map(|(_, owner)| owner));
-        !self.modules.is_empty()
-            || self.data != Data::default()
-            || owners.any(|owner| *owner == Owner::File)
     }
 
     pub(super) fn add_resource(

@@ -49,6 +49,10 @@ pub fn read_files(paths: &[PathBuf], v0: bool) -> (LooseFiles, Vec<PolicyError>)
             Ok(vec![root.clone()])
         };
         match files {
+            // Rule: a folder that was meant to be empty would not be named.
+            Ok(files) if root.is_dir() && !files.iter().any(|file| is_policy_file(file)) => {
+                errors.push(unreadable(root, &no_policy()));
+            }
             Ok(files) => {
                 let added = files
                     .iter()
@@ -77,6 +81,11 @@ pub fn is_policy_file(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
     name == "data.json" || name.ends_with(".rego") || is_yaml && !name.ends_with(".cases.yaml")
+}
+
+/// What is most likely a volume that is not there.
+pub(super) fn no_policy() -> io::Error {
+    io::Error::other("the folder holds no policy: is its volume mounted?")
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> PolicyError {
@@ -127,6 +136,11 @@ fn add(loose: &mut LooseFiles, root: &Path, path: &Path, v0: bool) -> Result<(),
             loose.documents.push((file.path, text));
             Ok(())
         }
+        // Rule: what it is for cannot be told, since it may be a folder of a volume that is gone.
+        _ if path != root && path.is_symlink() && !path.exists() => Err(BundleError::Entry {
+            path: path.display().to_string(),
+            why: "is a link that leads nowhere".to_owned(),
+        }),
         _ if path == root => Err(BundleError::Entry {
             path: path.display().to_string(),
             why: match path.exists() {
@@ -138,9 +152,23 @@ fn add(loose: &mut LooseFiles, root: &Path, path: &Path, v0: bool) -> Result<(),
     }
 }
 
-/// Regular files below a folder in a fixed order, hidden ones left out.
+/// What lies below a folder.
+#[derive(Debug, Default)]
+pub struct Tree {
+    /// Whatever is no folder, in a fixed order.
+    pub files: Vec<PathBuf>,
+    /// The folder itself as well.
+    pub folders: Vec<PathBuf>,
+}
+
+/// The files below a folder in a fixed order, hidden ones left out.
 pub fn walk(root: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+    tree(root).map(|tree| tree.files)
+}
+
+/// All below a folder, hidden files and folders left out.
+pub fn tree(root: &Path) -> io::Result<Tree> {
+    let mut found = Tree::default();
     let mut folders = vec![(root.to_owned(), 0)];
     let mut seen = HashSet::new();
     while let Some((folder, depth)) = folders.pop() {
@@ -169,10 +197,11 @@ pub fn walk(root: &Path) -> io::Result<Vec<PathBuf>> {
                 }
                 folders.push((path, depth + 1));
             } else {
-                files.push(path);
+                found.files.push(path);
             }
         }
+        found.folders.push(folder);
     }
-    files.sort();
-    Ok(files)
+    found.files.sort();
+    Ok(found)
 }

@@ -19,6 +19,8 @@ pub enum EntryKind {
     Data,
     /// The last good download of a bundle that belongs to its URL, by the bundle's name.
     RemoteBundle,
+    /// The digest of all that files held, by [`EntryId::files`].
+    Files,
 }
 
 /// What names an entry.
@@ -36,20 +38,21 @@ pub struct Entry {
 }
 
 impl EntryKind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Resource,
         Self::Bundle,
         Self::Policy,
         Self::Data,
         Self::RemoteBundle,
+        Self::Files,
     ];
 
-    /// Whether it came over the API, and so goes back with it to an earlier revision. What was
-    /// downloaded stays as it is.
+    /// Whether it came over the API, and so goes back with it to an earlier revision. What came from
+    /// elsewhere stays as it is, and can be had again from there.
     pub fn is_pushed(self) -> bool {
         match self {
             Self::Resource | Self::Bundle | Self::Policy | Self::Data => true,
-            Self::RemoteBundle => false,
+            Self::RemoteBundle | Self::Files => false,
         }
     }
 
@@ -61,6 +64,7 @@ impl EntryKind {
             Self::Policy => "policy",
             Self::Data => "data",
             Self::RemoteBundle => "remote_bundle",
+            Self::Files => "files",
         }
     }
 }
@@ -80,6 +84,11 @@ impl EntryId {
             kind,
             key: key.into(),
         }
+    }
+
+    /// What names the digest of all files.
+    pub fn files() -> Self {
+        Self::new(EntryKind::Files, "all")
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Hash([u8; SHA256_OUTPUT_LEN]);
 
 /// A digest of parts, one after the other.
-pub(super) struct Parts(Context);
+pub struct Parts(Context);
 
 impl Hash {
     /// Of some content.
@@ -37,21 +37,26 @@ impl Hash {
 
 impl Parts {
     /// `domain` keeps digests of different things apart.
-    pub(super) fn of(domain: &str) -> Self {
+    pub fn of(domain: &str) -> Self {
         Self(Context::new(&SHA256)).and(domain.as_bytes())
     }
 
-    pub(super) fn and(mut self, part: &[u8]) -> Self {
+    #[must_use]
+    pub fn and(mut self, part: &[u8]) -> Self {
         self.add(part);
         self
     }
 
-    pub(super) fn add(&mut self, part: &[u8]) {
+    pub fn add(&mut self, part: &[u8]) {
         self.0.update(&(part.len() as u64).to_be_bytes());
         self.0.update(part);
     }
 
-    pub(super) fn finish(self) -> Hash {
+    pub fn add_all<const N: usize>(&mut self, parts: [&[u8]; N]) {
+        parts.into_iter().for_each(|part| self.add(part));
+    }
+
+    pub fn finish(self) -> Hash {
         Hash::take(self.0.finish().as_ref())
     }
 }

@@ -19,13 +19,13 @@ pub struct Stored {
     /// The newest revision, to which the next change is made. 0 when nothing was ever stored.
     pub revision: u64,
     pub entries: Vec<Entry>,
-    /// The newest revision is damaged, and this is an earlier one. The next commit writes it down as
-    /// a revision of its own.
+    /// The newest revision was damaged, and this is an earlier one. Kept until somebody has changed
+    /// something, so that nobody can miss it.
     pub fallback: Option<Fallback>,
 }
 
 /// How a store came to an earlier revision than the newest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fallback {
     /// The newest revision, which cannot be used.
     pub damaged: u64,
@@ -47,8 +47,10 @@ pub struct Author {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// The program started, with policy of files or on an earlier revision.
+    /// The program started, with other policy of files.
     Start,
+    /// The program started on an earlier revision, as the newest was damaged.
+    Fallback,
     /// Files of policy changed.
     Reload,
     /// The store was made by an earlier version of the program.
@@ -145,6 +147,9 @@ pub struct Header {
     pub audit: u64,
     /// The chain's hash at that record.
     pub audit_hash: Hash,
+    /// A damaged revision was passed over before this one, and nobody has changed anything since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
 }
 
 #[expect(
@@ -153,6 +158,39 @@ pub struct Header {
 )]
 fn is_zero(number: &usize) -> bool {
     *number == 0
+}
+
+impl Stored {
+    /// Whether the newest revision is damaged. The next commit writes down what is here as a revision
+    /// of its own.
+    pub fn fell_back(&self) -> bool {
+        let fallback = self.fallback.as_ref();
+        fallback.is_some_and(|fallback| fallback.damaged == self.revision)
+    }
+}
+
+impl Action {
+    /// Whether it is not somebody's change to what is pushed.
+    pub(super) fn is_own(self) -> bool {
+        match self {
+            Self::Start
+            | Self::Fallback
+            | Self::Reload
+            | Self::Migrate
+            | Self::DownloadBundle
+            | Self::Refused => true,
+            Self::PutBundle
+            | Self::DeleteBundle
+            | Self::PutResources
+            | Self::DeleteResource
+            | Self::PutPolicy
+            | Self::DeletePolicy
+            | Self::PutData
+            | Self::PatchData
+            | Self::DeleteData
+            | Self::Rollback => false,
+        }
+    }
 }
 
 /// Entries by what names them, with their contents' digests: all that a revision is.

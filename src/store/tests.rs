@@ -4,7 +4,7 @@
 mod embedded;
 
 use super::*;
-use EntryKind::{Bundle, Data, Policy, RemoteBundle, Resource};
+use EntryKind::{Bundle, Data, Files, Policy, RemoteBundle, Resource};
 
 fn config() -> Config {
     Config {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::{Owner, State};
 use crate::activation::ActivationError;
 use crate::activation::load::in_both;
-use crate::bundle::Bundle;
-use crate::policy::resource::{Resource, ResourceId};
+use crate::bundle::{Bundle, LooseFiles};
+use crate::policy::rego::{Data, RegoModule};
+use crate::store::{Change, Entry, EntryId, Hash, Parts};
 
 impl State {
     /// The same with other files; `None` if those hold what is there already.
@@ -14,7 +15,7 @@ impl State {
         &self,
         files: Self,
     ) -> Result<Option<Self>, ActivationError> {
-        if self.has_files_of(&files) {
+        if self.files == files.files {
             return Ok(None);
         }
         let mut state = self.clone();
@@ -23,6 +24,7 @@ impl State {
             .retain(|_, (_, owner)| *owner != Owner::File);
         state.bundles.retain(|_, (_, owner)| *owner != Owner::File);
         (state.modules, state.data) = (files.modules, files.data);
+        state.files = files.files;
         let mut errors = Vec::new();
         for (id, resource) in files.resources {
             if state.resources.contains_key(&id) {
@@ -42,40 +44,62 @@ impl State {
         }
     }
 
-    fn has_files_of(&self, other: &Self) -> bool {
-        let is_same_resource = |(one, other): (_, _)| is_same_resource(one, other);
-        let is_same_bundle = |(one, other): (&Arc<Bundle>, &Arc<Bundle>)| {
-            one.name == other.name
-                && one.manifest == other.manifest
-                && one.modules == other.modules
-                && one.data == other.data
-                && one.warnings == other.warnings
-        };
-        self.modules == other.modules
-            && self.data == other.data
-            && self.resources_of_files().count() == other.resources_of_files().count()
-            && self
-                .resources_of_files()
-                .zip(other.resources_of_files())
-                .all(is_same_resource)
-            && self.bundles_of(Owner::File).count() == other.bundles_of(Owner::File).count()
-            && self
-                .bundles_of(Owner::File)
-                .zip(other.bundles_of(Owner::File))
-                .all(is_same_bundle)
+    /// Has a change note what files hold now, if that is not what is stored. Rule: a revision stands for
+    /// one content, that of files included.
+    pub(in crate::activation) fn note_files(&self, change: &mut Change) {
+        match self.files {
+            _ if self.files == self.stored_files => {}
+            Some(digest) => change.put.push(Entry {
+                id: EntryId::files(),
+                bytes: digest.to_string().into_bytes(),
+            }),
+            None => change.delete.push(EntryId::files()),
+        }
     }
 
-    fn resources_of_files(&self) -> impl Iterator<Item = (&ResourceId, &Arc<Resource>)> {
-        let resources = self.resources.iter();
-        resources
-            .filter_map(|(id, (resource, owner))| (*owner == Owner::File).then_some((id, resource)))
+    /// Whether files hold something else than when a revision was last stored.
+    pub(in crate::activation) fn has_other_files(&self) -> bool {
+        self.files != self.stored_files
+    }
+
+    pub(in crate::activation) fn set_digest(&mut self, files: Hash) {
+        self.files = Some(files);
+    }
+
+    /// What the store has of files. One that cannot be read is another than any.
+    pub(in crate::activation) fn set_stored_digest(&mut self, text: &[u8]) {
+        let text = String::from_utf8_lossy(text);
+        self.stored_files = Some(text.parse().unwrap_or_default());
     }
 }
 
-/// Lines count too: records and errors name them.
-fn is_same_resource(
-    (id, one): (&ResourceId, &Arc<Resource>),
-    (other_id, other): (&ResourceId, &Arc<Resource>),
-) -> bool {
-    id == other_id && one.file == other.file && one.document == other.document
+/// The digest of all that files hold: what has the same is no change.
+pub(in crate::activation) fn digest<'a>(
+    loose: &LooseFiles,
+    bundles: impl Iterator<Item = &'a Arc<Bundle>>,
+) -> Hash {
+    let mut parts = Parts::of("doorward files");
+    add_content(&mut parts, &loose.modules, &loose.data);
+    for (path, text) in &loose.documents {
+        parts.add_all([b"document", path.as_bytes(), text.as_bytes()]);
+    }
+    for bundle in bundles {
+        let manifest = serde_json::to_vec(&bundle.manifest).unwrap_or_default();
+        parts.add_all([b"bundle", bundle.name.as_bytes(), &manifest]);
+        add_content(&mut parts, &bundle.modules, &bundle.data);
+        for warning in &bundle.warnings {
+            parts.add_all([b"warning", warning.to_string().as_bytes()]);
+        }
+    }
+    parts.finish()
+}
+
+/// Each kind of part begins with its name and has a fixed number of further ones, so that no two lists
+/// of them run together.
+fn add_content(parts: &mut Parts, modules: &[RegoModule], data: &Data) {
+    for RegoModule { path, text, v0 } in modules {
+        let version = u8::from(*v0);
+        parts.add_all([b"module", path.as_bytes(), text.as_bytes(), &[version]]);
+    }
+    parts.add_all([b"data", data.to_text().as_bytes()]);
 }

@@ -77,14 +77,16 @@ impl<'a> Reader<'a> {
         )))
     }
 
-    /// The contents of rows.
+    /// The contents of rows: all of what was pushed, and of what came from elsewhere what is good.
     pub(super) fn entries(&mut self, rows: &Rows) -> Result<Vec<Entry>, StoreError> {
         let damaged = |id: &EntryId| {
             corrupt(format!(
                 "{id} does not have the checksum it was stored with"
             ))
         };
-        if let Some((id, _)) = rows.iter().find(|(_, hash)| self.bad.contains(hash)) {
+        let is_bad =
+            |(id, hash): &(&EntryId, &Hash)| id.kind.is_pushed() && self.bad.contains(hash);
+        if let Some((id, _)) = rows.iter().find(is_bad) {
             return Err(damaged(id));
         }
         let query = "SELECT bytes FROM contents WHERE sha256 = ?";
@@ -97,6 +99,10 @@ impl<'a> Reader<'a> {
                     id: id.clone(),
                     bytes,
                 }),
+                // Rule: what can be had again from elsewhere takes nothing back that was pushed.
+                Ok(_) | Err(StoreError::Corrupt { .. }) if !id.kind.is_pushed() => {
+                    tracing::error!(entry = %id, "a stored entry is damaged and left out");
+                }
                 Ok(_) | Err(StoreError::Corrupt { .. }) => {
                     self.bad.insert(*hash);
                     return Err(damaged(id));
@@ -175,11 +181,14 @@ pub(super) fn newest(reader: &mut Reader<'_>) -> Result<(Head, Vec<Entry>), Stor
             Ok((rows, entries)) => {
                 let believed = state.revision.min(newest.saturating_add(MAX_LOST));
                 state.revision = believed.max(newest);
-                let fallback = problem.map(|why| Fallback {
-                    damaged: state.revision,
-                    loaded: number,
-                    why,
-                });
+                let fallback = match problem {
+                    Some(why) => Some(Fallback {
+                        damaged: state.revision,
+                        loaded: number,
+                        why,
+                    }),
+                    None => header(reader.connection, number)?.0.fallback,
+                };
                 let head = Head {
                     loaded: number,
                     rows,

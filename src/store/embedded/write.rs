@@ -72,12 +72,18 @@ impl<'a> Write<'a> {
             content: content(&rows),
             audit: self.head.state.audit.changes.number,
             audit_hash: self.head.state.audit.changes.hash,
+            // Rule: what was lost is told until somebody has changed something.
+            fallback: self
+                .head
+                .fallback
+                .take()
+                .filter(|_| change.attempt.action.is_own()),
         };
         self.put_header(number, &header)?;
         self.head.state.revision = number;
         self.head.loaded = number;
         self.head.rows = rows;
-        self.head.fallback = None;
+        self.head.fallback = header.fallback;
         self.prune()?;
         Ok(number)
     }

@@ -129,6 +129,34 @@ async fn damaged_content_is_healed_by_pushing_it_again() {
     assert_eq!(store.load().await.unwrap().entries, revision_of_three(3));
 }
 
+/// What can be had again from where it came is left out, and takes back nothing that was pushed.
+#[tokio::test]
+async fn a_damaged_download_is_left_out() {
+    let place = Place::new().with_three().await;
+    let store = place.open();
+    let put = [(RemoteBundle, "r", "downloaded"), (Files, "all", "digest")];
+    store.commit(change(3, &put, &[])).await.unwrap();
+    store
+        .commit(change(4, &[(Bundle, "b", "one")], &[]))
+        .await
+        .unwrap();
+    drop(store);
+    place.meddle(
+        "UPDATE contents SET bytes = x'00' WHERE bytes IN (CAST('downloaded' AS BLOB), CAST('digest' AS BLOB))",
+    );
+    let store = place.open();
+    let found = store.load().await.unwrap();
+    assert_eq!((found.revision, found.fallback), (5, None));
+    assert_eq!(found.entries, revision_of_three(1));
+    assert_eq!(
+        store.load_at(4).await.unwrap().entries,
+        revision_of_three(3)
+    );
+    // The same again heals it.
+    store.commit(change(5, &put, &[])).await.unwrap();
+    assert_eq!(store.load().await.unwrap().entries.len(), 4);
+}
+
 /// Loads what is left of a file, and fails only if it is something that was never stored.
 async fn never_wrong(path: &Path, what: &str, counts: &mut [usize; 3]) {
     let Ok(store) = EmbeddedStore::open(path, config()) else {
