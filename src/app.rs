@@ -3,6 +3,8 @@
 
 mod reload;
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -268,7 +270,11 @@ pub fn file_sources(config: &Config) -> FileSources {
 }
 
 fn make_folder(path: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(path)
+    let mut folder = DirBuilder::new();
+    folder
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
         .with_context(|| format!("the data folder {} cannot be made", path.display()))
 }
 

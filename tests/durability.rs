@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -191,6 +192,31 @@ async fn every_acknowledged_push_survives_kills_at_random_points() {
     http::send("POST", &url, &[], b"").expect(200);
     let bundle = http::get(&server.url("/v1/bundles/b")).json();
     assert_eq!(bundle["revision"], *revision);
+}
+
+/// A volume that is gone below the process, or a file removed by hand.
+#[tokio::test]
+async fn a_push_is_not_acknowledged_when_the_store_is_gone() {
+    let server = Server::start();
+    let url = server.url("/v1/bundles/b");
+    http::put(&url, &constant("1", "true")).expect(200);
+    let path = server.data.path().join("policy.db");
+    for name in ["policy.db", "policy.db.lock", "decisions.db"] {
+        let mode = std::fs::metadata(server.data.path().join(name)).unwrap();
+        assert_eq!(mode.permissions().mode() & 0o777, 0o600, "{name}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    let answer = http::put(&url, &constant("2", "false")).expect(500).json();
+    assert_eq!(answer["code"], "internal_error");
+    assert!(server.checks().await.get("/").await.allows());
+    let data = Arc::clone(&server.data);
+    drop(server);
+    let said = Server::try_with(Options {
+        data: Some(data),
+        ..Options::default()
+    });
+    let said = said.err().expect("it started");
+    assert!(said.contains("policy.db is gone"), "{said}");
 }
 
 /// Flips a bit in the content of the newest bundle.

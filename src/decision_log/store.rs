@@ -1,5 +1,7 @@
 //! The decision log's file: SQLite, one writer, readers beside it.
 
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -52,6 +54,9 @@ pub struct LogStore {
 impl LogStore {
     /// Opens the file for writing, making it if need be.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
+        // Records are for this program alone; what SQLite puts beside the file gets its mode.
+        let mut options = File::options();
+        options.create(true).append(true).mode(0o600).open(path)?;
         let connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_secs(5))?;
         // Takes effect only before the first table is made.

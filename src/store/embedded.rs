@@ -29,6 +29,8 @@ pub struct EmbeddedStore(Arc<Mutex<Inner>>);
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
+    /// Of the file that is open.
+    identity: (u64, u64),
     config: Config,
     /// `None` after an error that leaves it unclear what the file holds, until it is read anew.
     connection: Option<Connection>,
@@ -54,13 +56,12 @@ pub(super) struct Faults {
 impl EmbeddedStore {
     /// Opens the file and locks it, making it if need be.
     pub fn open(path: &Path, config: Config) -> Result<Self, StoreError> {
-        let lock = file::lock(path)?;
-        if !file::exists(path)? {
-            file::create(path)?;
-        }
+        let mut lock = file::lock(path)?;
+        file::make_first(path, &mut lock)?;
         let connection = file::connect(path, config)?;
         Ok(Self(Arc::new(Mutex::new(Inner {
             path: path.to_owned(),
+            identity: file::identity(path)?,
             config,
             connection: Some(connection),
             head: None,
@@ -161,6 +162,7 @@ impl Inner {
                 write::take_back(&mut connection, head)?;
                 read::still_holds(&connection, head)?;
             }
+            self.identity = file::identity(&self.path)?;
             tracing::info!(path = %self.path.display(), "the policy store was opened anew");
             self.connection = Some(connection);
         }
@@ -204,12 +206,27 @@ impl Inner {
         })
     }
 
+    /// Rule: what would be gone with the next start is not acknowledged. A file that is open can be
+    /// written after it was removed, or another was put in its place.
+    fn check_place(&mut self) -> Result<(), StoreError> {
+        let result = file::identity(&self.path).and_then(|found| match found == self.identity {
+            true => Ok(()),
+            false => Err(StoreError::Io(format!(
+                "{} is not the file that was opened",
+                self.path.display()
+            ))),
+        });
+        self.note(result)
+    }
+
     /// Writes all that `act` does, or nothing. What is in memory follows what is on disk.
     fn write<T>(
         &mut self,
         act: impl FnOnce(&mut write::Write<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut head = self.head()?;
+        self.opened()?;
+        self.check_place()?;
         let config = self.config;
         let pending = self.pending.clone();
         #[cfg(test)]

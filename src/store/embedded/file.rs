@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -10,12 +11,19 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::schema;
 use crate::store::{Config, StoreError};
 
+/// Policy and who changed it are for this program alone.
+const MODE: u32 = 0o600;
+/// What stands in the lock's file once there is a store beside it.
+const MADE: &[u8] = b"a store was made here\n";
+
 /// Takes the lock that only one process can have.
 pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     let lock = File::options()
         .create(true)
         .truncate(false)
+        .read(true)
         .write(true)
+        .mode(MODE)
         .open(beside(path, ".lock"))
         .map_err(|error| failed(path, &error))?;
     match lock.try_lock() {
@@ -25,19 +33,47 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-pub(super) fn exists(path: &Path) -> Result<bool, StoreError> {
-    path.try_exists().map_err(|error| failed(path, &error))
+/// Makes a store if there is none and never was. Rule: one that is gone is never taken for a new one.
+pub(super) fn make_first(path: &Path, lock: &mut File) -> Result<(), StoreError> {
+    let explain = |error: io::Error| failed(path, &error);
+    let mut mark = Vec::new();
+    lock.read_to_end(&mut mark).map_err(explain)?;
+    if !path.try_exists().map_err(explain)? {
+        let has_journal = beside(path, "-journal").try_exists().map_err(explain)?;
+        if has_journal || !mark.is_empty() {
+            let path = path.display();
+            return Err(super::corrupt(format!(
+                "{path} is gone; if nothing of it is needed, remove {path}.lock and {path}-journal as well"
+            )));
+        }
+        create(path)?;
+    }
+    if mark.is_empty() {
+        let marked = lock.write_all(MADE).and_then(|()| lock.sync_all());
+        marked.map_err(explain)?;
+    }
+    Ok(())
+}
+
+/// Which file it is: its device, and its number there.
+pub(super) fn identity(path: &Path) -> Result<(u64, u64), StoreError> {
+    let metadata = path.metadata().map_err(|error| failed(path, &error))?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Makes an empty store under another name and gives it its own once it is whole: a file of that name
 /// that holds nothing has lost what it held, and is never taken for a new one.
-pub(super) fn create(path: &Path) -> Result<(), StoreError> {
+fn create(path: &Path) -> Result<(), StoreError> {
     let new = beside(path, ".new");
     let explain = |error: io::Error| failed(path, &error);
-    // What is left of another store of this name must not be mixed into this one.
-    for stale in [&new, &beside(&new, "-journal"), &beside(path, "-journal")] {
+    // What is left of a start that was killed must not be mixed into this one.
+    for stale in [&new, &beside(&new, "-journal")] {
         remove(stale).map_err(explain)?;
     }
+    // The journal gets the mode of the file.
+    let mut options = File::options();
+    let made = options.create_new(true).write(true).mode(MODE).open(&new);
+    made.map_err(explain)?;
     let connection = Connection::open(&new).map_err(|error| unusable(path, error))?;
     let made = connection
         .pragma_update(None, "synchronous", "FULL")

@@ -108,8 +108,47 @@ async fn what_lost_everything_is_not_taken_for_new() {
 async fn a_half_made_file_is_made_anew() {
     let place = Place::new();
     std::fs::write(place.path.with_extension("db.new"), b"half").unwrap();
-    std::fs::write(place.path.with_extension("db-journal"), b"half").unwrap();
+    std::fs::write(place.path.with_extension("db.new-journal"), b"half").unwrap();
+    std::fs::write(place.path.with_extension("db.lock"), b"").unwrap();
     assert_eq!(place.open().load().await.unwrap(), Stored::default());
+}
+
+/// A folder where a store was, and is no more.
+#[tokio::test]
+async fn a_store_that_is_gone_is_not_made_anew() {
+    let place = Place::new();
+    drop(place.open());
+    std::fs::remove_file(&place.path).unwrap();
+    assert!(matches!(place.try_open(), Err(StoreError::Corrupt { .. })));
+    let lock = place.path.with_extension("db.lock");
+    std::fs::remove_file(lock).unwrap();
+    drop(place.open());
+
+    let place = Place::new();
+    std::fs::write(place.path.with_extension("db-journal"), b"half").unwrap();
+    assert!(matches!(place.try_open(), Err(StoreError::Corrupt { .. })));
+}
+
+/// What is written to a file that has no name any more would be lost.
+#[tokio::test]
+async fn nothing_is_acknowledged_that_the_next_start_would_not_find() {
+    let place = Place::new().with_three().await;
+    let store = place.open();
+    store.load().await.unwrap();
+    let away = place.path.with_extension("away");
+    let more = change(3, &[(Bundle, "c", "1")], &[]);
+    let refused = async || {
+        let error = store.commit(more.clone()).await.unwrap_err();
+        assert!(matches!(error, StoreError::Io(_)), "{error}");
+    };
+    std::fs::rename(&place.path, &away).unwrap();
+    refused().await;
+    refused().await;
+    // Another of the same content is as good as the one that was open.
+    std::fs::copy(&away, &place.path).unwrap();
+    assert_eq!(store.commit(more).await.unwrap(), 4);
+    drop(store);
+    assert_eq!(place.open().load().await.unwrap().revision, 4);
 }
 
 const VERSION_1: &str = "
