@@ -16,7 +16,11 @@ pub(super) const PATCH: &str = "patch.json";
 /// Most changes in one.
 const MAX_OPERATIONS: usize = 100_000;
 /// Most parts of a path.
-const MAX_PARTS: usize = 200;
+const MAX_PATH_PARTS: usize = 200;
+/// Longest text of a delta that errors show, in characters.
+const MAX_SHOWN: usize = 200;
+/// Member of the manifest's `metadata` that names the revision which is changed.
+const BASE: &str = "base_revision";
 
 /// Most elements of arrays that all changes together may move: each copies the array it is in.
 const MAX_MOVED: usize = 200_000_000;
@@ -82,6 +86,30 @@ impl Delta {
 }
 
 impl Delta {
+    /// Rule: it names the revision that it changes, and makes another, so that it cannot be used again or
+    /// in another order than it was meant.
+    pub(super) fn check_base(&self, base: &Manifest) -> Result<(), BundleError> {
+        let named = self.manifest.metadata.as_ref();
+        let named = named.and_then(|metadata| metadata.get(BASE)?.as_str());
+        let shown = |revision: &str| revision.chars().take(MAX_SHOWN).collect::<String>();
+        let why = match named.filter(|named| !named.is_empty()) {
+            None => format!(
+                "must name the revision it changes in `metadata.{BASE}` of its manifest, as signatures are \
+                 required"
+            ),
+            Some(named) if named != base.revision => format!(
+                "changes revision '{}', and the bundle is at '{}'",
+                shown(named),
+                shown(&base.revision)
+            ),
+            Some(named) if named == self.manifest.revision => {
+                format!("makes revision '{}' of itself", shown(named))
+            }
+            Some(_) => return Ok(()),
+        };
+        Err(BundleError::Delta(why))
+    }
+
     /// What is changed, for reading.
     pub fn changes(&self) -> impl Iterator<Item = Value> {
         let operations = self.operations.iter();
@@ -123,7 +151,7 @@ impl Operation {
             "remove" => PatchOp::Remove,
             "replace" => PatchOp::Replace,
             other => {
-                let shown: String = other.chars().take(MAX_PARTS).collect();
+                let shown: String = other.chars().take(MAX_SHOWN).collect();
                 return Err(format!("bad patch operation: {shown}"));
             }
         };
@@ -195,7 +223,7 @@ fn parse_path(written: &str) -> Result<Vec<String>, String> {
         }
     });
     let parts: Vec<_> = parts.collect::<Result<_, _>>()?;
-    let is_usable = !trimmed.is_empty() && parts.len() <= MAX_PARTS;
+    let is_usable = !trimmed.is_empty() && parts.len() <= MAX_PATH_PARTS;
     is_usable.then_some(parts).ok_or_else(failed)
 }
 

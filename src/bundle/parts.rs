@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::verification::Mode;
 use super::write::write_archive;
 use super::{Bundle, BundleError, BundleFile, BundleSettings, Content, archive};
 use crate::units::Size;
@@ -43,7 +44,13 @@ pub(super) fn read(
         verified.keep_signed(&part.bytes);
         whole = Some(match (whole, verified.content) {
             (None, Content::Whole(bundle)) => *bundle,
-            (Some(bundle), Content::Delta(delta)) => bundle.with_delta(&delta)?,
+            (Some(bundle), Content::Delta(delta)) => {
+                // Rule: where signatures are required, who signs says what comes of it.
+                if settings.verification.of(name).mode == Mode::Required {
+                    delta.check_base(&bundle.manifest)?;
+                }
+                bundle.with_delta(&delta)?
+            }
             _ => return Err(BundleError::Delta("its parts do not fit".to_owned())),
         });
     }

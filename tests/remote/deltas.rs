@@ -126,14 +126,14 @@ async fn a_change_that_cannot_be_made_brings_the_whole_bundle() {
 
 #[tokio::test]
 async fn a_change_must_be_signed_where_bundles_must_be() {
-    let manifest = manifest("1");
     let whole = signed(&[
-        (".manifest", &manifest),
+        (".manifest", &manifest("1")),
         ("data.json", "{\"flag\": false}"),
         POLICY,
     ]);
     let patch = patch("/flag", "true");
-    let parts = [(".manifest", manifest.as_str()), ("patch.json", &patch)];
+    let next = manifest("2").replace('{', "{\"metadata\": {\"base_revision\": \"1\"}, ");
+    let parts = [(".manifest", next.as_str()), ("patch.json", &patch)];
     let depot = Depot::start(changing(whole.clone(), archive(&parts)));
     let url = depot.url("/b");
     let config = format!(
