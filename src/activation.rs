@@ -113,6 +113,11 @@ pub enum ActivationError {
          put it into a file, or into a signed bundle"
     )]
     Unsigned(String),
+    #[error(
+        "bundle `{0}` must be there and signed (`bundles.{0}.signing`): it can be replaced by another that \
+         is signed, and not be taken away over the API"
+    )]
+    MustStay(String),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{0}")]
@@ -271,6 +276,7 @@ impl Activation {
         change: Change,
     ) -> Result<u64, ActivationError> {
         self.check_unsigned(&change)?;
+        self.check_required(&state, &candidate)?;
         let pushed = change.put.iter().map(|entry| &entry.id);
         let pushed = pushed.filter(|id| id.kind == EntryKind::Bundle);
         let pushed = pushed.map(|id| id.key.clone()).collect();
@@ -313,6 +319,16 @@ impl Activation {
                 Err(ActivationError::Unsigned(entry.id.to_string()))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Rule: whoever must sign a bundle has a say in whether it is there.
+    fn check_required(&self, state: &State, candidate: &State) -> Result<(), ActivationError> {
+        let mut required = self.settings.bundles.verification.required_bundles();
+        let is_lost = |name: &&str| state.has_bundle(name) && !candidate.has_bundle(name);
+        match required.find(is_lost) {
+            Some(name) => Err(ActivationError::MustStay(name.to_owned())),
+            None => Ok(()),
         }
     }
 

@@ -216,19 +216,34 @@ async fn deltas_change_what_is_there() {
 async fn signed_deltas_get_in_where_signatures_are_required() {
     let server = Server::with_config(REQUIRED);
     let url = server.url("/v1/bundles/b");
-    let whole = signed(&[
-        ("data.json", "{\"flag\": false}"),
-        ("policy.rego", "package envoy.authz\n\nallow := data.flag\n"),
-    ]);
+    let whole = |revision: &str| {
+        signed(&[
+            (".manifest", &format!("{{\"revision\": \"{revision}\"}}")),
+            ("data.json", "{\"flag\": false}"),
+            ("policy.rego", "package envoy.authz\n\nallow := data.flag\n"),
+        ])
+    };
     let patch = "{\"data\": [{\"op\": \"replace\", \"path\": \"/flag\", \"value\": true}]}";
-    http::put(&url, &whole).expect(200);
+    http::put(&url, &whole("1")).expect(200);
     let answer = http::put(&url, &archive(&[("patch.json", patch)]))
         .expect(400)
         .json();
     assert_eq!(first_error(&answer), "bundle missing .signatures.json file");
     let checks = server.checks().await;
     assert!(!checks.get("/").await.allows());
-    http::put(&url, &signed(&[("patch.json", patch)])).expect(200);
+    let manifest = "{\"revision\": \"2\", \"metadata\": {\"base_revision\": \"1\"}}";
+    let delta = signed(&[("patch.json", patch), (".manifest", manifest)]);
+    // It is good once, for what it was made for.
+    http::put(&url, &whole("3")).expect(200);
+    let answer = http::put(&url, &delta).expect(400).json();
+    let error = first_error(&answer);
+    assert!(
+        error.contains("changes revision '1', and the bundle is at '3'"),
+        "{error}"
+    );
+    http::put(&url, &whole("1")).expect(200);
+    http::put(&url, &delta).expect(200);
+    http::put(&url, &delta).expect(400);
     assert!(checks.get("/").await.allows());
     let data = Some(std::sync::Arc::clone(&server.data));
     drop(server);
@@ -240,4 +255,35 @@ async fn signed_deltas_get_in_where_signatures_are_required() {
     assert!(server.checks().await.get("/").await.allows());
     let bundle = http::get(&server.url("/v1/bundles/b")).json();
     assert_eq!(bundle["signed"], true);
+}
+
+/// Whoever must sign a bundle has a say in whether it is there.
+#[tokio::test]
+async fn a_bundle_that_must_be_signed_is_not_taken_away() {
+    let server = Server::with_config(
+        "bundle_verification: { keys: { only: { algorithm: HS256, key: secret } } }\n\
+         bundles: { b: { signing: { mode: required } } }\n",
+    );
+    let files = [("policy.rego", "package envoy.authz\n\nallow := false\n")];
+    let other = archive(&[
+        (".manifest", "{\"roots\": [\"other\"]}"),
+        ("policy.rego", "package other\n"),
+    ]);
+    let manifest = (".manifest", "{\"roots\": [\"envoy\"]}");
+    let whole = signed(&[files[0], manifest]);
+    http::put(&server.url("/v1/bundles/other"), &other).expect(200);
+    http::put(&server.url("/v1/bundles/b"), &whole).expect(200);
+    let back = server.url("/v1/revisions/1/rollback");
+    for answer in [
+        http::delete(&server.url("/v1/bundles/b")),
+        http::send("POST", &back, &[], b""),
+    ] {
+        let answer = answer.expect(403).json();
+        assert_eq!(answer["code"], "unsigned");
+        let message = answer["message"].as_str().unwrap();
+        assert!(message.contains("bundle `b` must be there"), "{message}");
+    }
+    http::put(&server.url("/v1/bundles/b"), &whole).expect(200);
+    http::delete(&server.url("/v1/bundles/other")).expect(200);
+    http::get(&server.url("/v1/bundles/b")).expect(200);
 }

@@ -238,6 +238,10 @@ impl State {
         bundles.map(|(bundle, _)| bundle)
     }
 
+    pub(super) fn has_bundle(&self, name: &str) -> bool {
+        self.bundles.contains_key(name)
+    }
+
     pub(super) fn bundle(&self, name: &str) -> Option<&Bundle> {
         self.bundles.get(name).map(|(bundle, _)| bundle.as_ref())
     }

@@ -144,6 +144,13 @@ impl VerificationSettings {
         self.bundles.get(bundle).unwrap_or(&self.general)
     }
 
+    /// The bundles of which the configuration says that they must be signed.
+    pub fn required_bundles(&self) -> impl Iterator<Item = &str> {
+        let required = self.bundles.iter();
+        let required = required.filter(|(_, rules)| rules.mode == Mode::Required);
+        required.map(|(name, _)| name.as_str())
+    }
+
     /// Whether policy that cannot carry a signature must stay out.
     pub fn is_required(&self) -> bool {
         self.general.mode == Mode::Required

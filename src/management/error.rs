@@ -180,7 +180,9 @@ impl From<ActivationError> for ApiError {
                 "insufficient_storage",
                 message,
             ),
-            ActivationError::Unsigned(_) => Self::new(StatusCode::FORBIDDEN, "unsigned", message),
+            ActivationError::Unsigned(_) | ActivationError::MustStay(_) => {
+                Self::new(StatusCode::FORBIDDEN, "unsigned", message)
+            }
             ActivationError::Store(_) | ActivationError::Internal(_) => internal(message),
         }
     }
