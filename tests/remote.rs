@@ -298,6 +298,31 @@ async fn metrics_are_named_as_in_opa() {
     assert_eq!(text.matches("active_revision=").count(), 1, "{text}");
 }
 
+/// A server that has something new whenever it is asked is not asked without a pause.
+#[tokio::test]
+async fn a_server_that_never_waits_is_asked_as_seldom_as_others() {
+    const TYPE: &str = "application/vnd.openpolicyagent.bundles";
+    let count = AtomicUsize::new(0);
+    let depot = Depot::start(move |_| {
+        let revision = count.fetch_add(1, Ordering::SeqCst).to_string();
+        Reply::body(constant(&revision, "true"))
+            .header("etag", &format!("\"{revision}\""))
+            .header("content-type", TYPE)
+    });
+    let seldom = "polling: { min_delay: 1d, max_delay: 1d, long_polling_timeout: 7s }";
+    let server = Server::with_config(&format!(
+        "bundles: {{ main: {{ url: \"{}\", {seldom} }} }}\n",
+        depot.url("/")
+    ));
+    let tomorrow = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(20);
+    eventually("a pause", || {
+        let next = source(&server)["next_request"].as_str().map(str::parse);
+        next.is_some_and(|next: Result<jiff::Timestamp, _>| next.unwrap() > tomorrow)
+    })
+    .await;
+    assert_eq!(depot.asked().len(), 2);
+}
+
 /// Bundles of a number each, and one rule that needs them all.
 fn part(index: usize) -> Vec<u8> {
     let manifest = format!("{{\"roots\": [\"parts/p{index}\"]}}");

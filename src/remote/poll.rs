@@ -40,6 +40,10 @@ pub(super) struct Poller {
     /// Whether the server waits if it is asked to.
     can_wait: bool,
     is_first: bool,
+    /// How long the last answer took.
+    answered_after: Duration,
+    /// Whether the last one was something new, at once.
+    was_hasty: bool,
 }
 
 /// What came of one turn.
@@ -60,6 +64,8 @@ impl Poller {
             etag: None,
             can_wait: true,
             is_first: true,
+            answered_after: Duration::ZERO,
+            was_hasty: false,
         }
     }
 
@@ -67,7 +73,6 @@ impl Poller {
     pub(super) async fn run(mut self) {
         let mut failures = 0u32;
         loop {
-            let begun = Instant::now();
             self.record.asks(Timestamp::now());
             let turn = self.turn().await;
             let now = Timestamp::now();
@@ -86,15 +91,22 @@ impl Poller {
                 // The receiver ends with this task.
                 let _ = self.shared.reports.send(Report::NothingFirst).await;
             }
+            let delay = schedule::pause(&self.source.polling, failures, random());
+            let was_hasty = std::mem::take(&mut self.was_hasty);
             let pause = match turn {
-                Ok(Turn::Activated) if self.wait().is_some() => Duration::ZERO,
                 // Rule: a server that waits is asked again at once, one that only says so is not.
-                Ok(Turn::Unchanged)
-                    if self.wait().is_some() && begun.elapsed() >= SHORTEST_WAIT =>
-                {
+                Ok(_) if self.wait().is_some() && self.answered_after >= SHORTEST_WAIT => {
                     Duration::ZERO
                 }
-                _ => schedule::pause(&self.source.polling, failures, random()),
+                // What it has at once the first time may be all it has.
+                Ok(Turn::Activated) if self.wait().is_some() => {
+                    self.was_hasty = true;
+                    match was_hasty {
+                        false => SHORTEST_WAIT,
+                        true => delay.max(SHORTEST_WAIT),
+                    }
+                }
+                _ => delay,
             };
             self.record.waits(now, pause);
             tokio::time::sleep(pause).await;
@@ -115,6 +127,7 @@ impl Poller {
         let begun = Instant::now();
         let fetcher = &self.shared.fetcher;
         let fetched = self.origin.fetch(&self.source, fetcher, wanted).await;
+        self.answered_after = begun.elapsed();
         let answer = match fetched {
             Ok(answer) => answer,
             Err(error) => {

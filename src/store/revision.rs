@@ -170,26 +170,17 @@ impl Stored {
 }
 
 impl Action {
-    /// Whether it is not somebody's change to what is pushed.
+    /// What follows files and servers, and is not somebody's change to what is pushed.
+    pub(super) const OWN: [Self; 5] = [
+        Self::Start,
+        Self::Fallback,
+        Self::Reload,
+        Self::Migrate,
+        Self::DownloadBundle,
+    ];
+
     pub(super) fn is_own(self) -> bool {
-        match self {
-            Self::Start
-            | Self::Fallback
-            | Self::Reload
-            | Self::Migrate
-            | Self::DownloadBundle
-            | Self::Refused => true,
-            Self::PutBundle
-            | Self::DeleteBundle
-            | Self::PutResources
-            | Self::DeleteResource
-            | Self::PutPolicy
-            | Self::DeletePolicy
-            | Self::PutData
-            | Self::PatchData
-            | Self::DeleteData
-            | Self::Rollback => false,
-        }
+        Self::OWN.contains(&self)
     }
 }
 

@@ -65,6 +65,7 @@ async fn contract<S: PolicyStore>(open: impl Fn() -> S) {
     attempts_are_recorded(open()).await;
     numbers_can_be_left_out(open()).await;
     old_records_of_changes_go(open()).await;
+    downloads_push_out_nothing(open()).await;
 }
 
 async fn changes_are_whole(store: impl PolicyStore) {
@@ -306,6 +307,35 @@ async fn numbers_can_be_left_out(store: impl PolicyStore) {
     assert_eq!(store.commit(later).await.unwrap(), 20);
     assert_eq!(store.load().await.unwrap().revision, 20);
     assert_eq!(store.commit(change(20, &[], &[])).await.unwrap(), 21);
+}
+
+/// A server that always has something new costs nobody their history.
+async fn downloads_push_out_nothing(store: impl PolicyStore) {
+    for base in 130..138 {
+        let content = base.to_string();
+        let mut download = change_to(base, Action::DownloadBundle);
+        download.put.push(entry(RemoteBundle, "r", &content));
+        assert_eq!(store.commit(download).await.unwrap(), base + 1);
+    }
+    let numbers = async || {
+        let revisions = store.revisions().await.unwrap();
+        let numbers = revisions.iter().map(|revision| revision.number);
+        numbers.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        numbers().await,
+        [138, 137, 136, 135, 134, 130, 129, 128, 127, 126]
+    );
+    let old = store.load_at(126).await.unwrap();
+    assert!(old.entries.contains(&entry(Bundle, "b", "125")));
+    let old = store.load_at(135).await.unwrap();
+    assert!(old.entries.contains(&entry(RemoteBundle, "r", "134")));
+    store.commit(change(138, &[], &[])).await.unwrap();
+    assert_eq!(
+        numbers().await,
+        [139, 138, 137, 136, 135, 134, 130, 129, 128, 127]
+    );
+    assert_eq!(store.load().await.unwrap().revision, 139);
 }
 
 #[tokio::test]

@@ -5,14 +5,16 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::chain::{self, Pending};
 use super::corrupt;
 use super::read::{Head, Reader, checksum, rows_at, state};
 use crate::store::audit::Kind;
 use crate::store::revision::{Header, Rows, changes, content};
-use crate::store::{AuditRecord, Change, Config, Entry, EntryId, Hash, Outcome, StoreError};
+use crate::store::{
+    Action, AuditRecord, Change, Config, Entry, EntryId, Hash, Outcome, StoreError,
+};
 
 /// Room that a revision takes beside its contents.
 const OVERHEAD_BYTES: u64 = 64 << 10;
@@ -228,27 +230,55 @@ impl<'a> Write<'a> {
         Ok(pages.saturating_mul(pragma("page_size")?))
     }
 
-    /// Removes all but the newest revisions.
+    /// Removes all but the newest revisions. Rule: what follows files and servers pushes out nothing of
+    /// what somebody has changed. As many are kept of either.
     fn prune(&self) -> Result<(), StoreError> {
-        let query =
-            "SELECT min(number) FROM (SELECT number FROM revisions ORDER BY number DESC LIMIT ?)";
-        let history = [self.config.history];
-        let oldest: Option<u64> = self
-            .transaction
-            .query_row(query, history, |row| row.get(0))?;
-        oldest.map_or(Ok(()), |oldest| self.prune_before(oldest))
+        let own = own()?;
+        let nth = self.config.history.saturating_sub(1);
+        let oldest = |is_own: &str| -> Result<u64, StoreError> {
+            let query = format!(
+                "SELECT number FROM revisions WHERE {is_own} ({own}) \
+                 ORDER BY number DESC LIMIT 1 OFFSET {nth}"
+            );
+            let number = self.transaction.query_row(&query, [], |row| row.get(0));
+            Ok(number.optional()?.unwrap_or_default())
+        };
+        let (pushed, followed) = (oldest("NOT")?, oldest("")?);
+        let delete = format!("DELETE FROM revisions WHERE number < ?1 OR number < ?2 AND ({own})");
+        match self.transaction.execute(&delete, [pushed, followed])? {
+            0 => Ok(()),
+            _ => self.remove_unused(),
+        }
     }
 
     /// Removes revisions before this one, and what only they needed.
     fn prune_before(&self, oldest: u64) -> Result<(), StoreError> {
-        let delete = |query| self.transaction.execute(query, [oldest]);
-        delete("DELETE FROM revisions WHERE number < ?")?;
-        if delete("DELETE FROM entries WHERE until <= ?")? > 0 {
+        let delete = "DELETE FROM revisions WHERE number < ?";
+        self.transaction.execute(delete, [oldest])?;
+        self.remove_unused()
+    }
+
+    /// Removes the entries of no revision that is kept, and the contents of no entry.
+    fn remove_unused(&self) -> Result<(), StoreError> {
+        let entries = "DELETE FROM entries WHERE until IS NOT NULL AND NOT EXISTS \
+                       (SELECT 1 FROM revisions WHERE number >= since AND number < until)";
+        if self.transaction.execute(entries, [])? > 0 {
             let unused = "DELETE FROM contents WHERE sha256 NOT IN (SELECT sha256 FROM entries)";
             self.transaction.execute(unused, [])?;
         }
         Ok(())
     }
+}
+
+/// Whether a revision's header is of an action that is nobody's. Its text is searched, which also works
+/// where it is damaged; in strings quotes are escaped, so that nothing else looks like it.
+fn own() -> Result<String, StoreError> {
+    let of_action = |action| {
+        let name = to_json(&action)?;
+        Ok(format!("instr(header, '\"action\":{name}') > 0"))
+    };
+    let all = Action::OWN.into_iter().map(of_action);
+    Ok(all.collect::<Result<Vec<_>, StoreError>>()?.join(" OR "))
 }
 
 /// Writes the audit records that could not be written before.
