@@ -141,8 +141,12 @@ impl Batches {
         let revision = self.revision();
         for (waiting, error) in failed {
             let failure = Failure::from(&error);
-            // Others, such as a full disk, may be gone the next time.
-            if let ActivationError::Invalid(_) = error {
+            // A full disk may have room the next time.
+            let may_pass = matches!(
+                error,
+                ActivationError::Store(_) | ActivationError::Internal(_)
+            );
+            if !may_pass {
                 let known = (waiting.download.digest, revision, failure.clone());
                 self.known.insert(waiting.name.clone(), known);
             }
