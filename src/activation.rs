@@ -33,7 +33,7 @@ use crate::telemetry::Metrics;
 
 pub use bundles::PushedBundle;
 pub use documents::{DocumentError, Operation, Patch, Path};
-pub use downloads::Download;
+pub use downloads::{Download, ExpectedDownload};
 pub use files::{Checked, FilePolicies, check_files};
 use fingerprint::Fingerprint;
 pub use load::FileSources;
@@ -97,8 +97,13 @@ pub struct StoreStatus {
 pub enum ActivationError {
     #[error("{}", summary(.0))]
     Invalid(Vec<PolicyError>),
-    #[error("{what} belongs to {owner} and cannot be changed over the API")]
+    #[error("{what} belongs to {owner}, which alone can change it")]
     Owned { what: String, owner: Owner },
+    #[error(
+        "bundle `{0}` has not been downloaded yet, and what it owns is not known: modules and documents \
+         cannot be put before it is there"
+    )]
+    Awaited(String),
     #[error("the active revision is {current}, not {expected}")]
     Stale { expected: u64, current: u64 },
     #[error("there is no {0}")]

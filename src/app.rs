@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::activation::{Activation, ActivationSettings, FileSources};
+use crate::activation::{Activation, ActivationSettings, ExpectedDownload, FileSources};
 use crate::address::OwnPorts;
 use crate::config::{Config, ShutdownConfig};
 use crate::decision_log::{DecisionLog, LogSettings};
@@ -258,10 +258,13 @@ pub fn file_sources(config: &Config) -> FileSources {
         .bundles
         .iter()
         .filter_map(|(name, source)| Some((name.clone(), source.path.clone()?)));
-    let downloads = config
-        .bundles
-        .iter()
-        .filter_map(|(name, source)| Some((name.clone(), source.remote(name)?.persist)));
+    let remote = config.bundles.iter();
+    let remote = remote.filter_map(|(name, source)| source.remote(name));
+    let downloads = remote.map(|source| ExpectedDownload {
+        from: source.url.to_string(),
+        name: source.name,
+        keeps: source.persist,
+    });
     FileSources {
         paths: config.policies.clone(),
         downloads: downloads.collect(),

@@ -135,8 +135,7 @@ async fn each_part_of_policy_and_data_has_one_owner() {
     ]);
     http::put(&server.url("/v1/bundles/b"), &bundle).expect(200);
     let in_bundle = |path: &str| format!("path {path} is owned by bundle \"b\"");
-    let in_file =
-        |what: &str| format!("{what} belongs to a file and cannot be changed over the API");
+    let in_file = |what: &str| format!("{what} belongs to a file, which alone can change it");
     let rows = [
         (
             "PUT",

@@ -202,7 +202,7 @@ async fn what_a_file_owns_is_not_changed_over_the_api() {
         .json();
     assert_eq!(
         put["message"],
-        "AuthorizationPolicy/default/a belongs to a file and cannot be changed over the API"
+        "AuthorizationPolicy/default/a belongs to a file, which alone can change it"
     );
     http::put(&server.url("/v1/bundles/local"), &constant("1", "true")).expect(409);
     http::put(&server.url("/v1/resources?prune=true"), policy.as_bytes()).expect(409);
@@ -283,7 +283,7 @@ async fn rego_of_a_file_is_not_added_to_over_the_api() {
         .json();
     assert_eq!(
         answer["message"],
-        "data.envoy.authz belongs to a file and cannot be changed over the API"
+        "data.envoy.authz belongs to a file, which alone can change it"
     );
     assert!(!server.checks().await.get("/").await.allows());
     // Beside it there is room.

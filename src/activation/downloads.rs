@@ -10,6 +10,16 @@ use crate::bundle::{Bundle, BundleError, BundleSettings, Content};
 use crate::policy::PolicySet;
 use crate::store::{Action, Attempt, Author, Entry, EntryId, EntryKind, Hash};
 
+/// A bundle that is downloaded.
+#[derive(Debug, Clone)]
+pub struct ExpectedDownload {
+    pub name: String,
+    /// Its URL without what may be a secret.
+    pub from: String,
+    /// Whether the last good download is kept.
+    pub keeps: bool,
+}
+
 /// The bundles that are downloaded, by name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Downloads {
@@ -20,6 +30,7 @@ pub(super) struct Downloads {
 
 #[derive(Debug, Clone, Default)]
 struct Expected {
+    from: String,
     keeps: bool,
     /// Of the active archive.
     digest: Option<Hash>,
@@ -55,14 +66,14 @@ impl Download {
 // === impl Downloads ===
 
 impl Downloads {
-    /// Names, and whether the last good download of each is kept.
-    pub(super) fn new(names: &[(String, bool)]) -> Self {
-        let expected = names.iter().map(|(name, keeps)| {
+    pub(super) fn new(downloads: &[ExpectedDownload]) -> Self {
+        let expected = downloads.iter().map(|download| {
             let expected = Expected {
-                keeps: *keeps,
+                from: download.from.clone(),
+                keeps: download.keeps,
                 digest: None,
             };
-            (name.clone(), expected)
+            (download.name.clone(), expected)
         });
         Self {
             expected: expected.collect(),
@@ -78,17 +89,31 @@ impl Downloads {
         self.expected.contains_key(name)
     }
 
-    /// Whether the last good download is kept.
-    pub(super) fn keeps(&self, name: &str) -> bool {
-        self.expected
-            .get(name)
-            .is_some_and(|expected| expected.keeps)
+    /// Under what the last good download is kept, if it is. Rule: what another server sent, or the same
+    /// one from another path, is not a download of this bundle.
+    fn kept(&self, name: &str) -> Option<EntryId> {
+        let expected = self.expected.get(name).filter(|expected| expected.keeps)?;
+        let key = format!("{name} {}", expected.from);
+        Some(EntryId::new(EntryKind::RemoteBundle, key))
+    }
+
+    /// The bundle of which the store keeps a download under this; `None` if it is not downloaded, from
+    /// there or at all, any more.
+    pub(super) fn name_of<'a>(&self, id: &'a EntryId) -> Option<&'a str> {
+        let (name, _) = id.key.split_once(' ')?;
+        (self.kept(name).as_ref() == Some(id)).then_some(name)
+    }
+
+    /// One that has never come.
+    pub(super) fn waits_for(&self) -> Option<&str> {
+        let mut expected = self.expected.iter();
+        let missing = expected.find(|(_, expected)| expected.digest.is_none());
+        missing.map(|(name, _)| name.as_str())
     }
 
     /// Whether one has never come.
     pub(super) fn is_waiting(&self) -> bool {
-        let mut expected = self.expected.values();
-        expected.any(|expected| expected.digest.is_none())
+        self.waits_for().is_some()
     }
 
     fn is_active(&self, name: &str, digest: Hash) -> bool {
@@ -101,9 +126,9 @@ impl Downloads {
         self.expected.get_mut(name)?.digest.take()
     }
 
-    /// What the store holds under this name goes with the next change.
-    pub(super) fn is_stale(&mut self, name: &str) {
-        self.stale.push(EntryId::new(EntryKind::RemoteBundle, name));
+    /// What the store holds under this goes with the next change.
+    pub(super) fn note_stale(&mut self, id: EntryId) {
+        self.stale.push(id);
     }
 
     pub(super) fn has_stale(&self) -> bool {
@@ -212,11 +237,12 @@ impl Activation {
                 let name = &download.bundle.name;
                 state.check_base(download)?;
                 candidate.put_download(Arc::clone(&download.bundle), download.digest);
-                if state.downloads.keeps(name) {
-                    let kind = EntryKind::RemoteBundle;
-                    let entry = Entry::new(kind, name.clone(), download.archive.clone());
-                    change.put.push(entry);
-                }
+                change
+                    .put
+                    .extend(state.downloads.kept(name).map(|id| Entry {
+                        id,
+                        bytes: download.archive.clone(),
+                    }));
             }
             let revision = this
                 .activate_tested(state, candidate, change, names)

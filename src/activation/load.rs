@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::downloads::Downloads;
+use super::downloads::{Downloads, ExpectedDownload};
 use super::state::files::digest;
 use super::state::{Owner, State};
 use super::{ActivationError, invalid_bundle};
@@ -20,8 +20,7 @@ pub struct FileSources {
     pub paths: Vec<PathBuf>,
     /// Name and path.
     pub bundles: Vec<(String, PathBuf)>,
-    /// Names of bundles that are downloaded, and whether the last good download is kept.
-    pub downloads: Vec<(String, bool)>,
+    pub downloads: Vec<ExpectedDownload>,
 }
 
 /// Reads everything, or tells all that is wrong.
@@ -103,7 +102,7 @@ impl Loader<'_> {
                 EntryKind::Bundle => self.stored_bundle(&id.key, &bytes),
                 EntryKind::Policy => self.stored_policy(&id, bytes),
                 EntryKind::Data => self.stored_document(&id, &bytes),
-                EntryKind::RemoteBundle => self.stored_download(&id.key, &bytes),
+                EntryKind::RemoteBundle => self.stored_download(id, &bytes),
                 EntryKind::Files => self.state.set_stored_digest(&bytes),
             }
         }
@@ -171,11 +170,11 @@ impl Loader<'_> {
 
     /// Rule: a download that cannot be used any more is no reason not to start. It counts as one that
     /// has not come yet.
-    fn stored_download(&mut self, name: &str, archive: &[u8]) {
-        if !self.state.downloads.keeps(name) {
-            self.state.downloads.is_stale(name);
+    fn stored_download(&mut self, id: EntryId, archive: &[u8]) {
+        let Some(name) = self.state.downloads.name_of(&id) else {
+            self.state.downloads.note_stale(id);
             return;
-        }
+        };
         match Bundle::from_archive(name, archive, self.settings) {
             Ok(bundle) => self.state.put_download(Arc::new(bundle), Hash::of(archive)),
             Err(error) => {

@@ -51,6 +51,7 @@ impl Activation {
             if state.policy(&id).is_some_and(|known| known.text == text) {
                 return Ok(state.revision);
             }
+            state.check_awaited()?;
             let mut candidate = state.clone();
             candidate.put_policy(&id, &text, this.settings.bundles.v0)?;
             let mut change = state.change(attempt);
@@ -97,6 +98,9 @@ impl Activation {
             let state = this.writable(if_match).await?;
             if only_new && state.has_data(&path) {
                 return Ok(None);
+            }
+            if !matches!(edit, Edit::Delete) {
+                state.check_awaited()?;
             }
             let mut candidate = state.clone();
             let mut change = state.change(attempt);
@@ -205,6 +209,15 @@ impl State {
         match self.all_modules().any(|module| module.path == id) {
             true => Err(in_file(&format!("policy `{id}`"))),
             false => Err(ActivationError::NotFound(format!("policy `{id}`"))),
+        }
+    }
+
+    /// Rule: nothing takes the place of a bundle of which it is not known yet what it owns, and keeps it
+    /// out.
+    fn check_awaited(&self) -> Result<(), ActivationError> {
+        match self.downloads.waits_for() {
+            Some(name) => Err(ActivationError::Awaited(name.to_owned())),
+            None => Ok(()),
         }
     }
 

@@ -154,7 +154,9 @@ impl From<ActivationError> for ApiError {
                 errors,
                 ..Self::invalid("the policy is invalid; nothing was changed")
             },
-            ActivationError::Owned { .. } | ActivationError::Store(StoreError::Stale { .. }) => {
+            ActivationError::Owned { .. }
+            | ActivationError::Awaited(_)
+            | ActivationError::Store(StoreError::Stale { .. }) => {
                 Self::new(StatusCode::CONFLICT, "resource_conflict", message)
             }
             ActivationError::Stale { current, .. } => Self {

@@ -17,7 +17,7 @@ pub enum EntryKind {
     Policy,
     /// A JSON document pushed by itself, by its path.
     Data,
-    /// The last good download of a bundle that belongs to its URL, by the bundle's name.
+    /// The last good download of a bundle that belongs to its URL, by the bundle's name and the URL.
     RemoteBundle,
     /// The digest of all that files held, by [`EntryId::files`].
     Files,

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Depot, Options, Reply, Server, config, http, is_ready, many, number, part, ready};
-use crate::support::bundle::archive;
+use super::{
+    Depot, OFTEN, Options, Reply, Server, config, http, is_ready, many, number, part, ready,
+};
+use crate::support::bundle::{archive, constant};
 use crate::support::check::http_check;
 
 /// A key, for bundles that must be signed.
@@ -43,7 +45,7 @@ async fn allows(server: &Server) -> (bool, bool) {
 async fn nothing_passes_as_long_as_a_bundle_is_missing() {
     let files = tempfile::tempdir().unwrap();
     std::fs::write(files.path().join("p.rego"), BLOCKING).unwrap();
-    let depot = Depot::start(|_| Reply::Hang);
+    let depot = Depot::start(|_| Reply::status(503));
     let start = |data: Option<Arc<tempfile::TempDir>>, settings: &str| {
         let files = format!("policies: [{}]\n{KEY}", files.path().display());
         Server::with(Options {
@@ -183,4 +185,62 @@ rego: {{ entrypoint: none, providers: {{ opa: opa/allow }} }}
     let checks = server.checks().await;
     assert!(checks.get("/").await.allows());
     assert!(!checks.get("/custom").await.allows());
+}
+
+/// What was kept of another URL is not this bundle.
+#[tokio::test]
+async fn a_kept_download_is_of_its_url() {
+    let depot = Depot::start(|_| Reply::body(constant("one", "true")));
+    let start = |path: &str, data| {
+        Server::with(Options {
+            config: format!(
+                "bundles: {{ main: {{ url: \"{}\", {OFTEN} }} }}\n",
+                depot.url(path)
+            ),
+            data,
+            ..Options::default()
+        })
+    };
+    let server = start("/dev?token=1", None);
+    ready(&server).await;
+    depot.play(|_| Reply::Hang);
+    let data = Arc::clone(&server.data);
+    drop(server);
+    let server = start("/dev?token=2", Some(Arc::clone(&data)));
+    assert!(is_ready(&server));
+    assert!(server.checks().await.get("/").await.allows());
+    drop(server);
+    for path in ["/prod", "/dev?token=1"] {
+        let server = start(path, Some(Arc::clone(&data)));
+        assert!(!is_ready(&server), "{path}");
+        assert!(!server.checks().await.get("/").await.allows(), "{path}");
+    }
+}
+
+/// Nothing that is pushed takes the place of a bundle that is on its way.
+#[tokio::test]
+async fn modules_and_documents_wait_for_the_bundle() {
+    let depot = Depot::start(|_| Reply::status(503));
+    let server = Server::with_config(&config(&depot, ""));
+    let data = server.url("/v1/data/envoy/authz/allow");
+    let policy = server.url("/v1/policies/mine");
+    let patch = |body: &[u8]| {
+        let headers = [("content-type", "application/json-patch+json")];
+        http::send("PATCH", &data, &headers, body)
+    };
+    for answer in [
+        http::put(&data, b"true"),
+        http::put(&policy, b"package envoy.authz\n\nallow := true\n"),
+        patch(b"[{\"op\": \"add\", \"path\": \"/x\", \"value\": true}]"),
+    ] {
+        let answer = answer.expect(409).json();
+        let message = answer["message"].as_str().unwrap();
+        assert!(message.contains("bundle `main` has not been"), "{message}");
+    }
+    http::delete(&policy).expect(404);
+    depot.play(|_| Reply::body(constant("one", "false")));
+    ready(&server).await;
+    assert!(!server.checks().await.get("/").await.allows());
+    let other = server.url("/v1/policies/other");
+    http::put(&other, b"package other\n\nx := 1\n").expect(200);
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::hash;
 use super::key::SigningKey;
-use super::{ListedFile, SIGNATURES};
+use super::{ListedFile, SIGNATURES, hex};
 use crate::bundle::BundleFile;
 
 /// What is signed besides the files.
@@ -46,8 +46,4 @@ pub fn sign(files: &[BundleFile], key: &SigningKey, claims: &Claims) -> Result<V
         "plugin": "_default",
     });
     Ok(format!("{content:#}").into_bytes())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
