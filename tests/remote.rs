@@ -323,6 +323,27 @@ async fn a_server_that_never_waits_is_asked_as_seldom_as_others() {
     assert_eq!(depot.asked().len(), 2);
 }
 
+/// However often it is sent again, as long as nothing else has changed.
+#[tokio::test]
+async fn what_never_gets_in_is_recorded_once() {
+    let files = tempfile::tempdir().unwrap();
+    let rego = "package envoy.authz\n\nallow := true\n";
+    std::fs::write(files.path().join("p.rego"), rego).unwrap();
+    let depot = Depot::start(|_| Reply::body(constant("one", "true")));
+    let server = Server::with_config(&format!(
+        "policies: [{}]\n{}",
+        files.path().display(),
+        config(&depot, "")
+    ));
+    let why = "belongs to a file";
+    eventually(why, || message(&server).contains(why)).await;
+    asked_again(&depot, 5).await;
+    let audit = http::get(&server.url("/v1/audit")).expect(200).json();
+    let records = audit["records"].as_array().unwrap().iter();
+    let failed = records.filter(|record| record["action"] == "download_bundle");
+    assert_eq!(failed.count(), 1, "{audit}");
+}
+
 /// Bundles of a number each, and one rule that needs them all.
 fn part(index: usize) -> Vec<u8> {
     let manifest = format!("{{\"roots\": [\"parts/p{index}\"]}}");
