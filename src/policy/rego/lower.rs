@@ -196,18 +196,6 @@ pub(super) fn operators_of_query(query: &str) -> String {
     operators::of_body(query).unwrap_or_else(|| query.to_owned())
 }
 
-/// Whether a text calls a function by this name.
-pub(super) fn calls(text: &str, function: &str) -> bool {
-    let tokens = tokens::tokens(text);
-    let word = |token: &tokens::Token| text.get(token.begin..token.end).unwrap_or_default();
-    let parts = tokens::tokens(function).len();
-    tokens.windows(parts + 1).any(|window| {
-        let mut words = window.iter().map(word);
-        let name: String = words.by_ref().take(parts).collect();
-        name == function && words.next() == Some("(")
-    })
-}
-
 /// What names of arguments under `not` begin with.
 pub(super) const ARGUMENT: &str = "__argument_";
 /// What names of functions begin with that stand for built-ins.

@@ -15,6 +15,7 @@ mod loops;
 mod metadata;
 mod modules;
 mod operators;
+mod queries;
 mod reads;
 mod replacing;
 mod results;
