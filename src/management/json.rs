@@ -5,6 +5,13 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+#[cfg(test)]
+mod tests;
+
+/// Longest indented text, in bytes.
+const MAX_INDENTED: usize = 16 << 20;
+const INDENT: &str = "  ";
+
 /// A body of JSON.
 #[derive(Debug)]
 pub(super) struct Json<T>(pub(super) T);
@@ -61,49 +68,67 @@ pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "\\u0026")
 }
 
-/// Compact JSON on lines of their own, two spaces deeper each.
+/// A part of indented JSON.
+enum Part {
+    Character(char),
+    /// A line that begins so deep.
+    Line(usize),
+}
+
+/// Compact JSON on lines of their own, two spaces deeper each. What would become too long stays as it is:
+/// a few bytes at a great depth are thousands.
 pub(super) fn indented(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() * 2);
+    let mut length = 0_usize;
+    parts(text, |part| length = length.saturating_add(part.length()));
+    if length > MAX_INDENTED {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(length);
+    parts(text, |part| match part {
+        Part::Character(character) => out.push(character),
+        Part::Line(depth) => {
+            out.push('\n');
+            out.extend(std::iter::repeat_n(INDENT, depth));
+        }
+    });
+    out
+}
+
+impl Part {
+    fn length(&self) -> usize {
+        match self {
+            Self::Character(character) => character.len_utf8(),
+            Self::Line(depth) => 1 + depth * INDENT.len(),
+        }
+    }
+}
+
+fn parts(text: &str, mut take: impl FnMut(Part)) {
     let (mut depth, mut in_string, mut is_escaped) = (0, false, false);
     let mut characters = text.chars().peekable();
-    let line = |out: &mut String, depth: usize| {
-        out.push('\n');
-        out.extend(std::iter::repeat_n("  ", depth));
-    };
     while let Some(character) = characters.next() {
         if in_string {
             in_string = is_escaped || character != '"';
             is_escaped = !is_escaped && character == '\\';
-            out.push(character);
+            take(Part::Character(character));
             continue;
         }
+        if matches!(character, '}' | ']') {
+            depth = usize::saturating_sub(depth, 1);
+            take(Part::Line(depth));
+        }
+        take(Part::Character(character));
         match character {
-            '{' | '[' => {
-                out.push(character);
-                let closes = characters.next_if(|next| matches!(next, '}' | ']'));
-                match closes {
-                    Some(close) => out.push(close),
-                    None => {
-                        depth += 1;
-                        line(&mut out, depth);
-                    }
+            '{' | '[' => match characters.next_if(|next| matches!(next, '}' | ']')) {
+                Some(close) => take(Part::Character(close)),
+                None => {
+                    depth += 1;
+                    take(Part::Line(depth));
                 }
-            }
-            '}' | ']' => {
-                depth = depth.saturating_sub(1);
-                line(&mut out, depth);
-                out.push(character);
-            }
-            ',' => {
-                out.push(',');
-                line(&mut out, depth);
-            }
-            ':' => out.push_str(": "),
-            other => {
-                in_string = other == '"';
-                out.push(other);
-            }
+            },
+            ',' => take(Part::Line(depth)),
+            ':' => take(Part::Character(' ')),
+            other => in_string = other == '"',
         }
     }
-    out
 }
