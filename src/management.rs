@@ -16,6 +16,7 @@ mod json;
 mod memory;
 mod opa;
 mod openapi;
+mod path;
 mod request_id;
 mod resources;
 mod server;

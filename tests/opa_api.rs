@@ -14,6 +14,7 @@ import rego.v1
 default allow := false
 allow if input.x == 1
 double := input.x * 2
+echo := input.x
 odds["odd name"].value := 7
 noted if { trace("here"); trace("there") }
 bad := json.unmarshal(input.text)
@@ -331,6 +332,13 @@ async fn queries() {
             ),
         ),
         (
+            "x := opa.runtime().env",
+            refused(
+                "rego_type_error",
+                "unsafe built-in function calls in expression: opa.runtime",
+            ),
+        ),
+        (
             "nope(1)",
             refused("rego_type_error", "undefined function nope"),
         ),
@@ -393,4 +401,63 @@ async fn with_nothing_loaded_there_are_no_documents() {
         "",
         (200, json!({"result": [{"x": 1}]})),
     );
+}
+
+#[tokio::test]
+async fn slashes_at_the_end_make_no_other_call() {
+    let server = Server::start();
+    let send = |method: &str, path: &str, body: &str| {
+        http::send(method, &server.url(path), &[], body.as_bytes())
+    };
+    send("PUT", "/v1/data/", r#"{"a": 1}"#).expect(204);
+    let change = r#"[{"op": "add", "path": "/b", "value": {"c": 2}}]"#;
+    send("PATCH", "/v1/data/", change).expect(204);
+    let written = json!({"a": 1, "b": {"c": 2}});
+    let found = send("POST", "/v1/data/", r#"{"input": {}}"#).expect(200);
+    assert_eq!(found.json(), json!({ "result": written }));
+    let found = send("POST", "/v0/data/", "{}").expect(200);
+    assert_eq!(found.json(), written);
+}
+
+#[tokio::test]
+async fn paths_that_cannot_be_read_are_refused_in_opas_shape() {
+    let (server, _files) = server();
+    let refused = (
+        400,
+        json!({"code": "invalid_parameter", "message": "the path is not UTF-8"}),
+    );
+    for (method, path) in [
+        ("GET", "/v1/bundles/%ff"),
+        ("PUT", "/v1/bundles/%ff"),
+        ("DELETE", "/v1/bundles/%ff"),
+        ("GET", "/v1/resources/a/b/%ff"),
+        ("PUT", "/v1/resources/a/%ff/b"),
+        ("GET", "/v1/decisions/%ff"),
+        ("POST", "/v1/revisions/%ff/rollback"),
+        ("GET", "/v1/policies/%ff"),
+        ("PUT", "/v1/data/a/%ff"),
+        ("DELETE", "/v1/data/a/%ff"),
+        ("GET", "/health/%ff"),
+    ] {
+        check(&server, method, path, "", refused.clone());
+    }
+}
+
+#[tokio::test]
+async fn what_pretty_would_make_far_longer_stays_on_one_line() {
+    let (server, _files) = server();
+    let (open, close) = ("[".repeat(900), "]".repeat(900));
+    let deep = |parts: usize| {
+        format!(
+            r#"{{"input": {{"x": {open}{}1{close}}}}}"#,
+            "1,".repeat(parts)
+        )
+    };
+    let ask = |parts| {
+        let url = server.url("/v1/data/t/echo?pretty");
+        let answer = http::send("POST", &url, &[], deep(parts).as_bytes());
+        answer.expect(200).body.len()
+    };
+    assert!(ask(10) > 500_000);
+    assert!(ask(100_000) < 300_000);
 }

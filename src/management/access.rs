@@ -30,6 +30,7 @@ use super::Config;
 use super::caller::{ANONYMOUS, Caller};
 use super::calls::{Need, Needs};
 use super::error::{ApiError, internal, is_forbidden};
+use super::path::{DocumentPath, not_utf8};
 use crate::identity::{KeySource, RemoteKeySets, TokenError as JwtTokenError};
 use crate::listen::Peer;
 use crate::telemetry::Metrics;
@@ -280,7 +281,7 @@ pub(super) struct Guard {
     pub(super) needs: Arc<Needs>,
 }
 
-/// Lets a call through, or answers 401, 403, 404, 405 or 429. A call that `calls` does not know is
+/// Lets a call through, or answers 400, 401, 403, 404, 405 or 429. A call that `calls` does not know is
 /// never let through, whatever the router knows.
 pub(super) async fn guard(
     State(guard): State<Guard>,
@@ -288,8 +289,8 @@ pub(super) async fn guard(
     next: Next,
 ) -> Result<Response, ApiError> {
     let path = request.extensions().get::<MatchedPath>().cloned();
-    let path = path.as_ref().map(MatchedPath::as_str);
-    let need = guard.needs.of(request.method(), path);
+    let route = path.as_ref().map(MatchedPath::as_str);
+    let need = guard.needs.of(request.method(), route);
     if let Ok(Need::Open) = need {
         return Ok(next.run(request).await);
     }
@@ -305,12 +306,17 @@ pub(super) async fn guard(
         .inspect_err(|error| metrics.call_refused(error.code()))?;
     let need = need?;
     let parameters = request.extract_parts::<RawPathParams>().await;
+    let parameters = parameters.map_err(|_| not_utf8())?;
+    let document = match (need, route) {
+        (Need::ChangeData, Some(route)) => Some(DocumentPath::of(route, request.uri().path())?),
+        _ => None,
+    };
     let parameter = |name: &str| {
-        let mut known = parameters.iter().flat_map(RawPathParams::iter);
+        let mut known = parameters.iter();
         let found = known.find(|(known, _)| *known == name);
         found.map(|(_, value)| value)
     };
-    let permitted = permits(&caller.grants, need, request.uri().path(), parameter)
+    let permitted = permits(&caller.grants, need, document.as_ref(), parameter)
         .inspect_err(|error| metrics.call_refused(error.code()));
     let grants = caller.grants;
     let caller = Caller {
@@ -318,6 +324,8 @@ pub(super) async fn guard(
         address: peer,
     };
     let extensions = request.extensions_mut();
+    // What was looked at is what is changed.
+    drop(document.map(|document| extensions.insert(document)));
     match need {
         // Rule: who has not been found to may change it is nobody's author.
         Need::ChangeNamed => drop(extensions.insert(Claimant {
@@ -348,7 +356,7 @@ fn out_of_scope() -> ApiError {
 fn permits<'a>(
     grants: &Grants,
     need: Need,
-    path: &str,
+    document: Option<&DocumentPath>,
     parameter: impl Fn(&str) -> Option<&'a str>,
 ) -> Result<(), ApiError> {
     let role = need.role();
@@ -362,7 +370,7 @@ fn permits<'a>(
         Need::Open | Need::Role(_) | Need::ChangeNamed => true,
         Need::Change(kind, name) => parameter(name).is_some_and(|name| grants.covers(kind, name)),
         Need::ChangeAll => grants.covers_all(),
-        Need::ChangeData => grants.covers_data(path),
+        Need::ChangeData => document.is_some_and(|document| grants.covers_data(document)),
     };
     match is_covered {
         true => Ok(()),

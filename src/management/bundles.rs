@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, Path, Request, State};
+use axum::extract::{FromRequest, Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use serde::Serialize;
@@ -14,6 +14,7 @@ use super::access::{AreaKind, Grants, Named, Permitted};
 use super::caller::Caller;
 use super::error::{ApiError, if_match};
 use super::json::AtRevision;
+use super::path::Path;
 use crate::activation::{BundleStatus, Owner};
 use crate::attributes::parts;
 use crate::bundle::Bundle;

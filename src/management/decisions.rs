@@ -6,13 +6,14 @@ mod tests;
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::Api;
 use super::error::{ApiError, internal};
 use super::json::Json;
+use super::path::Path;
 use crate::decision_log::{Filter, LogStore, Page};
 
 /// Most questions that are being answered. Each takes a thread of those that checks may wait on, also

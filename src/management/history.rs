@@ -1,7 +1,7 @@
 //! `/v1/revisions` and `/v1/audit`: what policy was, who changed it, and going back.
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::Response;
@@ -12,6 +12,7 @@ use super::access::RefusedChange;
 use super::caller::Caller;
 use super::error::{ApiError, if_match};
 use super::json::{AtRevision, Json};
+use super::path::Path;
 use crate::store::{AuditPage, AuditQuery, Revision};
 
 /// Audit records in an answer, unless more or fewer are asked for.

@@ -22,7 +22,7 @@ use super::status::is_set;
 use crate::policy::rego::{Data, Found, Question};
 pub(super) use batch::post as post_batch;
 pub(super) use body::Body;
-pub(super) use data::{get, path_in, post, post_default, post_v0};
+pub(super) use data::{get, post, post_default, post_v0};
 pub(super) use edit::{delete as delete_data, patch as patch_data, put as put_data};
 pub(super) use policies::{
     delete as delete_policy, get as get_policy, list as list_policies, put as put_policy,

@@ -2,7 +2,7 @@
 
 use axum::RequestExt as _;
 use axum::extract::rejection::{QueryRejection, StringRejection};
-use axum::extract::{FromRequest, Path, Query, Request, State};
+use axum::extract::{FromRequest, Query, Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use super::access::{AreaKind, Grants, Named, Permitted};
 use super::caller::Caller;
 use super::error::{ApiError, if_match, internal};
 use super::json::AtRevision;
+use super::path::Path;
 use crate::activation::{ObjectChange, Owner, PutScope};
 use crate::policy::PolicyError;
 use crate::policy::resource::{Kind, ResourceId};

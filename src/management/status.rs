@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use super::error::ApiError;
 use super::evaluate::{Load, ask, evaluating};
 use super::json::{AtRevision, Json, json_text};
 use super::memory::Held;
+use super::path::DocumentPath;
 use super::{Api, opa};
 use crate::policy::rego::Data;
 
@@ -67,10 +68,10 @@ pub(super) async fn health(
 pub(super) async fn policy_health(
     State(api): State<Api>,
     Extension(held): Extension<Arc<Held>>,
-    uri: Uri,
+    DocumentPath(name): DocumentPath,
 ) -> Result<Response, ApiError> {
     let mut path = vec!["system".to_owned(), "health".to_owned()];
-    path.extend(opa::path_in(&uri, "/health")?);
+    path.extend(name);
     let is_open = api.ready.is_open();
     let state = if is_open { "OK" } else { "NOT_READY" };
     let input = json!({"plugin_state": {PLUGIN: state}, "plugins_ready": is_open});

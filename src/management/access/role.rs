@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
+
+use crate::management::path::DocumentPath;
 
 /// Most entries of one scope.
 const MAX_AREAS: usize = 64;
@@ -254,24 +255,15 @@ impl Grants {
         scope.is_none_or(|areas| areas.iter().any(|area| area.covers(kind, name)))
     }
 
-    /// Whether changes may be made to the document that a call's path names, as it was sent.
-    pub(super) fn covers_data(&self, path: &str) -> bool {
+    /// Whether changes may be made to a document.
+    pub(super) fn covers_data(&self, document: &DocumentPath) -> bool {
         let Some(scope) = &self.scope else {
             return true;
         };
-        let Some(path) = path.strip_prefix("/v1/data") else {
-            return false;
-        };
-        let segments = path.split('/').filter(|segment| !segment.is_empty());
-        let decoded = segments.map(|segment| {
-            let decoded = percent_decode_str(segment).decode_utf8().ok()?;
-            // A slash within a segment would be taken for one between two.
-            (!decoded.contains('/')).then(|| decoded.into_owned())
-        });
-        let Some(decoded) = decoded.collect::<Option<Vec<_>>>() else {
-            return false;
-        };
-        scope.iter().any(|area| area.covers_path(&decoded))
+        let DocumentPath(path) = document;
+        // A slash within a segment would be taken for one between two.
+        let has_slash = path.iter().any(|segment| segment.contains('/'));
+        !has_slash && scope.iter().any(|area| area.covers_path(path))
     }
 
     /// Whether changes may be made to all of policy.

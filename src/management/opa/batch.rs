@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::super::Api;
@@ -12,7 +12,7 @@ use super::super::error::ApiError;
 use super::super::evaluate::{Load, Running, ask, evaluating};
 use super::super::json::escaped;
 use super::super::memory::Held;
-use super::data::path_in;
+use super::super::path::DocumentPath;
 use super::{Answer, Body, Options, Timers};
 use crate::policy::rego::{Data, Question, RegoPolicies};
 
@@ -36,13 +36,12 @@ struct Batch {
 pub(in super::super) async fn post(
     State(api): State<Api>,
     Extension(held): Extension<Arc<Held>>,
-    uri: Uri,
+    DocumentPath(path): DocumentPath,
     Query(parameters): Query<Vec<(String, String)>>,
     body: Body,
 ) -> Result<Response, ApiError> {
     let mut timers = Timers::begin();
     let options = Options::parse(parameters)?;
-    let path = path_in(&uri, "/v1/batch/data")?;
     let answer = ask(&api, held, Load::List, move |running, rego| {
         let document = body.document(MALFORMED_BODY)?.unwrap_or_default();
         let batch = Batch::parse(&document, path, &options)?;

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::Response;
-use percent_encoding::percent_decode_str;
 
 use super::super::Api;
 use super::super::error::ApiError;
 use super::super::evaluate::{Load, ask, ask_at, evaluating};
 use super::super::json::at_revision;
 use super::super::memory::Held;
+use super::super::path::DocumentPath;
 use super::{Answer, Body, DEFAULT_DECISION, Options, Timers, body, split, written};
 use crate::policy::rego::Data;
 
@@ -33,25 +33,23 @@ enum Input {
 pub(in super::super) async fn get(
     State(api): State<Api>,
     Extension(held): Extension<Arc<Held>>,
-    uri: Uri,
+    DocumentPath(path): DocumentPath,
     Query(parameters): Parameters,
 ) -> Result<Response, ApiError> {
     let timers = Timers::begin();
     let options = Options::parse(parameters)?;
-    let path = path_in(&uri, "/v1/data")?;
     answer(&api, held, path, Input::Parameter, options, timers).await
 }
 
 pub(in super::super) async fn post(
     State(api): State<Api>,
     Extension(held): Extension<Arc<Held>>,
-    uri: Uri,
+    DocumentPath(path): DocumentPath,
     Query(parameters): Parameters,
     body: Body,
 ) -> Result<Response, ApiError> {
     let timers = Timers::begin();
     let options = Options::parse(parameters)?;
-    let path = path_in(&uri, "/v1/data")?;
     answer(&api, held, path, Input::Body(body), options, timers).await
 }
 
@@ -59,11 +57,10 @@ pub(in super::super) async fn post(
 pub(in super::super) async fn post_v0(
     State(api): State<Api>,
     Extension(held): Extension<Arc<Held>>,
-    uri: Uri,
+    DocumentPath(path): DocumentPath,
     Query(parameters): Parameters,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let path = path_in(&uri, "/v0/data")?;
     plain(&api, held, path, parameters, body).await
 }
 
@@ -157,22 +154,6 @@ fn input_parameter(options: &Options) -> Result<Option<Data>, ApiError> {
             error.message
         ))
     })
-}
-
-/// The segments of a path behind the call's own. Rule: it is split before it is decoded, and empty
-/// segments are none; no text of it ever becomes Rego.
-pub(in super::super) fn path_in(uri: &Uri, call: &str) -> Result<Vec<String>, ApiError> {
-    let rest = uri.path().strip_prefix(call).unwrap_or_default();
-    let segments = rest.split('/').filter(|segment| !segment.is_empty());
-    let decoded = segments.map(|segment| {
-        let decoded = percent_decode_str(segment).decode_utf8();
-        let decoded = decoded.map_err(|_| ApiError::invalid("the path is not UTF-8"))?;
-        match decoded.contains('"') {
-            true => Err(ApiError::invalid(format!("invalid ref term '{decoded}'"))),
-            false => Ok(decoded.into_owned()),
-        }
-    });
-    decoded.collect()
 }
 
 fn reference(path: &[String]) -> String {

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::http::header::IF_NONE_MATCH;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use percent_encoding::percent_decode_str;
 
@@ -10,7 +10,8 @@ use super::super::Api;
 use super::super::caller::Caller;
 use super::super::error::{ApiError, if_match};
 use super::super::json::at_revision;
-use super::{Body, path_in};
+use super::super::path::DocumentPath;
+use super::Body;
 use crate::activation::{ActivationError, Edit, Operation, Patch, Path};
 use crate::policy::PolicyError;
 use crate::policy::rego::Data;
@@ -21,7 +22,7 @@ const MALFORMED_BODY: &str = "body contains malformed document";
 pub(in super::super) async fn put(
     State(api): State<Api>,
     caller: Caller,
-    uri: Uri,
+    DocumentPath(path): DocumentPath,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
@@ -31,13 +32,13 @@ pub(in super::super) async fn put(
     });
     let (edit, _turn) = read.await?;
     let only_new = headers.get(IF_NONE_MATCH).is_some_and(|value| value == "*");
-    make(&api, caller, &uri, edit, only_new, &headers).await
+    make(&api, caller, path, edit, only_new, &headers).await
 }
 
 pub(in super::super) async fn patch(
     State(api): State<Api>,
     caller: Caller,
-    uri: Uri,
+    DocumentPath(path): DocumentPath,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
@@ -50,27 +51,26 @@ pub(in super::super) async fn patch(
         patches.map(Edit::Patch)
     });
     let (edit, _turn) = read.await?;
-    make(&api, caller, &uri, edit, false, &headers).await
+    make(&api, caller, path, edit, false, &headers).await
 }
 
 pub(in super::super) async fn delete(
     State(api): State<Api>,
     caller: Caller,
-    uri: Uri,
+    DocumentPath(path): DocumentPath,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    make(&api, caller, &uri, Edit::Delete, false, &headers).await
+    make(&api, caller, path, Edit::Delete, false, &headers).await
 }
 
 async fn make(
     api: &Api,
     caller: Caller,
-    uri: &Uri,
+    path: Vec<String>,
     edit: Edit,
     only_new: bool,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
-    let path = path_in(uri, "/v1/data")?;
     let if_match = if_match(headers)?;
     let made = api
         .activation
