@@ -17,6 +17,9 @@ const MAX_NAME: usize = 255;
 /// Hosts by which a URL of Azure names an account.
 const AZURE_HOSTS: [&str; 2] = [".dfs.core.windows.net", ".blob.core.windows.net"];
 
+/// Hosts of Amazon's S3.
+const AMAZON: [&str; 2] = [".amazonaws.com", ".amazonaws.com.cn"];
+
 /// The kinds of object stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreKind {
@@ -168,6 +171,37 @@ impl ObjectUrl {
             path: key,
             text: text.to_owned(),
         })
+    }
+
+    /// The object that a URL of a server leads to which speaks S3, and where that server is: the request
+    /// for the object is that URL again.
+    pub fn of_s3(url: &SourceUrl) -> Option<(Self, ObjectStoreConfig)> {
+        let url = url.url();
+        let host = url.host_str()?;
+        let path = url.path().strip_prefix('/')?;
+        let mut endpoint = url.clone();
+        endpoint.set_path("");
+        let is_amazon = AMAZON.iter().any(|end| host.ends_with(end));
+        // Rule: `BUCKET.s3.REGION.amazonaws.com`, and older `BUCKET.s3-REGION.amazonaws.com`.
+        let at = host.rfind(".s3").filter(|_| is_amazon);
+        let (bucket, path) = match at.and_then(|at| host.split_at_checked(at)) {
+            Some((bucket, rest)) => {
+                endpoint.set_host(rest.get(1..)).ok()?;
+                (bucket, path)
+            }
+            None => path.split_once('/')?,
+        };
+        let object = Self::parse(&format!("s3://{bucket}/{path}"))?.ok()?;
+        // A query would be lost.
+        if url.query().is_some() || url.fragment().is_some() {
+            return None;
+        }
+        let store = ObjectStoreConfig {
+            endpoint: Some(SourceUrl::try_from(endpoint.to_string()).ok()?),
+            virtual_hosted: at.is_some(),
+            ..ObjectStoreConfig::default()
+        };
+        Some((object, store))
     }
 
     /// What of a source does not go with an object.

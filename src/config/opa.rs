@@ -5,6 +5,7 @@
 mod bundles;
 mod section;
 mod services;
+mod signing;
 
 #[cfg(test)]
 mod tests;

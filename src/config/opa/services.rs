@@ -14,7 +14,7 @@ use crate::bundle::{
 use crate::units::Span;
 
 /// Ways by which OPA can say who asks, and by what they are read here.
-const KINDS: [&str; 3] = ["bearer", "client_tls", "oauth2"];
+const KINDS: [&str; 4] = ["bearer", "client_tls", "oauth2", "s3_signing"];
 /// Members of `oauth2` that are for other grants, or for assertions.
 const OTHER_GRANTS: [&str; 11] = [
     "additional_claims",
@@ -148,12 +148,17 @@ impl Reader<'_> {
             self.rest(&given);
         }
         if let Some(given) = self.take_section(section, "credentials") {
-            source.credentials = self.credentials(given, &mut tls);
+            source.credentials = self.credentials(given, source, &mut tls);
         }
         source.tls = (tls != SourceTls::default()).then_some(tls);
     }
 
-    fn credentials(&mut self, mut section: Section, tls: &mut SourceTls) -> Option<Credentials> {
+    fn credentials(
+        &mut self,
+        mut section: Section,
+        source: &mut BundleSource,
+        tls: &mut SourceTls,
+    ) -> Option<Credentials> {
         let mut given = Vec::new();
         for name in section.names().map(str::to_owned).collect::<Vec<_>>() {
             given.extend(section.take(&name).map(|member| (name, member)));
@@ -167,6 +172,7 @@ impl Reader<'_> {
         let credentials = match name.to_ascii_lowercase().as_str() {
             "bearer" => self.bearer(&mut section),
             "oauth2" => self.oauth2(&mut section),
+            "s3_signing" => self.s3_signing(&mut section, source),
             "client_tls" => {
                 self.client_tls(&mut section, tls);
                 None

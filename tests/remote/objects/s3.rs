@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::remote::{is_ready, snapshot};
+use crate::support::authority::Authority;
 
 const URL: &str = "s3://company-policy/prod/main.tar.gz";
 const TARGET: &str = "/company-policy/prod/main.tar.gz";
@@ -352,4 +353,55 @@ async fn no_endpoint_where_credentials_are() {
     );
     let server = server(config, &[]);
     fails(&server, "169.254.169.254 is link-local").await;
+}
+
+#[tokio::test]
+async fn over_tls() {
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let tls = servers.server("127.0.0.1", Some(&clients));
+    let depot = Depot::start_tls(tls, takes("AKIDEXAMPLE", "c4n4ry"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (cert, key) = clients.issue_client("doorward", "").pem();
+    let (ca, cert, key) = (
+        file("ca", &servers.pem()),
+        file("cert", &cert),
+        file("key", &key),
+    );
+    let trusting = format!("{KEYS}, tls: {{ ca: '{ca}', cert: '{cert}', key: '{key}' }}");
+    let trusted = server(config(URL, &depot, &trusting), &[]);
+    ready(&trusted).await;
+    let unknown = server(config(URL, &depot, KEYS), &[]);
+    fails(&unknown, "UnknownIssuer").await;
+}
+
+/// A service of OPA's configuration that signs.
+#[tokio::test]
+async fn as_opa_is_configured() {
+    let depot = Depot::start(takes("AKIDEXAMPLE", "c4n4ry"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("opa.yaml");
+    let text = format!(
+        "services: {{ s3: {{ url: '{}', credentials: {{ s3_signing: {{ environment_credentials: \
+         {{}} }} }} }} }}\nbundles: {{ main: {{ resource: prod/main.tar.gz, polling: {{ \
+         min_delay_seconds: 1, max_delay_seconds: 1 }} }} }}\n",
+        depot.url("/company-policy")
+    );
+    std::fs::write(&file, text).unwrap();
+    let environment = [
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "c4n4ry"),
+    ];
+    let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let server = Server::with(Options {
+        arguments: vec!["--opa-config".to_owned(), file.display().to_string()],
+        environment: environment.map(pair).to_vec(),
+        ..Options::default()
+    });
+    ready(&server).await;
+    assert_eq!(source(&server)["url"], URL);
 }

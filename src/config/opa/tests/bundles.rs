@@ -62,6 +62,74 @@ fn a_bundle_is_a_source() {
 }
 
 #[test]
+fn a_service_that_speaks_s3() {
+    let check = |url: &str, signing: &str, resource: &str, expected: Value| {
+        let found = shown(&format!(
+            "services: {{ s: {{ url: '{url}', credentials: {{ s3_signing: {{ {signing} }} }} }} }}\n\
+             bundles: {{ main: {{ resource: '{resource}' }} }}"
+        ));
+        assert_eq!(found, expected, "{url} {signing} {resource}");
+    };
+    let of = |url: &str, store: Value, metadata: bool| {
+        json!({"url": url, "object_store": store, "persist": false,
+            "credentials": {"environment": {"metadata": metadata}}})
+    };
+    let environment = "environment_credentials: {}";
+    let amazon = json!({"endpoint": "https://s3.eu-west-1.amazonaws.com/", "virtual_hosted": true});
+    for host in ["policy", "policy.company"] {
+        check(
+            &format!("https://{host}.s3.eu-west-1.amazonaws.com"),
+            environment,
+            "prod/main.tar.gz",
+            of(
+                &format!("s3://{host}/prod/main.tar.gz"),
+                amazon.clone(),
+                false,
+            ),
+        );
+    }
+    check(
+        "https://policy.s3.amazonaws.com/prod/",
+        environment,
+        "main.tar.gz",
+        of(
+            "s3://policy/prod/main.tar.gz",
+            json!({"endpoint": "https://s3.amazonaws.com/", "virtual_hosted": true}),
+            false,
+        ),
+    );
+    let by_path =
+        json!({"endpoint": "https://s3.eu-west-1.amazonaws.com/", "virtual_hosted": false});
+    check(
+        "https://s3.eu-west-1.amazonaws.com/policy",
+        environment,
+        "a%20b/main.tar.gz",
+        of("s3://policy/a%20b/main.tar.gz", by_path, false),
+    );
+    check(
+        "http://minio:9000",
+        "metadata_credentials: { aws_region: here }, service: s3, signature_version: '4'",
+        "policy/main.tar.gz",
+        of(
+            "s3://policy/main.tar.gz",
+            json!({"endpoint": "http://minio:9000/", "region": "here", "virtual_hosted": false}),
+            true,
+        ),
+    );
+    let workload = "environment_credentials: {}, web_identity_credentials: { aws_region: there }";
+    check(
+        "http://minio:9000",
+        workload,
+        "policy/main.tar.gz",
+        of(
+            "s3://policy/main.tar.gz",
+            json!({"endpoint": "http://minio:9000/", "region": "there", "virtual_hosted": false}),
+            false,
+        ),
+    );
+}
+
+#[test]
 fn a_service_says_how_a_server_is_asked() {
     let of = |service: &str| {
         main_of(&format!(
@@ -271,8 +339,33 @@ fn what_cannot_be_meant_or_served_is_refused() {
             "either the \"token\"",
         ),
         (
-            credentials("s3_signing: { environment_credentials: {} }"),
-            "`services.s.credentials.s3_signing`: is not supported",
+            credentials("s3_signing: {}"),
+            "`services.s.credentials.s3_signing`: says nothing of where the keys are",
+        ),
+        (
+            credentials("s3_signing: { profile_credentials: {} }"),
+            "s3_signing.profile_credentials`: is not supported",
+        ),
+        (
+            credentials("s3_signing: { environment_credentials: {}, service: execute-api }"),
+            "s3_signing.service`: only `s3` is supported",
+        ),
+        (
+            credentials("s3_signing: { environment_credentials: {}, signature_version: 4a }"),
+            "s3_signing.signature_version`: only `4` is supported",
+        ),
+        (
+            services(
+                "headers: { a: c4n4ry }, credentials: { s3_signing: { environment_credentials: {} \
+                 } }",
+            ),
+            "headers is for `http` and `https` URLs",
+        ),
+        (
+            "services: { s: { url: 'https://s3.example', credentials: { s3_signing: { \
+             environment_credentials: {} } } } }\nbundles: { main: { resource: 'c4n4ry' } }"
+                .to_owned(),
+            "are none of an object",
         ),
         (
             credentials("gcp_metadata: {}"),
