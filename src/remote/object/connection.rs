@@ -11,13 +11,13 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse,
     HttpResponseBody, HttpService,
 };
-use reqwest::header::{HeaderMap, IF_NONE_MATCH};
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use reqwest::{Body, Response, StatusCode};
 use thiserror::Error;
 use url::Url;
 
 use crate::address::Rules;
-use crate::bundle::RemoteSource;
+use crate::bundle::{BundleUrl, RemoteSource, StoreKind};
 use crate::fetch::{FetchError, Way, read_body};
 use crate::remote::fetch::{DownloadError, Fetcher};
 
@@ -102,9 +102,14 @@ impl Connection {
             .client_by(&rules, &self.source, shows_itself, &Way::to(&url))
             .await?;
         let is_conditional = parts.headers.contains_key(IF_NONE_MATCH);
+        let mut headers = parts.headers;
+        // Rule: an archive that is marked as compressed comes as it is; Google would unpack it on the way.
+        if self.purpose == Purpose::Object && self.is_gcs() {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         let request = client
             .request(parts.method, url)
-            .headers(parts.headers)
+            .headers(headers)
             .body(body.to_bytes());
         let response = request.send().await.map_err(FetchError::http)?;
         match (self.purpose, response.status()) {
@@ -117,6 +122,10 @@ impl Connection {
                 Err(DownloadError::Token(format!("status {}", status.as_u16())))
             }
         }
+    }
+
+    fn is_gcs(&self) -> bool {
+        matches!(&self.source.url, BundleUrl::Object(url) if url.kind == StoreKind::Gcs)
     }
 
     /// Hands an answer on, of which no more is read than is allowed.

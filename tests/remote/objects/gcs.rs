@@ -106,7 +106,9 @@ async fn the_machine_says_who_asks_if_it_may() {
 #[tokio::test]
 async fn nobody_asks() {
     let depot = Depot::start(guarded(|asked| {
-        asked.header("authorization").is_empty() && asked.target == TARGET
+        asked.header("authorization").is_empty()
+            && asked.target == TARGET
+            && asked.header("accept-encoding") == "gzip"
     }));
     let settings = "credentials: { anonymous: {} }";
     let server = server(config(URL, &depot, settings), &[]);
