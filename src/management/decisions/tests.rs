@@ -1,6 +1,5 @@
 //! How many questions are answered at once. The answers are tested beside the log.
 
-use std::path::Path;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
@@ -8,7 +7,8 @@ use super::*;
 
 #[tokio::test]
 async fn a_question_waits_for_a_place() {
-    let log = LogStore::open(Path::new(":memory:")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let log = LogStore::open(&folder.path().join("decisions.db")).unwrap();
     let questions = Questions::to(Arc::new(log));
     for _ in 0..2 * MAX_QUESTIONS {
         assert!(questions.ask(Filter::default()).await.is_ok());
