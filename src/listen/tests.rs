@@ -93,6 +93,12 @@ fn a_flood_is_told_once_in_a_while() {
 
 const SHORT: Duration = Duration::from_millis(100);
 
+/// What does not end is a failure.
+async fn in_time<T>(work: impl Future<Output = T>) -> T {
+    let limit = Duration::from_secs(20);
+    tokio::time::timeout(limit, work).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_write_fails_when_nothing_is_taken() {
     let (mut reader, writer) = tokio::io::duplex(64);
@@ -107,7 +113,7 @@ async fn a_write_fails_when_nothing_is_taken() {
     };
     let (written, ()) = tokio::join!(writing, reading);
     written.unwrap();
-    let error = writer.write_all(&[0; 256]).await.unwrap_err();
+    let error = in_time(writer.write_all(&[0; 256])).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     // What it says is read all the same.
     reader.write_all(b"x").await.unwrap();
@@ -119,7 +125,7 @@ async fn a_read_fails_until_the_beginning_has_come() {
     let (mut writer, reader) = tokio::io::duplex(64);
     let mut reader = Opening::new(reader, 3, SHORT);
     writer.write_all(b"ab").await.unwrap();
-    let error = reader.read_exact(&mut [0; 3]).await.unwrap_err();
+    let error = in_time(reader.read_exact(&mut [0; 3])).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
 
     let (mut writer, reader) = tokio::io::duplex(64);
