@@ -3,6 +3,7 @@
 
 mod access;
 mod authzen;
+mod body;
 mod bundles;
 mod caller;
 mod calls;

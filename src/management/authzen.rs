@@ -21,11 +21,11 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::Api;
+use super::body::Body;
 use super::error::ApiError;
-use super::evaluate::{Load, Running, ask, evaluating};
+use super::evaluate::{Load, Running, ask, evaluating, question};
 use super::json::{Json, json_text};
 use super::memory::Held;
-use super::opa::{self, Body};
 use crate::policy::LACKS_BUNDLE;
 use crate::policy::rego::RegoPolicies;
 use outcome::Outcome;
@@ -228,6 +228,6 @@ fn decide(rego: &RegoPolicies, rule: &Rule, evaluation: Evaluation) -> Result<Ou
     if rule.lacks_bundle {
         return Ok(Outcome::failed(&ApiError::not_ready(LACKS_BUNDLE)));
     }
-    let found = rego.document(&rule.path, opa::question(evaluation.into_input()));
+    let found = rego.document(&rule.path, question(Some(evaluation.into_input()), false));
     Outcome::of(found.map_err(evaluating)?.value)
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
+use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +18,7 @@ use super::error::{ApiError, internal};
 use super::memory::Held;
 use crate::external::Outside;
 use crate::policy::rego::external::Reach;
-use crate::policy::rego::{Data, RegoError, RegoPolicies};
+use crate::policy::rego::{Data, Question, RegoError, RegoPolicies};
 use crate::policy::{PolicyError, PolicySet};
 
 /// Most evaluations at once, and how many of them may be lists of questions.
@@ -155,6 +156,15 @@ pub(super) async fn ask_at<T: Send + 'static>(
         }
     };
     api.evaluations.run(held, load, true, evaluate).await
+}
+
+/// A question that is asked now.
+pub(super) fn question(input: Option<Data>, strict: bool) -> Question {
+    Question {
+        input,
+        strict,
+        now_ns: i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX),
+    }
 }
 
 // === impl Running ===

@@ -3,7 +3,6 @@
 //! `evaluate`.
 
 mod batch;
-mod body;
 mod data;
 mod edit;
 mod policies;
@@ -13,15 +12,14 @@ use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use axum::response::Response;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
+use super::evaluate::question;
 use super::json::{escaped, indented, json_text};
 use super::status::is_set;
 use crate::policy::rego::{Data, Found, Question};
 pub(super) use batch::post as post_batch;
-pub(super) use body::Body;
 pub(super) use data::{get, post, post_default, post_v0};
 pub(super) use edit::{delete as delete_data, patch as patch_data, put as put_data};
 pub(super) use policies::{
@@ -88,11 +86,7 @@ impl Options {
     }
 
     fn question(&self, input: Option<Data>) -> Question {
-        Question {
-            input,
-            strict: self.strict,
-            now_ns: i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX),
-        }
+        question(input, self.strict)
     }
 }
 
@@ -215,13 +209,6 @@ fn explanation(notes: Vec<String>, pretty: bool) -> String {
             .collect(),
     };
     escaped(&shown.to_string())
-}
-
-// === Questions ===
-
-/// A question as a call without options asks it.
-pub(super) fn question(input: Data) -> Question {
-    Options::default().question(Some(input))
 }
 
 /// A document that was found, and its notes if they were asked for.

@@ -11,13 +11,13 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::Api;
 use super::bundles::{self, Shown};
 use super::error::ApiError;
-use super::evaluate::{Load, ask, evaluating};
+use super::evaluate::{Load, ask, evaluating, question};
 use super::json::{AtRevision, Json, json_text};
 use super::memory::Held;
 use super::path::DocumentPath;
-use super::{Api, opa};
 use crate::policy::rego::Data;
 
 /// What the door for proxies is called where OPA tells of its plugins.
@@ -76,7 +76,7 @@ pub(super) async fn policy_health(
     let state = if is_open { "OK" } else { "NOT_READY" };
     let input = json!({"plugin_state": {PLUGIN: state}, "plugins_ready": is_open});
     let name = path.join(".");
-    let question = opa::question(Data::from_json(input));
+    let question = question(Some(Data::from_json(input)), false);
     let value = ask(&api, held, Load::One, move |_, rego| {
         let found = rego.document(&path, question).map_err(evaluating)?;
         Ok(found.value)

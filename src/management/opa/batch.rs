@@ -8,12 +8,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::super::Api;
+use super::super::body::Body;
 use super::super::error::ApiError;
 use super::super::evaluate::{Load, Running, ask, evaluating};
 use super::super::json::escaped;
 use super::super::memory::Held;
 use super::super::path::DocumentPath;
-use super::{Answer, Body, Options, Timers};
+use super::{Answer, Options, Timers};
 use crate::policy::rego::{Data, Question, RegoPolicies};
 
 #[cfg(test)]

@@ -8,12 +8,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::super::Api;
+use super::super::body::Body;
 use super::super::error::ApiError;
 use super::super::evaluate::{Load, ask, ask_at, evaluating};
 use super::super::json::at_revision;
 use super::super::memory::Held;
 use super::super::path::DocumentPath;
-use super::{Answer, Body, DEFAULT_DECISION, Options, Timers, body, split, written};
+use super::{Answer, DEFAULT_DECISION, Options, Timers, split, written};
 use crate::policy::rego::Data;
 
 /// What a body of version 1 is to OPA, which its errors name.
@@ -121,7 +122,7 @@ async fn answer(
         let is_body = matches!(input, Input::Body(_));
         let input = timers.measure("timer_rego_input_parse_ns", || match &input {
             Input::Parameter => input_parameter(&options),
-            Input::Body(body) => body::input(body.document(MALFORMED_BODY)?, REQUEST_TYPE),
+            Input::Body(body) => input_member(body.document(MALFORMED_BODY)?),
         })?;
         let warns = is_body && input.is_none();
         let question = options.question(input);
@@ -143,6 +144,19 @@ async fn answer(
         })
     });
     answer.await
+}
+
+/// The input in a body of `{"input": …}`. Rule: other members are let be, and it may be missing.
+fn input_member(document: Option<Data>) -> Result<Option<Data>, ApiError> {
+    let Some(document) = document else {
+        return Ok(None);
+    };
+    if let Some(kind) = document.other_kind() {
+        return Err(ApiError::invalid(format!(
+            "body contains malformed input document: json: cannot unmarshal {kind} into Go value of type {REQUEST_TYPE}"
+        )));
+    }
+    Ok(document.member("input"))
 }
 
 /// The input of a `GET`.

@@ -7,11 +7,11 @@ use axum::response::{IntoResponse as _, Response};
 use percent_encoding::percent_decode_str;
 
 use super::super::Api;
+use super::super::body::Body;
 use super::super::caller::Caller;
 use super::super::error::{ApiError, if_match};
 use super::super::json::at_revision;
 use super::super::path::DocumentPath;
-use super::Body;
 use crate::activation::{ActivationError, Edit, Operation, Patch, Path};
 use crate::policy::PolicyError;
 use crate::policy::rego::Data;

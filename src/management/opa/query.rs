@@ -8,10 +8,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::super::Api;
+use super::super::body::Body;
 use super::super::error::ApiError;
 use super::super::evaluate::{Load, Running, ask, compiling, evaluating};
 use super::super::memory::Held;
-use super::{Answer, Body, Options, Timers, split};
+use super::{Answer, Options, Timers, split};
 use crate::policy::rego::{Data, RegoPolicies};
 
 /// Longest query, in bytes.

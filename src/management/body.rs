@@ -1,5 +1,5 @@
-//! Bodies of OPA's API: JSON or YAML, compressed or not, and the input document in them. How much memory
-//! they may take is counted in `memory`.
+//! Bodies that hold a document: JSON or YAML, compressed or not. How much memory they may take is counted in
+//! `memory`, where they are read is left to the calls.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 use flate2::read::MultiGzDecoder;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::super::Api;
-use super::super::error::{ApiError, internal};
-use super::super::memory::{Full, Held, MaxBody};
+use super::Api;
+use super::error::{ApiError, internal};
+use super::memory::{Full, Held, MaxBody};
 use crate::policy::rego::Data;
 use crate::yaml::Document;
 
@@ -26,7 +26,7 @@ const STEP: usize = 64 << 10;
 
 /// A body that was received and not read yet, which takes its time.
 #[derive(Debug)]
-pub(in super::super) struct Body {
+pub(super) struct Body {
     received: Result<Bytes, BytesRejection>,
     is_gzip: bool,
     is_yaml: bool,
@@ -60,7 +60,7 @@ fn says(headers: &HeaderMap, name: HeaderName, part: &str) -> bool {
 
 impl Body {
     /// Reads a document to be asked with; `None` if there is none. `what` is what errors call it.
-    pub(in super::super) fn document(&self, what: &str) -> Result<Option<Data>, ApiError> {
+    pub(super) fn document(&self, what: &str) -> Result<Option<Data>, ApiError> {
         self.read(what, |bytes| self.held.take(bytes))
     }
 
@@ -141,17 +141,4 @@ impl Body {
             self.held.take(all.len() - before)?;
         }
     }
-}
-
-/// The input in a body of `{"input": …}`. Rule: other members are let be, and it may be missing.
-pub(super) fn input(document: Option<Data>, go_type: &str) -> Result<Option<Data>, ApiError> {
-    let Some(document) = document else {
-        return Ok(None);
-    };
-    if let Some(kind) = document.other_kind() {
-        return Err(ApiError::invalid(format!(
-            "body contains malformed input document: json: cannot unmarshal {kind} into Go value of type {go_type}"
-        )));
-    }
-    Ok(document.member("input"))
 }
