@@ -26,6 +26,7 @@ mod bundles;
 mod cases;
 mod clients;
 mod decisions;
+mod documents;
 mod durability;
 mod envoy;
 mod examples;
