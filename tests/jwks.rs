@@ -180,27 +180,24 @@ async fn the_last_good_set_outlasts_whatever_its_server_does() {
     let rows = [
         (Play::Hang, "no answer within 300ms"),
         (Play::Drip, "no answer within 300ms"),
-        (Play::Status(500), "status 500"),
-        (Play::Status(204), "status 204"),
-        (Play::Body("<html>".to_owned()), "is not a JSON Web Key Set"),
-        (Play::Body(leak), "key leaked holds private key material"),
-        (
-            Play::Body("{\"keys\":[]}".to_owned()),
-            "has no usable public key",
-        ),
+        (Play::status(500), "status 500"),
+        (Play::status(204), "status 204"),
+        (Play::body("<html>"), "is not a JSON Web Key Set"),
+        (Play::body(leak), "key leaked holds private key material"),
+        (Play::body("{\"keys\":[]}"), "has no usable public key"),
         (Play::Endless, "larger than 1048576 bytes"),
         (Play::Close, "error sending request"),
-        (Play::Redirect(metadata), refused),
+        (Play::redirect(&metadata), refused),
         (
-            Play::Redirect("http://[::ffff:a9fe:a9fe]/".to_owned()),
+            Play::redirect("http://[::ffff:a9fe:a9fe]/"),
             "is link-local",
         ),
         (
-            Play::Redirect("file:///etc/passwd".to_owned()),
+            Play::redirect("file:///etc/passwd"),
             "is neither `http` nor `https`",
         ),
         (
-            Play::Redirect(issuer.url("/again")),
+            Play::redirect(&issuer.url("/again")),
             "more than 3 redirects",
         ),
     ];
@@ -219,9 +216,9 @@ async fn the_last_good_set_outlasts_whatever_its_server_does() {
 #[tokio::test]
 async fn redirects_are_followed_and_names_resolved() {
     let key = Key::new("k");
-    let issuer = Issuer::start(Play::Status(404));
-    issuer.play_at("/one", Play::Redirect("two?x=1".to_owned()));
-    issuer.play_at("/two?x=1", Play::Redirect(issuer.url("/three")));
+    let issuer = Issuer::start(Play::status(404));
+    issuer.play_at("/one", Play::redirect("two?x=1"));
+    issuer.play_at("/two?x=1", Play::redirect(&issuer.url("/three")));
     issuer.play_at("/three", jwks(&[&key]));
     let server = Server::with_config(SELDOM);
     let url = issuer.url("/one").replace("127.0.0.1", "localhost");
@@ -235,9 +232,9 @@ async fn redirects_are_followed_and_names_resolved() {
 async fn the_process_itself_is_never_asked() {
     let server = Server::with_config(SELDOM);
     let own = server.url("/v1/status");
-    let issuer = Issuer::start(Play::Redirect(own.clone()));
+    let issuer = Issuer::start(Play::redirect(&own));
     let metadata = json!({"jwks_uri": own}).to_string();
-    issuer.play_at("/.well-known/openid-configuration", Play::Body(metadata));
+    issuer.play_at("/.well-known/openid-configuration", Play::body(metadata));
     let rows = [
         json!({"issuer": "i", "jwksUri": own}),
         json!({"issuer": "i", "jwksUri": own.replace("127.0.0.1", "localhost")}),
@@ -255,9 +252,9 @@ async fn the_process_itself_is_never_asked() {
 #[tokio::test]
 async fn an_issuer_without_keys_is_asked_where_they_are() {
     let key = Key::new("k");
-    let provider = Issuer::start(Play::Status(404));
+    let provider = Issuer::start(Play::status(404));
     let keys = json!({"issuer": "any", "jwks_uri": provider.url("/certs")}).to_string();
-    provider.play_at("/realm/.well-known/openid-configuration", Play::Body(keys));
+    provider.play_at("/realm/.well-known/openid-configuration", Play::body(keys));
     provider.play_at("/certs", jwks(&[&key]));
     let server = Server::with_config(SELDOM);
     let issuer = provider.url("/realm/");
@@ -305,5 +302,5 @@ async fn a_url_is_fetched_once_for_all_rules_and_no_longer_than_one_names_it() {
     http::delete(&object("two")).expect(200);
     assert_eq!(status(&server), Vec::<Value>::new());
     let metrics = http::get(&server.url("/metrics")).body;
-    assert!(!metrics.contains(issuer.address()), "{metrics}");
+    assert!(!metrics.contains(&issuer.address()), "{metrics}");
 }

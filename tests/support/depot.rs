@@ -1,5 +1,5 @@
-//! A server of bundles: answers each request as a closure says, well or badly, and remembers what it
-//! was asked.
+//! A server of bundles, or of anything: answers each request as a closure says, well or badly, and
+//! remembers what it was asked.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -35,6 +35,8 @@ pub enum Reply {
     After(Duration, Box<Self>),
     /// No answer, with the connection open.
     Hang,
+    /// No answer, with the connection closed at once.
+    Close,
     /// A good head, then a byte from time to time.
     Drip,
     /// A good head without a length, then a body without end.
@@ -222,19 +224,13 @@ impl State {
                 self.hanging.lock().unwrap().push(stream);
                 Ok(())
             }
-            Reply::After(..) => Ok(()),
+            Reply::Close | Reply::After(..) => Ok(()),
         }
     }
 }
 
 fn read(stream: &mut impl Read) -> std::io::Result<Asked> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte)?;
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8(head).unwrap();
+    let head = read_head(stream)?;
     let mut lines = head.lines();
     let mut words = lines.next().unwrap().split(' ').map(str::to_owned);
     let (method, target) = (words.next().unwrap(), words.next().unwrap());
@@ -251,4 +247,15 @@ fn read(stream: &mut impl Read) -> std::io::Result<Asked> {
         headers,
         body: String::from_utf8(body).unwrap(),
     })
+}
+
+/// The first lines of a request.
+pub fn read_head(stream: &mut (impl Read + ?Sized)) -> std::io::Result<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    Ok(String::from_utf8(head).unwrap())
 }

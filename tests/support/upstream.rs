@@ -8,6 +8,8 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use super::depot::read_head;
+
 /// A request as it arrived.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
@@ -186,13 +188,7 @@ impl State {
 }
 
 fn read(stream: &mut dyn Stream) -> std::io::Result<Asked> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte)?;
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8(head).unwrap();
+    let head = read_head(stream)?;
     let mut lines = head.lines().filter(|line| !line.is_empty());
     let mut asked = Asked {
         line: lines.next().unwrap().to_owned(),
