@@ -1,10 +1,13 @@
 //! Who changes policy at the same time as others: each change has a revision of its own, applies to the
 //! one it was meant for, and none is lost.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use doorward::management::{Call, Role, calls};
 
 use crate::support::bundle::{archive, constant, form};
-use crate::support::{Server, http};
+use crate::support::{Options, Server, http};
 
 #[tokio::test]
 async fn pushes_at_the_same_time_come_one_after_the_other() {
@@ -175,4 +178,207 @@ fn path(pattern: &str) -> String {
         .replace("{*id}", "p")
         .replace("{*path}", "d")
         .replace("{number}", "6")
+}
+
+/// One thing that can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Target {
+    kind: Kind,
+    slot: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Bundle,
+    Resource,
+    Policy,
+    Data,
+}
+
+impl Target {
+    /// One of each kind after the other.
+    fn of(writer: usize) -> Self {
+        let kinds = [Kind::Bundle, Kind::Resource, Kind::Policy, Kind::Data];
+        Self {
+            kind: kinds[writer % 4],
+            slot: writer / 4 % 5,
+        }
+    }
+
+    fn path(self) -> String {
+        let slot = self.slot;
+        match self.kind {
+            Kind::Bundle => format!("/v1/bundles/b{slot}"),
+            Kind::Resource => format!("/v1/resources/AuthorizationPolicy/default/r{slot}"),
+            Kind::Policy => format!("/v1/policies/p{slot}"),
+            Kind::Data => format!("/v1/data/d{slot}"),
+        }
+    }
+
+    /// What puts a value there.
+    fn body(self, value: usize) -> Vec<u8> {
+        let slot = self.slot;
+        let policy = format!(
+            "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
+             metadata: {{ name: r{slot}, annotations: {{ value: '{value}' }} }}\nspec: {{ rules: [] }}\n"
+        );
+        match self.kind {
+            Kind::Bundle => {
+                let manifest = format!("{{\"revision\": \"{value}\", \"roots\": [\"b{slot}\"]}}");
+                archive(&[(".manifest", &manifest)])
+            }
+            Kind::Resource => policy.into(),
+            Kind::Policy => format!("package p{slot}\n\nvalue := {value}\n").into(),
+            Kind::Data => value.to_string().into(),
+        }
+    }
+
+    /// The value there.
+    fn value(self, server: &Server) -> usize {
+        let slot = self.slot;
+        let path = match self.kind {
+            Kind::Policy => format!("/v1/data/p{slot}/value"),
+            _ => self.path(),
+        };
+        let found = http::get(&server.url(&path)).expect(200).json();
+        let value = match self.kind {
+            Kind::Bundle => found["revision"].clone(),
+            Kind::Resource => found["metadata"]["annotations"]["value"].clone(),
+            Kind::Policy | Kind::Data => found["result"].clone(),
+        };
+        let text = value.as_str().map(str::to_owned);
+        text.unwrap_or_else(|| value.to_string()).parse().unwrap()
+    }
+}
+
+/// What was acknowledged.
+#[derive(Debug)]
+struct Written {
+    target: Target,
+    value: usize,
+    revision: u64,
+    /// The revision that it was for, if for one.
+    wanted: Option<u64>,
+}
+
+/// Writes once, from an address of its own; or tells the active revision.
+async fn write(server: &str, writer: usize, wanted: Option<u64>) -> Result<Written, u64> {
+    let (target, value) = (Target::of(writer), writer + 1000);
+    let from = [127, 0, 20, u8::try_from(writer + 1).unwrap()];
+    let tag = wanted.map(|revision| format!("\"{revision}\""));
+    let headers: Vec<_> = tag.iter().map(|tag| ("if-match", tag.as_str())).collect();
+    let body = target.body(value);
+    let answer = http::send_from(from, server, "PUT", &target.path(), &headers, &body).await;
+    let told = answer.headers["etag"].to_str().unwrap().trim_matches('"');
+    let revision = told.parse().unwrap();
+    match answer.status {
+        200 | 204 => Ok(Written {
+            target,
+            value,
+            revision,
+            wanted,
+        }),
+        412 => Err(revision),
+        other => panic!("{target:?}: {other} {}", answer.body),
+    }
+}
+
+/// Rule: acknowledged revisions follow each other without a gap, each change that was for a revision
+/// made the next one, and of each thing the last that was acknowledged is there.
+fn check(server: &Server, base: u64, mut written: Vec<Written>) {
+    written.sort_by_key(|written| written.revision);
+    let revisions: Vec<_> = written.iter().map(|written| written.revision).collect();
+    let expected: Vec<_> = (base + 1..).take(written.len()).collect();
+    assert_eq!(revisions, expected);
+    for written in &written {
+        let is_next = written
+            .wanted
+            .is_none_or(|wanted| wanted + 1 == written.revision);
+        assert!(is_next, "{written:?}");
+    }
+    let last: BTreeMap<_, _> = written
+        .iter()
+        .map(|written| (written.target, written.value))
+        .collect();
+    for (target, value) in last {
+        assert_eq!(target.value(server), value, "{target:?}");
+    }
+    let history = http::get(&server.url("/v1/revisions")).expect(200).json();
+    assert_eq!(history["active"], revisions.last().copied().unwrap_or(base));
+    let mut recorded = Vec::new();
+    let mut before = u64::MAX;
+    while before > 1 {
+        let page = server.url(&format!("/v1/audit?limit=1000&before={before}"));
+        let log = http::get(&page).expect(200).json();
+        assert_eq!(log["chain"]["intact"], true, "{}", log["chain"]);
+        let records = log["records"].as_array().unwrap();
+        let made = records
+            .iter()
+            .filter_map(|record| record["new_revision"].as_u64());
+        recorded.extend(made.filter(|revision| *revision > base));
+        let last = records.last().and_then(|record| record["number"].as_u64());
+        before = last.unwrap_or_default();
+    }
+    recorded.reverse();
+    assert_eq!(recorded, revisions);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_writers_for_one_revision_one_wins() {
+    let server = Server::start();
+    http::put(
+        &server.url("/v1/bundles/b"),
+        &archive(&[(".manifest", "{\"roots\": [\"b\"]}")]),
+    )
+    .expect(200);
+    let writers = (0..100).map(|writer| {
+        let server = server.management.clone();
+        tokio::spawn(async move { write(&server, writer, Some(1)).await })
+    });
+    let mut written = Vec::new();
+    for writer in writers.collect::<Vec<_>>() {
+        match writer.await.unwrap() {
+            Ok(done) => written.push(done),
+            Err(active) => assert_eq!(active, 2),
+        }
+    }
+    assert_eq!(written.len(), 1, "{written:?}");
+    check(&server, 1, written);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_writers_lose_nothing() {
+    let config = "store: { history: 200 }\n";
+    let server = Server::with_config(config);
+    let writers = (0..100).map(|writer| {
+        let server = server.management.clone();
+        tokio::spawn(async move {
+            // Half of them are for a revision, and try again with the one that is told.
+            let mut wanted = (writer % 8 >= 4).then_some(0);
+            loop {
+                match write(&server, writer, wanted).await {
+                    Ok(written) => return written,
+                    Err(active) => wanted = Some(active),
+                }
+            }
+        })
+    });
+    let mut written = Vec::new();
+    for writer in writers.collect::<Vec<_>>() {
+        written.push(writer.await.unwrap());
+    }
+    assert_eq!(written.len(), 100);
+    let conditional = written.iter().filter(|written| written.wanted.is_some());
+    assert_eq!(conditional.count(), 48);
+    check(&server, 0, written);
+    // And all of it is durable.
+    let data = Arc::clone(&server.data);
+    server.signal("KILL");
+    drop(server);
+    let server = Server::with(Options {
+        config: config.to_owned(),
+        data: Some(data),
+        ..Options::default()
+    });
+    assert_eq!(server.revision, 100);
 }
