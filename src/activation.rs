@@ -45,6 +45,9 @@ pub use state::{BundleStatus, Owner};
 use watched::FileWatch;
 pub use watched::{FilesError, FilesStatus};
 
+/// Threads of the runtime that read or look at files.
+pub const BLOCKING_THREADS: usize = 1;
+
 /// What activation needs to know besides policy.
 #[derive(Debug, Clone)]
 pub struct ActivationSettings {
@@ -364,7 +367,7 @@ impl Activation {
         let old = self.snapshot.swap(Arc::new(snapshot));
         drop(publishing);
         // Checks that still hold the old one let go of it soon; freeing it is not their work.
-        drop(tokio::task::spawn_blocking(move || drop(old)));
+        background::free(old);
     }
 
     /// Makes a snapshot of the same revision each time that a key set has changed. A new one begins

@@ -16,7 +16,7 @@ use thiserror::Error;
 use url::{Host, Url};
 
 pub use home::{AtHome, Home, OwnPorts, names_loopback, sends_from_elsewhere};
-pub use resolver::CheckedResolver;
+pub use resolver::{BLOCKING_THREADS, CheckedResolver};
 
 /// An address that is not asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

@@ -12,12 +12,13 @@ use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::activation::{Activation, ActivationSettings, ExpectedDownload, FileSources};
-use crate::address::OwnPorts;
+use crate::activation::{self, Activation, ActivationSettings, ExpectedDownload, FileSources};
+use crate::address::{self, OwnPorts};
 use crate::config::{Config, ShutdownConfig};
 use crate::decision_log::{DecisionLog, LogSettings};
 use crate::ext_authz;
-use crate::external::Outside;
+use crate::external::{self, Outside};
+use crate::fetch;
 use crate::jwks::KeyFetcher;
 use crate::listen::{Address, Listener};
 use crate::management::{
@@ -25,11 +26,22 @@ use crate::management::{
 };
 use crate::pdp::Pdp;
 use crate::remote::Downloader;
-use crate::store::EmbeddedStore;
+use crate::store::{self, EmbeddedStore};
 use crate::telemetry::Metrics;
 use crate::tls::{self, Clients, Tls};
 use reload::{Looks, Reloads};
 
+/// Most threads of the runtime that block: as many as all parts take at most, so that none waits for
+/// those of another.
+pub const BLOCKING_THREADS: usize = activation::BLOCKING_THREADS
+    + address::BLOCKING_THREADS
+    + external::BLOCKING_THREADS
+    + fetch::BLOCKING_THREADS
+    + management::BLOCKING_THREADS
+    + store::BLOCKING_THREADS
+    + OWN_BLOCKING_THREADS;
+/// To read certificates and tokens again, and to end the decision log.
+const OWN_BLOCKING_THREADS: usize = 2;
 /// Names of the two files in the data folder.
 const POLICY_FILE: &str = "policy.db";
 const LOG_FILE: &str = "decisions.db";

@@ -36,6 +36,8 @@ use responses::Responses;
 const MAX_LOOK_UPS: usize = 64;
 /// Most checks that may be allowed to wait at once: they share the runtime's threads.
 const MAX_CHECKS: usize = 384;
+/// Threads of the runtime on which checks wait, and names are looked up.
+pub const BLOCKING_THREADS: usize = MAX_CHECKS + MAX_LOOK_UPS;
 const MAX_DEADLINE: Span = Span::from_secs(600);
 
 /// Section `external` of the configuration.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use reqwest::header::LOCATION;
 use reqwest::{Response, StatusCode};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::address::{AtHome, RefusedAddress, sends_from_elsewhere};
@@ -19,6 +20,8 @@ use crate::identity::{KeyUrlError, check_key_url};
 
 pub use client::{Clients, Tls};
 
+/// Threads of the runtime that read files and make clients for requests.
+pub const BLOCKING_THREADS: usize = 4;
 /// Most redirects of one request.
 const MAX_REDIRECTS: usize = 3;
 
@@ -151,8 +154,15 @@ pub async fn within<T, E: From<FetchError>>(
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, FetchError> + Send + 'static,
 ) -> Result<T, FetchError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(FetchError::Local(error.to_string())))
+    static PLACES: Semaphore = Semaphore::const_new(BLOCKING_THREADS);
+    let local = |error: &dyn std::fmt::Display| FetchError::Local(error.to_string());
+    let place = PLACES.acquire().await.map_err(|error| local(&error))?;
+    let done = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        work()
+    });
+    let done = done.await;
+    done.unwrap_or_else(|error| Err(local(&error)))
 }
 
 /// A message for records: short, on one line, whatever a server wrote.

@@ -2,6 +2,7 @@
 //! calls is a file; who may call and how errors look is decided once for all of them.
 
 mod access;
+mod aside;
 mod authzen;
 mod body;
 mod bundles;
@@ -49,6 +50,11 @@ pub use decisions::Questions;
 pub use evaluate::Evaluations;
 pub use openapi::{document as openapi, undescribed};
 pub use server::run;
+
+/// Threads of the runtime on which calls are evaluated, questions to the log answered, documents read and
+/// answers written.
+pub const BLOCKING_THREADS: usize =
+    evaluate::MAX_RUNNING + decisions::MAX_QUESTIONS + 2 * memory::MAX_READING + aside::MAX_RUNNING;
 
 /// Section `management` of the configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -27,6 +27,8 @@ pub use revision::{
     Action, Attempt, Author, Became, Change, EntryChange, Fallback, Header, Revision, Stored,
 };
 
+/// Threads of the runtime that wait for the file: only one can have it.
+pub const BLOCKING_THREADS: usize = 1;
 /// Fewest revisions that can be kept: the active one, and the one to fall back to.
 const MIN_HISTORY: u32 = 2;
 /// Most revisions that can be kept.

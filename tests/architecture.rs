@@ -146,6 +146,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "decision_log",
             "ext_authz",
             "external",
+            "fetch",
             "jwks",
             "listen",
             "management",
@@ -353,5 +354,24 @@ fn the_documented_table_is_this_one() {
         };
         let row = format!("| `{name}` | {list} |");
         assert!(document.contains(&row), "docs/architecture.md lacks\n{row}");
+    }
+}
+
+/// Whoever blocks threads of the runtime says how many, and there are as many as all take together.
+#[test]
+fn every_part_has_threads_to_block() {
+    let modules = modules();
+    let blocks = |files: &[(PathBuf, String)]| {
+        let mut texts = files.iter();
+        texts.any(|(_, text)| text.contains("spawn_blocking("))
+    };
+    let blocking = modules.iter().filter(|(_, files)| blocks(files));
+    let mut blocking: BTreeSet<_> = blocking.map(|(name, _)| name.as_str()).collect();
+    let wiring = fs::read_to_string(root().join("src/app.rs")).unwrap();
+    assert!(blocking.len() >= 7, "{blocking:?}");
+    blocking.remove("app");
+    for module in blocking {
+        let term = format!("{module}::BLOCKING_THREADS");
+        assert!(wiring.contains(&term), "src/app.rs does not count {term}");
     }
 }

@@ -33,6 +33,12 @@ impl Activation {
     }
 }
 
+/// Frees what takes a while to free. Where there is no thread for it, the caller does.
+pub(super) fn free(value: impl Send + 'static) {
+    let thread = std::thread::Builder::new().name("free".to_owned());
+    drop(thread.spawn(move || drop(value)));
+}
+
 /// Lowers the priority of this thread alone, as Linux does it.
 fn step_back() {
     if let Err(error) = rustix::process::nice(NICENESS) {

@@ -1,50 +1,36 @@
 //! Looks names up for clients that fetch in the background, and leaves out what is refused.
 
-use std::net::ToSocketAddrs as _;
-use std::sync::Arc;
-
 use reqwest::dns::{Name, Resolve, Resolving};
+use std::net::ToSocketAddrs as _;
 use tokio::sync::Semaphore;
 
 use super::{Home, Rules};
 
-/// Most names that are looked up at once: the system's resolver takes a thread each, of those that checks
-/// may wait on.
-const MAX_LOOK_UPS: usize = 16;
+/// Threads of the runtime on which names are looked up: the system's resolver takes one each.
+pub const BLOCKING_THREADS: usize = 16;
+/// Shared by all clients.
+static PLACES: Semaphore = Semaphore::const_new(BLOCKING_THREADS);
 
 /// Resolves names as the system does, and leaves out what is refused. What it returns is what is
 /// connected to: the name is not resolved a second time.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct CheckedResolver {
     home: Home,
-    places: Arc<Semaphore>,
-}
-
-impl Default for CheckedResolver {
-    fn default() -> Self {
-        Self {
-            home: Home::default(),
-            places: Arc::new(Semaphore::new(MAX_LOOK_UPS)),
-        }
-    }
 }
 
 impl CheckedResolver {
-    /// The same for clients that may reach this of the machine. All of them share their places.
+    /// For clients that may reach this of the machine.
     #[must_use]
-    pub fn at(&self, home: Home) -> Self {
-        Self {
-            home,
-            places: Arc::clone(&self.places),
-        }
+    pub fn at(home: Home) -> Self {
+        Self { home }
     }
 }
 
 impl Resolve for CheckedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let Self { home, places } = self.clone();
+        let home = self.home;
         Box::pin(async move {
-            let place = places.acquire_owned().await?;
+            let place = PLACES.acquire().await?;
             let found = tokio::task::spawn_blocking(move || {
                 // Held until the system is done, whoever still waits for it.
                 let _place = place;

@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Outcome, complain, say};
 use crate::activation::ActivationError;
-use crate::app::App;
+use crate::app::{App, BLOCKING_THREADS};
 use crate::config::{Config, Flag};
 use crate::telemetry;
 
@@ -144,6 +144,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_stack_size(STACK_BYTES)
+        .max_blocking_threads(BLOCKING_THREADS)
         .build()?;
     let outcome = runtime.block_on(serve(config, args.paths.v0_compatible));
     // A check that does not end must not keep the process.

@@ -28,7 +28,6 @@ pub struct Tls {
 /// Clients that were made; they read the system's certificates.
 pub struct Clients {
     own_ports: OwnPorts,
-    resolver: CheckedResolver,
     made: Mutex<HashMap<(Tls, Home), Client>>,
 }
 
@@ -43,7 +42,6 @@ impl Clients {
     pub fn new(own_ports: OwnPorts) -> Self {
         Self {
             own_ports,
-            resolver: CheckedResolver::default(),
             made: Mutex::default(),
         }
     }
@@ -64,7 +62,7 @@ impl Clients {
         if let Some(client) = made.get(&key) {
             return Ok(client.clone());
         }
-        let resolver = self.resolver.at(home);
+        let resolver = CheckedResolver::at(home);
         let tls = key.0.clone();
         let client = blocking(move || make(&tls, &resolver)).await?;
         if made.len() >= MAX_CLIENTS {

@@ -15,6 +15,7 @@ use axum::response::Response;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::aside::aside;
 use super::error::{ApiError, internal};
 
 /// Smallest body that is worth it, in bytes.
@@ -43,8 +44,7 @@ pub(super) async fn compress(request: Request, next: Next) -> Result<Response, A
     let compressed = if bytes.len() < LARGE_BYTES {
         gzip(&bytes)
     } else {
-        let task = tokio::task::spawn_blocking(move || gzip(&bytes)).await;
-        task.map_err(|error| failed(error.to_string()))?
+        aside(move || gzip(&bytes)).await?
     };
     let compressed = compressed.map_err(|error| failed(error.to_string()))?;
     parts.headers.remove(CONTENT_LENGTH);

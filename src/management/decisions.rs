@@ -18,7 +18,7 @@ use crate::decision_log::{Filter, LogStore, Page};
 
 /// Most questions that are being answered. Each takes a thread of those that checks may wait on, also
 /// when whoever asked is gone.
-const MAX_QUESTIONS: usize = 4;
+pub(super) const MAX_QUESTIONS: usize = 4;
 
 /// The decision log, and room for questions to it. Further ones wait.
 #[derive(Debug, Clone)]

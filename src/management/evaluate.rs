@@ -22,7 +22,7 @@ use crate::policy::rego::{Data, Question, RegoError, RegoPolicies};
 use crate::policy::{PolicyError, PolicySet};
 
 /// Most evaluations at once, and how many of them may be lists of questions.
-const MAX_RUNNING: usize = 16;
+pub(super) const MAX_RUNNING: usize = 16;
 const MAX_LISTS: usize = 8;
 /// Longest that a call waits until it is evaluated.
 const MAX_WAIT: Duration = Duration::from_secs(5);

@@ -23,6 +23,8 @@ use super::error::{ApiError, internal};
 /// Memory of all calls that ask together, and of all that change something.
 const MAX_ASKING: usize = 512 << 20;
 const MAX_CHANGING: usize = 512 << 20;
+/// Documents that are read to be written at once, of each of both.
+pub(super) const MAX_READING: usize = 1;
 /// Memory of one call that asks.
 const MAX_OF_ONE: usize = 256 << 20;
 /// The last of it is for calls that hold no more than this.
@@ -116,7 +118,7 @@ impl Pool {
             reserved,
             of_one,
             held: AtomicUsize::new(0),
-            turn: Arc::new(Semaphore::new(1)),
+            turn: Arc::new(Semaphore::new(MAX_READING)),
         })
     }
 }

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use super::Api;
 use super::access::{AreaKind, Grants, Named, Permitted};
+use super::aside::aside;
 use super::caller::Caller;
-use super::error::{ApiError, if_match, internal};
+use super::error::{ApiError, if_match};
 use super::json::AtRevision;
 use super::path::Path;
 use crate::activation::{ObjectChange, Owner, PutScope};
@@ -162,7 +163,7 @@ pub(super) async fn list(
     let revision = api.pdp.snapshot().revision;
     let resources = api.activation.resources().await;
     // There can be many: they are not written where proxies wait.
-    let list = tokio::task::spawn_blocking(move || {
+    let list = aside(move || {
         let found = resources.iter();
         let found = found.filter(|(resource, _)| wanted(&resource.id));
         let shown = found.map(|(resource, owner)| Shown {
@@ -174,7 +175,7 @@ pub(super) async fn list(
         };
         AtRevision(revision, answer).into_response()
     });
-    list.await.map_err(|error| internal(error.to_string()))
+    list.await
 }
 
 pub(super) async fn get(

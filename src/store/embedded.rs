@@ -14,17 +14,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, Transaction};
+use tokio::sync::Semaphore;
 
 use self::chain::Pending;
 use self::read::{Head, Reader};
 use super::{
-    Attempt, AuditPage, AuditQuery, Change, Config, PolicyStore, Revision, StoreError, StoreFuture,
-    Stored,
+    Attempt, AuditPage, AuditQuery, BLOCKING_THREADS, Change, Config, PolicyStore, Revision,
+    StoreError, StoreFuture, Stored,
 };
 
 /// A store in a file.
 #[derive(Debug)]
-pub struct EmbeddedStore(Arc<Mutex<Inner>>);
+pub struct EmbeddedStore {
+    inner: Arc<Mutex<Inner>>,
+    /// Who waits for the file waits on no thread.
+    turn: Arc<Semaphore>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -59,7 +64,7 @@ impl EmbeddedStore {
         let mut lock = file::lock(path)?;
         file::make_first(path, &mut lock)?;
         let connection = file::connect(path, config)?;
-        Ok(Self(Arc::new(Mutex::new(Inner {
+        let inner = Inner {
             path: path.to_owned(),
             identity: file::identity(path)?,
             config,
@@ -69,7 +74,11 @@ impl EmbeddedStore {
             #[cfg(test)]
             faults: Faults::default(),
             _lock: lock,
-        }))))
+        };
+        Ok(Self {
+            inner: Arc::new(Mutex::new(inner)),
+            turn: Arc::new(Semaphore::new(BLOCKING_THREADS)),
+        })
     }
 
     /// Runs on a thread that may block.
@@ -77,9 +86,12 @@ impl EmbeddedStore {
         &self,
         act: impl FnOnce(&mut Inner) -> Result<T, StoreError> + Send + 'static,
     ) -> StoreFuture<'_, T> {
-        let inner = Arc::clone(&self.0);
+        let (inner, turn) = (Arc::clone(&self.inner), Arc::clone(&self.turn));
         Box::pin(async move {
+            let turn = turn.acquire_owned().await;
+            let turn = turn.map_err(|error| StoreError::Failed(error.to_string()))?;
             let blocking = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
                 act(&mut inner.lock().unwrap_or_else(PoisonError::into_inner))
             });
             blocking
@@ -90,7 +102,7 @@ impl EmbeddedStore {
 
     #[cfg(test)]
     pub(super) fn with<T>(&self, act: impl FnOnce(&Connection, &mut Faults) -> T) -> T {
-        let mut inner = self.0.lock().unwrap();
+        let mut inner = self.inner.lock().unwrap();
         let inner = &mut *inner;
         act(inner.connection.as_ref().unwrap(), &mut inner.faults)
     }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{CONFIG, POLICY, ask, echo, get, send, start};
+use crate::support::bundle::archive;
 use crate::support::upstream::{Play, Upstream};
 use crate::support::{Options, Server, eventually, http};
 
@@ -34,6 +35,49 @@ async fn nobody_else_waits() {
     upstream.release();
     for held in held {
         assert_eq!(held.await.unwrap()["status_code"], 200);
+    }
+}
+
+/// Nor does anybody when all places are taken: what else blocks threads has threads of its own.
+#[tokio::test]
+async fn nobody_else_waits_when_all_places_are_taken() {
+    let upstream = Upstream::start(|asked| match echo(asked) {
+        Play::Answer(answer) => Play::Held(answer),
+        play => play,
+    });
+    let (server, _folder) = start(&CONFIG.replace("60s", "60s, max_checks: 384"));
+    let checks = server.checks().await;
+    let mut request = get(&upstream.url("/hold"));
+    request["timeout"] = json!("60s");
+    let held: Vec<_> = (0..384)
+        .map(|_| {
+            let (checks, request) = (checks.clone(), request.clone());
+            tokio::spawn(async move { send(&checks, &request).await })
+        })
+        .collect();
+    let headers = json!({"x-send": request.to_string()});
+    let by_hand: Vec<_> = (0..16)
+        .map(|_| {
+            let (url, headers) = (server.url("/v1/check"), headers.clone());
+            tokio::task::spawn_blocking(move || check_by_hand(&url, &headers))
+        })
+        .collect();
+    eventually("checks that wait", || upstream.asked().len() == 400).await;
+    let bundle = archive(&[(".manifest", "{\"roots\": [\"other\"]}")]);
+    http::put(&server.url("/v1/bundles/other"), &bundle).expect(200);
+    http::send("PUT", &server.url("/v1/data/d"), &[], b"[1]").expect(204);
+    http::get(&server.url("/v1/decisions")).expect(200);
+    http::get(&server.url("/v1/audit")).expect(200);
+    let large = format!("[\"{}\"]", "x".repeat(100_000));
+    http::send("PUT", &server.url("/v1/data/d"), &[], large.as_bytes()).expect(204);
+    let reply = checks.get("/").await;
+    assert_eq!(reply.text("reason").as_deref(), Some("overloaded"));
+    upstream.release();
+    for held in held {
+        assert_eq!(held.await.unwrap()["status_code"], 200);
+    }
+    for by_hand in by_hand {
+        assert_eq!(by_hand.await.unwrap()["decision"]["effect"], "deny");
     }
 }
 
