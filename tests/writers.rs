@@ -167,7 +167,9 @@ fn is_change(call: &Call) -> bool {
 
 /// A path of the calls that are tried.
 fn path(pattern: &str) -> String {
+    // One with a slash at its end is the same call.
     pattern
+        .trim_end_matches('/')
         .replace("{kind}", "AuthorizationPolicy")
         .replace("{namespace}", "default")
         .replace(
