@@ -227,7 +227,7 @@ impl Engine {
     /// The query that was compiled with the modules.
     pub(super) fn query_target(&self, text: &str) -> Target {
         Target::Query {
-            text: lower::operators_of_query(text),
+            text: lower::evaluated_query(text),
             expressions: self.query_expressions,
         }
     }

@@ -4,6 +4,7 @@
 //! operators, `rego.metadata.*`. Places map back, and what cannot be lowered is refused. Hashes and
 //! listings are over the original text, never over this.
 
+mod arguments;
 mod bodies;
 mod imports;
 mod coverage;
@@ -17,6 +18,8 @@ mod names;
 mod negation;
 mod operators;
 mod otherwise;
+mod parameters;
+mod patterns;
 mod replaced;
 mod shadows;
 mod syntax;
@@ -28,11 +31,14 @@ mod with;
 
 use super::module::package_of;
 use super::{RegoError, builtins, guard};
+use regorus::unstable::Ref;
 use syntax::Text;
 
 pub(super) use lines::check as check_lines;
 pub(super) use names::{Names, OwnNames};
 pub(super) use operators::operators;
+pub(super) use parameters::parameters;
+pub(super) use patterns::patterns;
 pub(super) use replaced::replaceable;
 
 /// A module or query in the parser's language.
@@ -188,12 +194,30 @@ pub(super) fn without_mark(text: &str) -> &str {
 pub(super) fn query(text: &str) -> Result<String, String> {
     let templates = template::lower(text).map_err(|(_, message)| message)?;
     let split = keywords::module(&templates.lowered, None).map_err(|(_, message)| message)?;
-    Ok(operators_of_query(&split.map.lowered))
+    Ok(evaluated_query(&split.map.lowered))
 }
 
-/// A query with operators as they are evaluated. One that is nothing for the parser stays as it is.
-pub(super) fn operators_of_query(query: &str) -> String {
-    operators::of_body(query).unwrap_or_else(|| query.to_owned())
+/// A query as it is evaluated. One that is nothing for the parser stays as it is.
+pub(super) fn evaluated_query(query: &str) -> String {
+    let (begin, end) = ("package query\nanswer if {\n", "\n}\n");
+    let written = evaluated(format!("{begin}{query}{end}"));
+    let query = written
+        .strip_prefix(begin)
+        .and_then(|it| it.strip_suffix(end));
+    query.map_or_else(String::new, str::to_owned)
+}
+
+/// A module of no functions as it is evaluated, for which no built-in is replaced.
+pub(super) fn evaluated(text: String) -> String {
+    let mut text = text;
+    for step in [patterns, operators] {
+        let tree = Text::new(text.clone(), false).into_tree();
+        let written = tree.and_then(|tree| step(&[Ref::new(tree)]));
+        if let Some(written) = written.and_then(|all| all.into_iter().next()) {
+            text = written.text;
+        }
+    }
+    text
 }
 
 /// What names of arguments under `not` begin with.
@@ -230,6 +254,8 @@ pub(super) fn register(engine: &mut regorus::Engine) -> anyhow::Result<()> {
     engine.add_extension(template::FUNCTION.to_owned(), 1, Box::new(render))?;
     engine.add_extension(loops::FUNCTION.to_owned(), 1, Box::new(loops::collection))?;
     engine.add_extension(testing::FUNCTION.to_owned(), 1, Box::new(testing::note))?;
+    engine.add_extension(patterns::SHAPED.to_owned(), 2, Box::new(patterns::shaped))?;
+    engine.add_extension(patterns::MEMBERS.to_owned(), 3, Box::new(patterns::members))?;
     for (name, built_in) in operators::functions() {
         builtins::register_as(engine, name, built_in)?;
     }

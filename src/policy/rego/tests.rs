@@ -15,6 +15,7 @@ mod loops;
 mod metadata;
 mod modules;
 mod operators;
+mod patterns;
 mod queries;
 mod reads;
 mod replacing;

@@ -110,11 +110,8 @@ impl Engine {
         let answer = parsed_query(&text, names)?;
         let all: Vec<_> = self.modules.iter().chain([&answer]).cloned().collect();
         analyse(&all).map_err(in_query)?;
-        let written = lower::operators(std::slice::from_ref(&answer));
-        let written = written.and_then(|written| written.into_iter().next());
         let source = &answer.package.span.source;
-        let text = written.map_or_else(|| source.contents().clone(), |written| written.text);
-        Ok(LookedAt(text))
+        Ok(LookedAt(lower::evaluated(source.contents().clone())))
     }
 
     fn asked<T>(

@@ -63,14 +63,20 @@ impl Parsed {
         check_package(module, compiled.and_then(|compiled| package_of(compiled)))
     }
 
-    /// The interpreter that evaluates: operators are as OPA has them, and any built-in can be
-    /// replaced in it.
+    /// The interpreter that evaluates: parameters, patterns and operators are as OPA has them, and any
+    /// built-in can be replaced in it.
     pub(super) fn evaluating(
         &self,
         engine: regorus::Engine,
     ) -> Result<regorus::Engine, Vec<RegoError>> {
         let mut engine = engine;
-        for written in [lower::operators, lower::replaceable] {
+        let steps = [
+            lower::parameters,
+            lower::patterns,
+            lower::operators,
+            lower::replaceable,
+        ];
+        for written in steps {
             if let Some(modules) = written(engine.get_modules()) {
                 engine = self.written(modules)?;
             }

@@ -9,7 +9,7 @@ use regorus::unstable::{Expr, Module, Ref, Rule, RuleHead, WithModifier};
 
 use crate::policy::rego::builtins;
 use crate::policy::rego::lower::is_value_put_in;
-use crate::policy::rego::module::{path_of, rule_reference};
+use crate::policy::rego::module::{path_of, rule_reference, whole_path_of};
 use crate::policy::rego::visit::{self, Visit};
 
 /// Whether all that can fail in these modules, as they are evaluated, is told.
@@ -97,7 +97,7 @@ impl Visit for Finder<'_> {
 
 impl Finder<'_> {
     fn is_function(&self, value: &Expr) -> bool {
-        let path = path_of(value).unwrap_or_default();
+        let path = whole_path_of(value).unwrap_or_default();
         let full = match path.split_first() {
             Some((root, rest)) if root == "data" => rest.to_vec(),
             _ => self.package.iter().chain(&path).cloned().collect(),

@@ -1,6 +1,7 @@
 //! Names of imports, written in full, and of rules that `with` replaces. Rule: an import holds for its own
 //! file; the interpreter lets it hold for the package, where a later file's import of the same name takes
-//! its place, and looks it up anew at every use. A rule it replaces by its whole path only.
+//! its place, and looks it up anew at every use, before it looks for a function of the package. A rule it
+//! replaces by its whole path only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,7 @@ use crate::policy::rego::visit::{self, Visit};
 
 /// Lowers a text that the interpreter's parser takes; any other is left for the parser to refuse.
 pub(super) fn lower(text: &Text, names: &Names) -> SourceMap {
-    let uses = if text.contains("import") || text.contains("with") {
+    let uses = if text.contains("with") || names.has_imports() {
         text.tree()
             .map_or_else(Vec::new, |module| uses(module, names))
     } else {
@@ -34,10 +35,15 @@ pub(super) fn lower(text: &Text, names: &Names) -> SourceMap {
 
 /// Where imports are used, in the order of the text, and what they stand for.
 fn uses(module: &Module, names: &Names) -> Vec<(Range, String)> {
-    let rules: BTreeSet<_> = names.of_package(&package_of(module)).collect();
-    let imports = module.imports.iter().filter_map(import);
-    // Which of the two a name means that is a rule's too is left to the interpreter.
-    let imports: BTreeMap<_, _> = imports.filter(|(name, _)| !rules.contains(name)).collect();
+    // Rule: a name that is an import's and a rule's means the import.
+    let imports: BTreeMap<_, _> = module.imports.iter().filter_map(import).collect();
+    let package = package_of(module);
+    let rules: BTreeSet<_> = names.of_package(&package).collect();
+    let elsewhere = names.imported_in(&package);
+    // For these the interpreter would call what another file imports.
+    let called: BTreeSet<_> = elsewhere
+        .filter(|name| rules.contains(name) && !imports.contains_key(name))
+        .collect();
     let documents = documents(module);
     let mut found = Vec::new();
     for rule in &module.policy {
@@ -50,8 +56,12 @@ fn uses(module: &Module, names: &Names) -> Vec<(Range, String)> {
         });
         found.extend(uses);
         let replaced = finder.replaced.into_iter();
-        let replaced = replaced.filter(|(_, name)| documents.contains(name));
-        found.extend(replaced.map(|(at, name)| (at, in_full(module, &name))));
+        let replaced =
+            replaced.filter(|(_, name)| documents.contains(name) && !imports.contains_key(name));
+        let functions = finder.called.into_iter();
+        let functions = functions.filter(|(_, name)| called.contains(name));
+        let own = replaced.chain(functions);
+        found.extend(own.map(|(at, name)| (at, in_full(module, &name))));
     }
     found.sort();
     found.dedup();
@@ -100,6 +110,8 @@ struct Finder {
     variables: Vec<(Range, String)>,
     /// What targets of `with` begin with.
     replaced: Vec<(Range, String)>,
+    /// What names of functions begin with.
+    called: Vec<(Range, String)>,
     parameters: BTreeSet<String>,
 }
 
@@ -121,6 +133,10 @@ impl Visit for Finder {
     fn expression(&mut self, expression: &Expr) {
         if let Expr::Var { span, .. } = expression {
             self.variables.push((range(span), span.text().to_owned()));
+        }
+        if let Expr::Call { fcn, .. } = expression {
+            let root = begin_of(fcn);
+            self.called.push((range(root), root.text().to_owned()));
         }
         visit::in_expression(self, expression);
     }

@@ -93,6 +93,11 @@ impl Names {
         names.cloned()
     }
 
+    /// Whether any module imports anything.
+    pub(super) fn has_imports(&self) -> bool {
+        self.imports.values().any(|names| !names.is_empty())
+    }
+
     /// Names of the imports of all modules of a package.
     pub(super) fn imported_in(&self, package: &str) -> impl Iterator<Item = String> {
         let names = self.imports.get(package).into_iter().flatten();

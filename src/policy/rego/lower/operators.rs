@@ -6,7 +6,7 @@
 use regorus::unstable::{ArithOp, BinOp, BoolOp, Expr, Module, Ref};
 
 use super::OWN;
-use super::syntax::{Edit, Range, Text, edited, range, strings, widen};
+use super::syntax::{Edit, Range, edited, range, strings, widen};
 use super::tokens::{Token, tokens};
 use crate::policy::rego::RegoModule;
 use crate::policy::rego::visit::{self, Visit};
@@ -50,23 +50,6 @@ pub(in crate::policy::rego) fn operators(modules: &[Ref<Module>]) -> Option<Vec<
             .map(|(module, found)| write(module, found))
             .collect(),
     )
-}
-
-/// What a body is evaluated as; `None` if it can stay, or is none.
-pub(super) fn of_body(body: &str) -> Option<String> {
-    let (begin, end) = ("package query\nanswer if {\n", "\n}\n");
-    let text = Text::new(format!("{begin}{body}{end}"), false);
-    let module = text.tree()?;
-    let [_] = module.policy.as_slice() else {
-        return None;
-    };
-    let found = find(module);
-    if found.is_empty() {
-        return None;
-    }
-    let written = write(module, found).text;
-    let body = written.strip_prefix(begin)?.strip_suffix(end)?;
-    Some(body.to_owned())
 }
 
 /// An operator that is written as a call.

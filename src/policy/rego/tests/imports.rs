@@ -81,6 +81,38 @@ fn imports_hold_in_a_document_of_packages() {
     );
 }
 
+#[test]
+fn an_import_is_meant_before_a_rule() {
+    let rule = "package p\na := {\"n\": 9}\nf(_) := 8";
+    let rows = [
+        ("import input.a\nx := a.n", json!(1)),
+        ("import input.a\nx := [y | y := a[\"n\"]]", json!([1])),
+        ("import input.a\nx := 1 if not a.m", json!(1)),
+        ("import input.a\nx := y if y := a.n with a.n as 7", json!(7)),
+        (
+            "import input.a\nx := y if { a := {\"n\": 7}; y := a.n }",
+            json!(7),
+        ),
+        ("import data.q.f\nx := f(1)", json!(2)),
+        ("x := f(1)", json!(8)),
+        ("x := a.n", json!(9)),
+        ("import data.d as a\nx := a.n", json!(3)),
+    ];
+    let others = [
+        "package q\nf(x) := x + 1",
+        "package p\nimport data.q.f\ny := f(1)",
+    ];
+    for (rules, value) in rows {
+        let files = [&format!("package p\n{rules}"), rule, others[0], others[1]];
+        check(&files, &json!({"x": value, "a": {"n": 9}, "y": 2}));
+    }
+    // In one file.
+    check(
+        &["package p\nimport input.a\na := {\"n\": 9} if a.n\nb := a.n"],
+        &json!({"a": {"n": 9}, "b": 1}),
+    );
+}
+
 /// The interpreter would call what the other file imports.
 #[test]
 fn an_import_of_another_file_cannot_stand_for_a_built_in() {
