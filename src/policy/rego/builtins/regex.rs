@@ -1,57 +1,129 @@
-//! `regex.*` by the interpreter, with patterns brought from Go's syntax (RE2) to that of the `regex`
-//! crate: what means something else there, or nothing, is rewritten. Matching takes linear time.
+//! `regex.*` by the `regex` crate, whose patterns are those of Go (RE2) but for what `syntax` sees to.
+//! Matching takes linear time.
 
+mod syntax;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use regex::{Regex, RegexBuilder};
 use regorus::Value;
+use syntax::rewritten;
 
-use super::{Answer, Builtin, Failure, of_interpreter, text};
+use super::{Answer, Builtin, Failure, any, text};
 
 /// Longest pattern, in bytes.
 const MAX_PATTERN: usize = 64 * 1024;
-/// Most memory of a compiled pattern; the interpreter has the same limit.
-const MAX_COMPILED: usize = 100 * 1024;
+/// Most memory of a compiled pattern.
+const MAX_COMPILED: usize = 10 << 20;
+/// Most compiled patterns that a thread remembers: small ones, and others.
+const MAX_SMALL: usize = 256;
+const MAX_LARGE: usize = 4;
+const SMALL: usize = 100 * 1024;
 /// Longest text that a replacement makes, in bytes.
 const MAX_TEXT: usize = 16 << 20;
 
+const NO_PATTERN: Failure = Failure::Failed("not a regular expression");
+
 pub(super) const BUILTINS: &[Builtin] = &[
-    Builtin::pure("regex.find_all_string_submatch_n", 3, |arguments| {
-        interpreted("regex.find_all_string_submatch_n", arguments, 0)
-    }),
-    Builtin::pure("regex.find_n", 3, |arguments| {
-        interpreted("regex.find_n", arguments, 0)
-    }),
+    Builtin::pure("regex.find_all_string_submatch_n", 3, find_groups),
+    Builtin::pure("regex.find_n", 3, find),
     Builtin::pure("regex.is_valid", 1, is_valid),
-    Builtin::pure("regex.match", 2, |arguments| {
-        interpreted("regex.match", arguments, 0)
-    }),
+    Builtin::pure("regex.match", 2, is_match),
     // The older name.
-    Builtin::pure("re_match", 2, |arguments| {
-        interpreted("regex.match", arguments, 0)
-    }),
+    Builtin::pure("re_match", 2, is_match),
     Builtin::pure("regex.replace", 3, replace),
-    Builtin::pure("regex.split", 2, |arguments| {
-        interpreted("regex.split", arguments, 0)
-    }),
+    Builtin::pure("regex.split", 2, split),
     Builtin::pure("regex.template_match", 4, template_match),
 ];
 
 /// Rule: whether a string is a pattern; anything else is none.
 fn is_valid(arguments: &[Value]) -> Answer {
-    match text(arguments, 0) {
-        Ok(_) => interpreted("regex.is_valid", arguments, 0),
-        Err(_) => Ok(Value::from(false)),
+    let pattern = text(arguments, 0).and_then(known);
+    match pattern {
+        Err(limit @ Failure::Limit(_)) => Err(limit),
+        pattern => Ok(Value::from(pattern.is_ok())),
     }
 }
 
+fn is_match(arguments: &[Value]) -> Answer {
+    let (pattern, value) = (known(text(arguments, 0)?)?, text(arguments, 1)?);
+    Ok(Value::from(pattern.is_match(value)))
+}
+
+fn find(arguments: &[Value]) -> Answer {
+    let (pattern, value) = (known(text(arguments, 0)?)?, text(arguments, 1)?);
+    let found = pattern.find_iter(value).take(most(arguments)?);
+    let found = found.map(|found| Value::from(found.as_str()));
+    Ok(Value::from(found.collect::<Vec<_>>()))
+}
+
+/// Rule: what a group did not match is empty.
+fn find_groups(arguments: &[Value]) -> Answer {
+    let (pattern, value) = (known(text(arguments, 0)?)?, text(arguments, 1)?);
+    let found = pattern.captures_iter(value).take(most(arguments)?);
+    let found = found.map(|groups| {
+        let groups = groups
+            .iter()
+            .map(|group| Value::from(group.map_or("", |group| group.as_str())));
+        Value::from(groups.collect::<Vec<_>>())
+    });
+    Ok(Value::from(found.collect::<Vec<_>>()))
+}
+
+/// Rule: a negative number is for all.
+fn most(arguments: &[Value]) -> Result<usize, Failure> {
+    match any(arguments, 2)? {
+        Value::Number(number) if number.is_integer() => {
+            let number = number
+                .as_i64()
+                .and_then(|number| usize::try_from(number).ok());
+            Ok(number.unwrap_or(usize::MAX))
+        }
+        _ => Err(Failure::Failed("the third operand is not an integer")),
+    }
+}
+
+/// Rule: a match of nothing in front of the text begins no part, nor does one at its end.
+fn split(arguments: &[Value]) -> Answer {
+    let (pattern, value) = (text(arguments, 0)?, text(arguments, 1)?);
+    let compiled = known(pattern)?;
+    if !pattern.is_empty() && value.is_empty() {
+        return Ok(Value::from(vec![Value::from("")]));
+    }
+    let mut parts = Vec::new();
+    let (mut begin, mut end) = (0, 0);
+    for found in compiled.find_iter(value) {
+        end = found.start();
+        if found.end() != 0 {
+            parts.push(Value::from(value.get(begin..end).unwrap_or_default()));
+        }
+        begin = found.end();
+    }
+    if end != value.len() {
+        parts.push(Value::from(value.get(begin..).unwrap_or_default()));
+    }
+    Ok(Value::from(parts))
+}
+
 fn replace(arguments: &[Value]) -> Answer {
-    let (length, new) = (text(arguments, 0)?.len(), text(arguments, 2)?.len());
-    // An empty match is found everywhere.
-    let most = (length + 1).saturating_mul(new).saturating_add(length);
+    let (value, pattern, new) = (
+        text(arguments, 0)?,
+        text(arguments, 1)?,
+        text(arguments, 2)?,
+    );
+    // An empty match is found everywhere, and each may be put in as often as the replacement names it.
+    let named = new.matches('$').count().saturating_mul(value.len());
+    let most = (value.len() + 1).saturating_mul(new.len());
+    let most = most.saturating_add(value.len()).saturating_add(named);
     if most > MAX_TEXT {
         return Err(Failure::Limit(format!(
             "a replacement that may make more than {MAX_TEXT} bytes is refused"
         )));
     }
-    interpreted("regex.replace", arguments, 1)
+    Ok(Value::from(
+        known(pattern)?.replace_all(value, new).as_ref(),
+    ))
 }
 
 /// Rule: what stands between delimiters is a pattern, everything else is itself, and the whole of the
@@ -77,25 +149,96 @@ fn template_match(arguments: &[Value]) -> Answer {
             .and_then(|inner| inner.strip_suffix(end));
         pattern.push_str(&regex::escape(raw));
         pattern.push_str("(?:");
-        pattern.push_str(&rewrite(inner.ok_or_else(|| unbalanced.clone())?)?);
+        let inner = inner.ok_or_else(|| unbalanced.clone())?;
+        pattern.push_str(&rewritten(inner).map_err(|_| NO_PATTERN)?);
         pattern.push(')');
         rest = behind;
     }
     pattern.push_str(&regex::escape(rest));
     pattern.push('$');
-    let mut builder = regex::RegexBuilder::new(&pattern);
-    match builder.size_limit(MAX_COMPILED).build() {
-        Ok(compiled) => Ok(Value::from(compiled.is_match(value))),
-        Err(regex::Error::CompiledTooBig(_)) => Err(too_big()),
-        Err(_) => Err(Failure::Failed("not a regular expression")),
+    Ok(Value::from(built(&pattern, MAX_COMPILED)?.is_match(value)))
+}
+
+// === Patterns ===
+
+/// Patterns that were compiled on a thread, those used last behind the others.
+#[derive(Default)]
+struct Known {
+    small: Remembered,
+    large: Remembered,
+}
+
+#[derive(Default)]
+struct Remembered {
+    patterns: HashMap<String, (Regex, u64)>,
+    uses: u64,
+}
+
+thread_local! {
+    static KNOWN: RefCell<Known> = RefCell::default();
+}
+
+impl Remembered {
+    fn get(&mut self, pattern: &str) -> Option<Regex> {
+        self.uses += 1;
+        let (compiled, used) = self.patterns.get_mut(pattern)?;
+        *used = self.uses;
+        Some(compiled.clone())
+    }
+
+    fn keep(&mut self, pattern: &str, compiled: &Regex, most: usize) {
+        if self.patterns.len() >= most {
+            let oldest = self.patterns.iter().min_by_key(|(_, (_, used))| *used);
+            let oldest = oldest.map(|(pattern, _)| pattern.clone());
+            oldest.and_then(|oldest| self.patterns.remove(&oldest));
+        }
+        let known = (compiled.clone(), self.uses);
+        self.patterns.insert(pattern.to_owned(), known);
     }
 }
 
+/// A pattern of Go's, compiled before perhaps.
+fn known(pattern: &str) -> Result<Regex, Failure> {
+    let found = KNOWN.with_borrow_mut(|known| {
+        let small = known.small.get(pattern);
+        small.or_else(|| known.large.get(pattern))
+    });
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    if pattern.len() > MAX_PATTERN {
+        return Err(too_big());
+    }
+    let written = rewritten(pattern).map_err(|_| NO_PATTERN)?;
+    let small = built(&written, SMALL);
+    let is_small = !matches!(small, Err(Failure::Limit(_)));
+    let compiled = match is_small {
+        true => small?,
+        false => built(&written, MAX_COMPILED)?,
+    };
+    KNOWN.with_borrow_mut(|known| match is_small {
+        true => known.small.keep(pattern, &compiled, MAX_SMALL),
+        false => known.large.keep(pattern, &compiled, MAX_LARGE),
+    });
+    Ok(compiled)
+}
+
 /// A pattern of Go's, compiled within so many bytes.
-pub(super) fn compiled(pattern: &str, bytes: usize) -> Result<regex::Regex, Failure> {
-    let mut builder = regex::RegexBuilder::new(&rewrite(pattern)?);
-    let compiled = builder.size_limit(bytes).build();
-    compiled.map_err(|_| Failure::Failed("not a regular expression"))
+pub(super) fn compiled(pattern: &str, bytes: usize) -> Result<Regex, Failure> {
+    if pattern.len() > MAX_PATTERN {
+        return Err(too_big());
+    }
+    let written = rewritten(pattern).map_err(|_| NO_PATTERN)?;
+    built(&written, bytes).map_err(|_| NO_PATTERN)
+}
+
+fn built(pattern: &str, bytes: usize) -> Result<Regex, Failure> {
+    let mut builder = RegexBuilder::new(pattern);
+    match builder.size_limit(bytes).build() {
+        Ok(compiled) => Ok(compiled),
+        Err(regex::Error::CompiledTooBig(_)) => Err(too_big()),
+        Err(_) => Err(NO_PATTERN),
+    }
 }
 
 fn delimiter(text: &str) -> Result<char, Failure> {
@@ -124,191 +267,4 @@ fn enclosed(text: &str, start: char, end: char) -> Option<usize> {
 
 fn too_big() -> Failure {
     Failure::Limit("a regular expression of this size is refused".to_owned())
-}
-
-/// Calls the interpreter's built-in of that name with its pattern, which is one of the arguments,
-/// rewritten.
-fn interpreted(name: &str, arguments: &[Value], pattern: usize) -> Answer {
-    let rewritten = rewrite(text(arguments, pattern)?)?;
-    let arguments: Vec<_> = arguments
-        .iter()
-        .enumerate()
-        .map(|(index, value)| match index == pattern {
-            true => Value::from(rewritten.as_str()),
-            false => value.clone(),
-        })
-        .collect();
-    of_interpreter(name, &arguments)
-}
-
-// === Syntax ===
-
-fn rewrite(pattern: &str) -> Result<String, Failure> {
-    if pattern.len() > MAX_PATTERN {
-        return Err(too_big());
-    }
-    let mut rewritten = String::with_capacity(pattern.len());
-    let mut rest = pattern;
-    while let Some(first) = rest.chars().next() {
-        rest = match first {
-            '\\' => escape(rest, &mut rewritten),
-            '[' => class(rest, &mut rewritten),
-            // Rule: a brace that begins no repetition is itself.
-            '{' if !is_repetition(rest) => {
-                rewritten.push_str("\\{");
-                skip(rest, 1)
-            }
-            other => {
-                rewritten.push(other);
-                skip(rest, other.len_utf8())
-            }
-        };
-    }
-    Ok(rewritten)
-}
-
-fn skip(text: &str, bytes: usize) -> &str {
-    text.get(bytes..).unwrap_or_default()
-}
-
-/// Whether a text begins with `{1}`, `{1,}` or `{1,2}`.
-fn is_repetition(text: &str) -> bool {
-    let Some((inner, _)) = skip(text, 1).split_once('}') else {
-        return false;
-    };
-    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let (least, most) = inner.split_once(',').unwrap_or((inner, ""));
-    !least.is_empty() && is_number(least) && is_number(most)
-}
-
-/// An escape outside of a class.
-fn escape<'p>(text: &'p str, rewritten: &mut String) -> &'p str {
-    let Some(escaped) = skip(text, 1).chars().next() else {
-        rewritten.push('\\');
-        return "";
-    };
-    let rest = skip(text, 1 + escaped.len_utf8());
-    match escaped {
-        // Rule: classes and boundaries know ASCII only.
-        'd' | 's' | 'w' => {
-            rewritten.push('[');
-            rewritten.push_str(ascii(escaped).unwrap_or_default());
-            rewritten.push(']');
-        }
-        'D' | 'S' | 'W' => {
-            rewritten.push_str("[^");
-            rewritten.push_str(ascii(escaped).unwrap_or_default());
-            rewritten.push(']');
-        }
-        'b' => rewritten.push_str("(?-u:\\b)"),
-        'B' => rewritten.push_str("(?-u:\\B)"),
-        // Rule: text up to `\E` is itself.
-        'Q' => {
-            let (literal, rest) = rest.split_once("\\E").unwrap_or((rest, ""));
-            rewritten.push_str(&regex::escape(literal));
-            return rest;
-        }
-        // The braces of `\p{Greek}` and `\x{3b1}`.
-        'p' | 'P' | 'x' => {
-            let braces = rest.strip_prefix('{').and_then(|inner| inner.find('}'));
-            let (name, rest) = rest
-                .split_at_checked(braces.map_or(0, |end| end + 2))
-                .unwrap_or((rest, ""));
-            rewritten.push('\\');
-            rewritten.push(escaped);
-            rewritten.push_str(name);
-            return rest;
-        }
-        // Boundaries of words to the crate.
-        '<' | '>' | '_' => rewritten.push(escaped),
-        other => {
-            rewritten.push('\\');
-            rewritten.push(other);
-        }
-    }
-    rest
-}
-
-/// What a class of Perl's holds, or does not hold if its letter is a capital.
-fn ascii(letter: char) -> Option<&'static str> {
-    Some(match letter {
-        'd' | 'D' => "0-9",
-        's' | 'S' => "\\t\\n\\x0c\\r\\x20",
-        'w' | 'W' => "0-9A-Za-z_",
-        _ => return None,
-    })
-}
-
-/// A class in brackets.
-fn class<'p>(text: &'p str, rewritten: &mut String) -> &'p str {
-    let mut rest = skip(text, 1);
-    rewritten.push('[');
-    if let Some(inner) = rest.strip_prefix('^') {
-        rewritten.push('^');
-        rest = inner;
-    }
-    // Rule: a bracket that comes first is itself.
-    if let Some(inner) = rest.strip_prefix(']') {
-        rewritten.push_str("\\]");
-        rest = inner;
-    }
-    while let Some(first) = rest.chars().next() {
-        rest = match first {
-            ']' => {
-                rewritten.push(']');
-                return skip(rest, 1);
-            }
-            '\\' => class_escape(rest, rewritten),
-            '[' => match posix(rest) {
-                Some(name) => {
-                    rewritten.push_str(name);
-                    skip(rest, name.len())
-                }
-                // Classes within classes are the crate's alone, as are operators on them.
-                None => literal(rest, '[', rewritten),
-            },
-            '&' | '~' => literal(rest, first, rewritten),
-            other => {
-                rewritten.push(other);
-                skip(rest, other.len_utf8())
-            }
-        };
-    }
-    rest
-}
-
-fn literal<'p>(text: &'p str, character: char, rewritten: &mut String) -> &'p str {
-    rewritten.push('\\');
-    rewritten.push(character);
-    skip(text, 1)
-}
-
-/// `[:alpha:]` and the like.
-fn posix(text: &str) -> Option<&str> {
-    let (name, _) = text.strip_prefix("[:")?.split_once(":]")?;
-    let is_name = name
-        .bytes()
-        .all(|byte| byte.is_ascii_lowercase() || byte == b'^');
-    text.get(..name.len() + 4).filter(|_| is_name)
-}
-
-fn class_escape<'p>(text: &'p str, rewritten: &mut String) -> &'p str {
-    let Some(escaped) = skip(text, 1).chars().next() else {
-        rewritten.push('\\');
-        return "";
-    };
-    match (escaped, ascii(escaped)) {
-        ('D' | 'S' | 'W', Some(members)) => {
-            rewritten.push_str("[^");
-            rewritten.push_str(members);
-            rewritten.push(']');
-        }
-        (_, Some(members)) => rewritten.push_str(members),
-        ('<' | '>' | '_', None) => rewritten.push(escaped),
-        _ => {
-            rewritten.push('\\');
-            rewritten.push(escaped);
-        }
-    }
-    skip(text, 1 + escaped.len_utf8())
 }

@@ -93,16 +93,15 @@ fn other_uses_of_patterns() {
 
 #[test]
 fn patterns_that_take_too_much_are_refused() {
-    let compiled = "compiled regex exceeded size limit (102400 bytes)";
     let written = "a regular expression of this size is refused";
     let rows = [
         (
-            "regex.match(\"(a{1000}){1000}\", \"a\")".to_owned(),
-            compiled,
+            "regex.match(\"(.{1000}|b{1000}|c{1000})+(\\\\pL{999}){1}\", \"a\")".to_owned(),
+            written,
         ),
         (
-            "not regex.match(\"(a{1000}){1000}\", \"a\")".to_owned(),
-            compiled,
+            "not regex.match(\"(.{1000}|b{1000}|c{1000})+(\\\\pL{999}){1}\", \"a\")".to_owned(),
+            written,
         ),
         (
             format!("regex.match(\"{}\", \"a\")", "a".repeat(70_000)),
@@ -144,7 +143,145 @@ fn patterns_inside_of_templates() {
         r#"regex.template_match("a", "a", "{", "}}")"#,
     ]);
     assert_eq!(
-        refusal(r#"regex.template_match("{(a{1000}){1000}}", "a", "{", "}")"#),
+        refusal(r#"regex.template_match("{\\pL{999}}", "a", "{", "}")"#),
         "a regular expression of this size is refused"
     );
+}
+
+#[test]
+fn what_is_no_pattern_to_go_is_none() {
+    let invalid = [
+        "(?x)a b",
+        "(?ix)a",
+        "(?R)a",
+        r"(?-u)\w",
+        "(?i-)a",
+        "(?-)a",
+        "(?i--s)a",
+        "a**",
+        "a++",
+        "a*+",
+        "a+?*",
+        "a??*",
+        "x{2}{3}",
+        "x{2}*",
+        "a{0,1001}",
+        "a{1001}",
+        "a{1001,}",
+        "a{2,1}",
+        "a{99999999999999999999}",
+        "(a{100}){100}",
+        "((a{10}){11}){10}",
+        r"\u0041",
+        r"\U0001F600",
+        r"\x",
+        r"\x4",
+        r"\x{}",
+        r"\x{g}",
+        r"\x{110000}",
+        r"\8",
+        r"\1",
+        r"\C",
+        r"\Z",
+        r"\h",
+        r"\i",
+        r"\é",
+        r"\p{Alphabetic}",
+        r"\p{Lowercase}",
+        r"\p{Script=Greek}",
+        r"\p{sc=Greek}",
+        r"\p{gc=L}",
+        r"\p{Grek}",
+        r"\p{greek}",
+        r"\p{}",
+        r"\p{L",
+        r"\pé",
+        "[[:foo:]]",
+        "[[:Alpha:]]",
+        r"[a-\d]",
+        r"[\b]",
+        r"[\Qa\E]",
+        "[z-a]",
+        "(?P<a.b>x)",
+        "(?P<>x)",
+        "(?P<a",
+        "(?<=a)b",
+        "(?#a)",
+    ];
+    for pattern in invalid {
+        assert_eq!(matches(pattern, "a"), None, "{pattern}");
+        let valid = result(&format!("regex.is_valid(`{pattern}`)"));
+        assert_eq!(valid, Some(json!(false)), "{pattern}");
+    }
+    let rows = [
+        (r"^\141\0\x{0061}$", "a\0a", true),
+        (r"^\101$", "A", true),
+        (r"^[\141-c]+$", "abc", true),
+        (r"^\a\f\n\r\t\v$", "\u{7}\u{c}\n\r\t\u{b}", true),
+        (r"^\-\/\_\<\ $", "-/_< ", true),
+        ("^a{01}$", "a{01}", true),
+        ("^a{0}b$", "b", true),
+        ("^(a{10}){100}$", &"a".repeat(1000), true),
+        ("^(a{0,}){1000}$", "", true),
+        ("^a{,3}$", "a{,3}", true),
+        ("^(?U)a+?$", "aa", true),
+        ("^(?i-i)A$", "a", false),
+        ("^(?ii:A)$", "a", true),
+        ("^(?)a$", "a", true),
+        ("^(?:)a$", "a", true),
+        ("^(?s-i:.)$", "\n", true),
+        ("(?<x>a)", "a", true),
+        (r"^\p{^L}$", "1", true),
+        (r"^\P{^L}$", "1", false),
+        (r"^[\P{L}]$", "1", true),
+        (r"^[^\pL]$", "1", true),
+        (r"^\p{Old_Italic}$", "\u{10300}", true),
+        (r"^\p{Thai}$", "\u{e01}", true),
+        (r"^\p{Any}+$", "a\n", true),
+        (r"^\p{Lu}\p{Nd}$", "É1", true),
+        (r"^[[:word:]]+[[:^space:]]$", "a_1", true),
+        ("^[a-]+$", "a-", true),
+        ("^[-a]+$", "a-", true),
+        (r"^[\w-z]+$", "a-z", true),
+        ("^[a^]+$", "^a", true),
+        ("^[.*+?(){}|$]+$", ".*+?(){}|$", true),
+        ("^[[:a]+$", "[:a", true),
+        ("^[[a]]$", "a]", true),
+        ("^[^^]$", "a", true),
+        (r"^[\]\\]+$", "]\\", true),
+        ("^.{1,1000}$", "abc", true),
+        (r"^[\p{L} ]{1,100}$", "Zoë B", true),
+        ("^a|b$", "xb", true),
+    ];
+    for (pattern, text, expected) in rows {
+        assert_eq!(matches(pattern, text), Some(expected), "{pattern} {text:?}");
+    }
+}
+
+#[test]
+fn matches_of_nothing() {
+    check(&[
+        (r#"regex.split("", "ab")"#, json!(["a", "b"])),
+        (r#"regex.split("x*", "axbc")"#, json!(["a", "b", "c"])),
+        (r#"regex.split("x", "")"#, json!([""])),
+        (r#"regex.split("", "")"#, json!([])),
+        (r#"regex.split("a", "aba")"#, json!(["", "b", ""])),
+        (r#"regex.split("b*", "abc")"#, json!(["a", "c"])),
+        (r#"regex.split("z", "abc")"#, json!(["abc"])),
+        (r#"regex.split("", "aé")"#, json!(["a", "é"])),
+        (
+            r#"regex.find_n("x*", "axbc", -1)"#,
+            json!(["", "x", "", ""]),
+        ),
+        (r#"regex.find_n("a", "aaa", 0)"#, json!([])),
+        (r#"regex.replace("abc", "x*", "-")"#, json!("-a-b-c-")),
+        (
+            r#"regex.find_all_string_submatch_n("(a)|(b)", "ab", -1)"#,
+            json!([["a", "a", ""], ["b", "", "b"]]),
+        ),
+    ]);
+    check_undefined(&[
+        "regex.find_n(\"a\", \"a\", 1.5)",
+        "regex.find_n(\"a\", \"a\", \"1\")",
+    ]);
 }
