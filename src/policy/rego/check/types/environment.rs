@@ -1,5 +1,6 @@
 //! What types are known at a place: those of variables, scope by scope, and of rules.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
@@ -14,7 +15,7 @@ pub(super) struct Environment {
     scopes: Vec<HashMap<Var, Type>>,
     rules: Node,
     comprehensions: HashMap<*const Comprehension, Type>,
-    spent: usize,
+    spent: Cell<usize>,
 }
 
 /// Types of rules by path, after `data`.
@@ -34,9 +35,10 @@ impl Environment {
     }
 
     /// Counts work; false once there has been too much.
-    pub(super) fn spend(&mut self) -> bool {
-        self.spent += 1;
-        self.spent < BUDGET
+    pub(super) fn spend(&self) -> bool {
+        let spent = self.spent.get().saturating_add(1);
+        self.spent.set(spent);
+        spent < BUDGET
     }
 
     pub(super) fn var(&self, var: &Var) -> Option<Type> {
@@ -216,12 +218,12 @@ impl Environment {
             };
             match part {
                 Term::Var(var) => match self.var(var) {
-                    Some(known) if !super::unify::unifies(&known, &keys) => return lenient,
+                    Some(known) if !self.unifies(&known, &keys) => return lenient,
                     Some(_) => {}
                     None => self.put(var, keys),
                 },
                 Term::Ref(reference) => match self.of_reference(reference) {
-                    Some(known) if !super::unify::unifies(&known, &keys) => return lenient,
+                    Some(known) if !self.unifies(&known, &keys) => return lenient,
                     _ => {}
                 },
                 Term::Array(_) | Term::Object(_) | Term::Set(_) => {

@@ -4,88 +4,100 @@ use std::rc::Rc;
 
 use super::super::core::Term;
 use super::environment::Environment;
-use super::{Type, or};
-
-/// Whether some value can be of both types.
-pub(super) fn unifies(left: &Type, right: &Type) -> bool {
-    match (left, right) {
-        (Type::Union(types), other) | (other, Type::Union(types)) => {
-            if matches!(other, Type::Function(..)) {
-                return false;
-            }
-            types.is_empty() || other.is_any() || types.iter().any(|member| unifies(member, other))
-        }
-        (Type::Null, Type::Null)
-        | (Type::Boolean, Type::Boolean)
-        | (Type::Number, Type::Number)
-        | (Type::String, Type::String) => true,
-        (
-            Type::Array {
-                fixed: left_fixed,
-                rest: left_rest,
-            },
-            Type::Array {
-                fixed: right_fixed,
-                rest: right_rest,
-            },
-        ) => {
-            items_unify(left_fixed, right_fixed, right_rest.as_ref())
-                && items_unify(right_fixed, left_fixed, left_rest.as_ref())
-                && both(left_rest.as_deref(), right_rest.as_deref())
-        }
-        (
-            Type::Object {
-                fixed: left_fixed,
-                rest: left_rest,
-            },
-            Type::Object {
-                fixed: right_fixed,
-                rest: right_rest,
-            },
-        ) => {
-            let fits = |fixed: &[(super::Constant, Type)], other: &Type| {
-                fixed
-                    .iter()
-                    .all(|(key, value)| other.select(key).is_some_and(|of| unifies(value, &of)))
-            };
-            fits(left_fixed, right)
-                && fits(right_fixed, left)
-                && both(
-                    left_rest.as_deref().map(|rest| &rest.1),
-                    right_rest.as_deref().map(|rest| &rest.1),
-                )
-        }
-        (Type::Set(left), Type::Set(right)) => unifies(left, right),
-        (Type::Function(left, _), Type::Function(right, _)) => {
-            left.len() == right.len()
-                && left
-                    .iter()
-                    .zip(right.iter())
-                    .all(|(left, right)| unifies(left, right))
-        }
-        _ => false,
-    }
-}
-
-fn items_unify(items: &[Type], other: &[Type], rest: Option<&Rc<Type>>) -> bool {
-    items.iter().enumerate().all(|(index, item)| {
-        let of = other.get(index).or(rest.map(AsRef::as_ref));
-        of.is_some_and(|of| unifies(item, of))
-    })
-}
-
-fn both(left: Option<&Type>, right: Option<&Type>) -> bool {
-    match (left, right) {
-        (Some(left), Some(right)) => unifies(left, right),
-        _ => true,
-    }
-}
+use super::{Constant, Type, or};
 
 impl Environment {
+    /// Whether some value can be of both types; true once there has been too much work.
+    pub(super) fn unifies(&self, left: &Type, right: &Type) -> bool {
+        if !self.spend() {
+            return true;
+        }
+        match (left, right) {
+            (Type::Union(types), other) | (other, Type::Union(types)) => {
+                if matches!(other, Type::Function(..)) {
+                    return false;
+                }
+                let mut types_unify = types.iter().map(|member| self.unifies(member, other));
+                types.is_empty() || other.is_any() || types_unify.any(|unifies| unifies)
+            }
+            (Type::Null, Type::Null)
+            | (Type::Boolean, Type::Boolean)
+            | (Type::Number, Type::Number)
+            | (Type::String, Type::String) => true,
+            (
+                Type::Array {
+                    fixed: left_fixed,
+                    rest: left_rest,
+                },
+                Type::Array {
+                    fixed: right_fixed,
+                    rest: right_rest,
+                },
+            ) => {
+                // Those that both have are looked at once.
+                let common = left_fixed.len();
+                self.items_unify(left_fixed, right_fixed, right_rest.as_ref(), 0)
+                    && self.items_unify(right_fixed, left_fixed, left_rest.as_ref(), common)
+                    && self.both(left_rest.as_deref(), right_rest.as_deref())
+            }
+            (
+                Type::Object {
+                    fixed: left_fixed,
+                    rest: left_rest,
+                },
+                Type::Object {
+                    fixed: right_fixed,
+                    rest: right_rest,
+                },
+            ) => {
+                let fits = |fixed: &[(Constant, Type)], other: &Type| {
+                    fixed.iter().all(|(key, value)| {
+                        let of = other.select(key);
+                        of.is_some_and(|of| self.unifies(value, &of))
+                    })
+                };
+                fits(left_fixed, right)
+                    && fits(right_fixed, left)
+                    && self.both(
+                        left_rest.as_deref().map(|rest| &rest.1),
+                        right_rest.as_deref().map(|rest| &rest.1),
+                    )
+            }
+            (Type::Set(left), Type::Set(right)) => self.unifies(left, right),
+            (Type::Function(left, _), Type::Function(right, _)) => {
+                let mut pairs = left.iter().zip(right.iter());
+                left.len() == right.len() && pairs.all(|(left, right)| self.unifies(left, right))
+            }
+            _ => false,
+        }
+    }
+
+    /// The items from an index on.
+    fn items_unify(
+        &self,
+        items: &[Type],
+        other: &[Type],
+        rest: Option<&Rc<Type>>,
+        from: usize,
+    ) -> bool {
+        let mut items = items.iter().enumerate().skip(from);
+        items.all(|(index, item)| {
+            let of = other.get(index).or(rest.map(AsRef::as_ref));
+            of.is_some_and(|of| self.unifies(item, of))
+        })
+    }
+
+    fn both(&self, left: Option<&Type>, right: Option<&Type>) -> bool {
+        match (left, right) {
+            (Some(left), Some(right)) => self.unifies(left, right),
+            _ => true,
+        }
+    }
+
     /// Makes two terms equal; false if they cannot be.
     pub(super) fn unify_terms(&mut self, left: &Term, right: &Term) -> bool {
         match (self.of(left), self.of(right)) {
-            (Some(left), Some(right)) => unifies(&left, &right),
+            (Some(left), Some(right)) => self.unifies(&left, &right),
             (None, Some(known)) => self.unify(left, &known, false),
             (Some(known), None) => self.unify(right, &known, false),
             (None, None) => self.unify_unknown(left, right),
@@ -127,7 +139,7 @@ impl Environment {
             return true;
         }
         match term {
-            Term::Constant(constant) => unifies(&Type::of(constant), of),
+            Term::Constant(constant) => self.unifies(&Type::of(constant), of),
             Term::Var(var) => {
                 let known = self.var(var);
                 if union {
@@ -137,7 +149,7 @@ impl Environment {
                     return true;
                 }
                 match known {
-                    Some(known) => unifies(&known, of),
+                    Some(known) => self.unifies(&known, of),
                     None => {
                         self.put(var, of.clone());
                         true
@@ -146,7 +158,7 @@ impl Environment {
             }
             Term::Ref(_) | Term::Comprehension(_) => {
                 // What has no type had an error of its own, or is not certain.
-                self.of(term).is_none_or(|known| unifies(&known, of))
+                self.of(term).is_none_or(|known| self.unifies(&known, of))
             }
             Term::Array(_) | Term::Object(_) | Term::Set(_) => {
                 self.unify_composite(term, of, union)
