@@ -264,6 +264,11 @@ fn text(arguments: &[Value], index: usize) -> Result<&str, Failure> {
     }
 }
 
+/// For built-ins that go to every part of what they are given, also to parts that are the same.
+fn check_size(value: &Value) -> Result<(), Failure> {
+    limits::check_size(value).map_err(|why| Failure::Limit(why.to_owned()))
+}
+
 /// Calls the interpreter's own built-in of a name that is also ours.
 fn of_interpreter(name: &str, arguments: &[Value]) -> Answer {
     let unknown = || Failure::Failed("not a built-in of the interpreter");

@@ -24,7 +24,7 @@ use super::external::ExternalError;
 use super::graph::Graph;
 use super::lower::{Lowered, Names};
 use super::module::{self, Analysis};
-use super::{RegoError, RegoModule, check, guard, lower, output, parts_of};
+use super::{RegoError, RegoModule, check, guard, limits, lower, output, parts_of};
 pub(super) use asked::LookedAt;
 use lowerings::Lowerings;
 use message::{PlainMessage, conflict, plain_message, without_values};
@@ -270,7 +270,10 @@ impl Engine {
         engine.set_input(input);
         let entered = self.enter(limit, now_ns);
         let result = match target.evaluate(&mut engine) {
-            result @ (Ok(_) | Err(EvaluationError::Undefined)) => entered.hit().map_or(result, Err),
+            Ok(value) => entered.hit().map_or_else(|| of_bounded_size(value), Err),
+            Err(EvaluationError::Undefined) => {
+                Err(entered.hit().unwrap_or(EvaluationError::Undefined))
+            }
             // Of a time that was up inside of a function, it tells only a text.
             Err(EvaluationError::Failed(_)) if entered.is_over() => {
                 Err(EvaluationError::TimeLimit(limit))
@@ -423,6 +426,14 @@ impl Target {
             Value::Undefined => Err(EvaluationError::Undefined),
             value => Ok(value),
         }
+    }
+}
+
+/// What is made of a value goes to all of its parts, also to those that are the same.
+fn of_bounded_size(value: Value) -> Result<Value, EvaluationError> {
+    match limits::check_size(&value) {
+        Ok(()) => Ok(value),
+        Err(why) => Err(EvaluationError::Failed(why.to_owned())),
     }
 }
 

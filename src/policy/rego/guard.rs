@@ -16,15 +16,16 @@ const MAX_DEPTH: usize = 64;
 /// Deepest nesting of `[` alone.
 const MAX_ARRAY_DEPTH: usize = 10;
 /// Most of `[` and `{` that are each the first part of the one around it: the parser reads that twice.
-const MAX_FIRST_PARTS: usize = 14;
+const MAX_FIRST_PARTS: usize = 12;
+/// How often all brackets of a module are read because of that, at most, and each on average besides.
+const MAX_READ: usize = 1 << 15;
+const MAX_READ_EACH: usize = 32;
 /// Most operators and reference parts of one expression.
 const MAX_CHAIN: usize = 1_000;
 /// Largest text a built-in makes, in bytes.
 const MAX_TEXT: usize = 16 << 20;
 /// Most bits a number is shifted by.
 const MAX_SHIFT: u64 = 100_000;
-/// Most steps on the ways to all parts of a value together.
-const MAX_STEPS: usize = 10_000_000;
 /// Longest YAML text, and its deepest nesting.
 const MAX_YAML: usize = 1 << 20;
 const MAX_YAML_DEPTH: usize = 64;
@@ -54,6 +55,8 @@ struct Scan {
     arrays: usize,
     /// Of the open ones, those that are still at their first part.
     first_parts: usize,
+    /// How often all brackets so far are read.
+    read: usize,
     chain: usize,
     in_raw_string: bool,
     ends_open: bool,
@@ -108,9 +111,14 @@ impl Scan {
             is_at_first,
         });
         self.first_parts += usize::from(is_at_first);
+        let read = 1usize << self.first_parts.min(MAX_FIRST_PARTS);
+        self.read += read.saturating_sub(MAX_READ_EACH);
         if bracket == b'[' {
             self.arrays += 1;
             self.link()?;
+        }
+        if self.read > MAX_READ {
+            return Err("brackets are nested deep too often".to_owned());
         }
         let is_too_deep = self.open.len() > MAX_DEPTH
             || self.arrays > MAX_ARRAY_DEPTH
@@ -310,29 +318,10 @@ fn nesting(text: &str, open: &[u8], close: &[u8]) -> usize {
     deepest
 }
 
-/// Refuses a value whose parts lie so deep that telling the way to each of them, or indenting each by
-/// it, takes more than any policy needs.
 fn nested(values: &[Value]) -> Result<()> {
-    let mut left = MAX_STEPS;
-    match values.first() {
-        Some(value) if !fits(value, 1, &mut left) => {
-            bail!("a value with so many parts so deep is refused");
-        }
-        _ => Ok(()),
-    }
-}
-
-fn fits(value: &Value, depth: usize, left: &mut usize) -> bool {
-    let Some(rest) = left.checked_sub(depth) else {
-        return false;
-    };
-    *left = rest;
-    match value {
-        Value::Array(items) => items.iter().all(|item| fits(item, depth + 1, left)),
-        Value::Set(items) => items.iter().all(|item| fits(item, depth + 1, left)),
-        Value::Object(members) => members.values().all(|item| fits(item, depth + 1, left)),
-        _ => true,
-    }
+    values.first().map_or(Ok(()), |value| {
+        limits::check_size(value).map_err(anyhow::Error::msg)
+    })
 }
 
 fn yaml(values: &[Value]) -> Result<()> {

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use regorus::Value;
 
 use super::decimal::Decimal;
-use super::{Answer, Builtin, Failure, any as argument, of_interpreter};
+use super::{Answer, Builtin, Failure, any as argument, check_size, of_interpreter};
 
 pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::pure("all", 1, all),
@@ -15,6 +15,7 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::pure("max", 1, max),
     Builtin::pure("min", 1, min),
     Builtin::pure("product", 1, |arguments| {
+        check_product(members(argument(arguments, 0)?)?.into_iter())?;
         exact(arguments, Decimal::product).unwrap_or_else(|| of_interpreter("product", arguments))
     }),
     Builtin::pure("set_diff", 2, set_diff),
@@ -23,6 +24,9 @@ pub(super) const BUILTINS: &[Builtin] = &[
         exact(arguments, Decimal::sum).unwrap_or_else(|| of_interpreter("sum", arguments))
     }),
 ];
+
+/// Most bits of a product.
+const MAX_BITS: u64 = 100_000;
 
 const NO_COLLECTION: Failure = Failure::Failed("operand 1 must be one of {set, array}");
 
@@ -58,18 +62,21 @@ fn count(arguments: &[Value]) -> Answer {
 /// Rule: nothing is the largest of nothing.
 fn max(arguments: &[Value]) -> Answer {
     let members = members(argument(arguments, 0)?)?;
+    check_size(argument(arguments, 0)?)?;
     let largest = members.into_iter().max_by(|one, other| compare(one, other));
     Ok(largest.cloned().unwrap_or(Value::Undefined))
 }
 
 fn min(arguments: &[Value]) -> Answer {
     let members = members(argument(arguments, 0)?)?;
+    check_size(argument(arguments, 0)?)?;
     let smallest = members.into_iter().min_by(|one, other| compare(one, other));
     Ok(smallest.cloned().unwrap_or(Value::Undefined))
 }
 
 fn sort(arguments: &[Value]) -> Answer {
     let mut members = members(argument(arguments, 0)?)?;
+    check_size(argument(arguments, 0)?)?;
     members.sort_by(|one, other| compare(one, other));
     Ok(Value::from(
         members.into_iter().cloned().collect::<Vec<_>>(),
@@ -86,6 +93,28 @@ fn any(arguments: &[Value]) -> Answer {
     let members = members(argument(arguments, 0)?)?;
     let any = members.iter().any(|member| **member == Value::from(true));
     Ok(Value::from(any))
+}
+
+/// Refuses to multiply numbers whose product would be too long.
+pub(super) fn check_product<'v>(numbers: impl Iterator<Item = &'v Value>) -> Result<(), Failure> {
+    if numbers.map(bits).fold(0, u64::saturating_add) > MAX_BITS {
+        return Err(Failure::Limit(format!(
+            "a product of more than {MAX_BITS} bits is refused"
+        )));
+    }
+    Ok(())
+}
+
+/// How many bits an integer has.
+fn bits(value: &Value) -> u64 {
+    let Value::Number(number) = value else {
+        return 0;
+    };
+    match number.as_i64() {
+        Some(number) => u64::from(u64::BITS - number.unsigned_abs().leading_zeros()),
+        None if number.is_integer() => number.to_big().map_or(u64::MAX, |number| number.bits()),
+        None => u64::from(u64::BITS),
+    }
 }
 
 fn set_diff(arguments: &[Value]) -> Answer {

@@ -3,7 +3,7 @@
 use regorus::Value;
 
 use super::notation::as_rego;
-use super::{Answer, Builtin, Failure, any, text};
+use super::{Answer, Builtin, Failure, any, check_size, text};
 use crate::policy::rego::json;
 
 /// Largest width or precision.
@@ -65,6 +65,7 @@ fn sprintf(arguments: &[Value]) -> Answer {
     let Value::Array(values) = any(arguments, 1)? else {
         return Err(Failure::Failed("sprintf: operand 2 must be array"));
     };
+    check_size(any(arguments, 1)?)?;
     printed(format, values.iter().map(Argument::of).collect()).map(Value::from)
 }
 

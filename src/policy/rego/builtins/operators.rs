@@ -6,9 +6,9 @@ use std::cmp::Ordering;
 
 use regorus::Value;
 
-use super::aggregates::compare;
+use super::aggregates::{check_product, compare};
 use super::decimal::Decimal;
-use super::{Answer, Builtin, Failure, any};
+use super::{Answer, Builtin, Failure, any, check_size};
 
 pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::pure("and", 2, and),
@@ -57,6 +57,8 @@ fn minus(arguments: &[Value]) -> Answer {
 }
 
 fn mul(arguments: &[Value]) -> Answer {
+    let (one, other) = numbers(arguments)?;
+    check_product([one, other].into_iter())?;
     let of_integers: Arithmetic<_> = |one, other| {
         let product = one.as_number().ok()?.mul(other.as_number().ok()?);
         product.ok().map(Value::from)
@@ -130,7 +132,9 @@ fn or(arguments: &[Value]) -> Answer {
 
 /// Rule: values of all types have an order among them.
 fn ordered(arguments: &[Value], holds: fn(Ordering) -> bool) -> Answer {
-    let order = compare(any(arguments, 0)?, any(arguments, 1)?);
+    let (one, other) = (any(arguments, 0)?, any(arguments, 1)?);
+    check_size(one).and_then(|()| check_size(other))?;
+    let order = compare(one, other);
     Ok(Value::from(holds(order)))
 }
 

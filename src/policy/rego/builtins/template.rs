@@ -8,7 +8,7 @@ mod run;
 
 use regorus::Value;
 
-use super::{Answer, Builtin, Failure, any, text};
+use super::{Answer, Builtin, Failure, any, check_size, text};
 
 /// Longest template, in bytes.
 const MAX_TEMPLATE: usize = 1 << 18;
@@ -31,6 +31,7 @@ fn render(arguments: &[Value]) -> Answer {
     if !matches!(variables, Value::Object(_)) {
         return Err(Failure::Failed("operand 2 must be object"));
     }
+    check_size(variables)?;
     check_json(variables, 0)?;
     let set = parser::parse(template)?;
     let rendered = run::run(&set, variables)?;

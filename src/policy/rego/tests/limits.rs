@@ -377,3 +377,87 @@ fn many_objects_and_sets_are_united_at_once() {
         assert_eq!(value_for(expression, &asked), json!(20_000));
     }
 }
+
+#[test]
+fn values_that_share_their_parts_are_gone_through_within_bounds() {
+    // A billion leaves, of three thousand values.
+    let shared = "
+a := numbers.range(1, 1000)
+b := [a | some _ in a]
+c := [b | some _ in a]
+d := [[b | some _ in a]]
+";
+    let rows = [
+        "allow := sprintf(\"%v\", [c])",
+        "allow := sort([d, [1, c], d, [b]])",
+        "allow := max([c, d])",
+        "allow := min([c, d])",
+        "allow := strings.render_template(\"{{.c}}\", {\"c\": c})",
+        "allow := c",
+        "allow := {\"allowed\": true, \"headers\": {\"x\": c}}",
+    ];
+    for allow in rows {
+        let policies = compile(&format!("package envoy.authz\n{allow}\n{shared}"));
+        let error = ask(&policies, &Attributes::default()).unwrap_err();
+        assert!(error.contains("refused"), "{allow}: {error}");
+    }
+}
+
+#[test]
+fn products_are_bounded() {
+    let squares: String = (0..20)
+        .map(|index| format!("n{} := n{index} * n{index}\n", index + 1))
+        .collect();
+    let rows = [
+        format!("allow if n20 > 0\nn0 := 12345678901234567890123456789012345678\n{squares}"),
+        "allow if product(numbers.range(1, 100000)) > 0".to_owned(),
+    ];
+    for body in rows {
+        let policies = compile(&format!("package envoy.authz\n{body}\n"));
+        let error = ask(&policies, &Attributes::default()).unwrap_err();
+        assert!(error.contains("refused"), "{error}");
+    }
+    let large = "allow if product(numbers.range(1, 1000)) > 0";
+    assert!(
+        ask(
+            &compile(&format!("package envoy.authz\n{large}\n")),
+            &Attributes::default()
+        )
+        .is_ok()
+    );
+}
+
+#[test]
+fn brackets_that_are_read_again_and_again_are_bounded() {
+    let nested = |depth: usize| format!("{}1{}", "{".repeat(depth), "}".repeat(depth));
+    let rows = [
+        format!("x := {}", nested(13)),
+        (0..16)
+            .map(|index| format!("x{index} := {}\n", nested(12)))
+            .collect(),
+    ];
+    for body in rows {
+        let errors = refused(&format!("package p\n\n{body}\n"));
+        assert!(errors[0].message.contains("nested"), "{errors:?}");
+    }
+    let ordinary: String = (0..50)
+        .map(|index| {
+            format!("t{index} if x with input as {{\"a\": {{\"b\": {{\"c\": {{\"d\": 1}}}}}}}}\n")
+        })
+        .collect();
+    compile(&format!("package p\nx if input.a\n{ordinary}"));
+}
+
+#[test]
+fn types_that_share_their_parts_are_held_against_each_other_within_bounds() {
+    let levels = |name: &str| -> String {
+        let levels =
+            (0..24).map(|level| format!("{name}{level} := [{name}{0}, {name}{0}]\n", level + 1));
+        levels.chain([format!("{name}24 := 1\n")]).collect()
+    };
+    compile(&format!(
+        "package p\nx if r0 == q0\n{}{}",
+        levels("r"),
+        levels("q")
+    ));
+}
