@@ -9,6 +9,7 @@ mod bodies;
 mod imports;
 mod coverage;
 mod elements;
+mod functions;
 mod keywords;
 mod lines;
 mod loops;
@@ -20,6 +21,7 @@ mod operators;
 mod otherwise;
 mod parameters;
 mod patterns;
+mod prints;
 mod replaced;
 mod shadows;
 mod syntax;
@@ -34,11 +36,13 @@ use super::{RegoError, builtins, guard};
 use regorus::unstable::Ref;
 use syntax::Text;
 
+pub(super) use functions::functions;
 pub(super) use lines::check as check_lines;
 pub(super) use names::{Names, OwnNames};
 pub(super) use operators::operators;
 pub(super) use parameters::parameters;
 pub(super) use patterns::patterns;
+pub(super) use prints::prints;
 pub(super) use replaced::replaceable;
 
 /// A module or query in the parser's language.
@@ -210,7 +214,7 @@ pub(super) fn evaluated_query(query: &str) -> String {
 /// A module of no functions as it is evaluated, for which no built-in is replaced.
 pub(super) fn evaluated(text: String) -> String {
     let mut text = text;
-    for step in [patterns, operators] {
+    for step in [patterns, operators, prints] {
         let tree = Text::new(text.clone(), false).into_tree();
         let written = tree.and_then(|tree| step(&[Ref::new(tree)]));
         if let Some(written) = written.and_then(|all| all.into_iter().next()) {
@@ -254,8 +258,11 @@ pub(super) fn register(engine: &mut regorus::Engine) -> anyhow::Result<()> {
     engine.add_extension(template::FUNCTION.to_owned(), 1, Box::new(render))?;
     engine.add_extension(loops::FUNCTION.to_owned(), 1, Box::new(loops::collection))?;
     engine.add_extension(testing::FUNCTION.to_owned(), 1, Box::new(testing::note))?;
-    engine.add_extension(patterns::SHAPED.to_owned(), 2, Box::new(patterns::shaped))?;
-    engine.add_extension(patterns::MEMBERS.to_owned(), 3, Box::new(patterns::members))?;
+    engine.add_extension(prints::BOUNDED.to_owned(), 1, Box::new(prints::bounded))?;
+    let shaped = |arguments: Vec<regorus::Value>| Ok(patterns::shaped(&arguments));
+    engine.add_extension(patterns::SHAPED.to_owned(), 2, Box::new(shaped))?;
+    let members = |arguments: Vec<regorus::Value>| Ok(patterns::members(&arguments));
+    engine.add_extension(patterns::MEMBERS.to_owned(), 3, Box::new(members))?;
     for (name, built_in) in operators::functions() {
         builtins::register_as(engine, name, built_in)?;
     }

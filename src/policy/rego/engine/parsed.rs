@@ -64,7 +64,7 @@ impl Parsed {
     }
 
     /// The interpreter that evaluates: parameters, patterns and operators are as OPA has them, and any
-    /// built-in can be replaced in it.
+    /// function and built-in can be replaced in it.
     pub(super) fn evaluating(
         &self,
         engine: regorus::Engine,
@@ -74,6 +74,8 @@ impl Parsed {
             lower::parameters,
             lower::patterns,
             lower::operators,
+            lower::prints,
+            lower::functions,
             lower::replaceable,
         ];
         for written in steps {

@@ -48,7 +48,7 @@ fn below(module: &Module, name: &[String]) -> Vec<String> {
 }
 
 /// How many parameters a rule has; `None` for one that is no function.
-fn parameters_of(rule: &Rule) -> Option<usize> {
+pub(super) fn parameters_of(rule: &Rule) -> Option<usize> {
     match rule {
         Rule::Default { args, .. } => Some(args.len()).filter(|count| *count > 0),
         Rule::Spec { head, .. } => match head {

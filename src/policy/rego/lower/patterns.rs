@@ -163,8 +163,8 @@ fn fits(value: &Value, form: &Value) -> bool {
     match (value, form) {
         (Value::Object(members), Value::Object(form)) => form.iter().all(|(count, parts)| {
             let fits = |(key, form)| members.get(key).is_some_and(|value| fits(value, form));
-            let mut parts = parts.as_object().into_iter().flat_map(|parts| parts.iter());
-            *count == Value::from(members.len()) && parts.all(fits)
+            let all_fit = parts.as_object().is_ok_and(|parts| parts.iter().all(fits));
+            *count == Value::from(members.len()) && all_fit
         }),
         (Value::Array(items), Value::Array(forms)) => {
             let mut pairs = items.iter().zip(forms.iter());
@@ -176,19 +176,19 @@ fn fits(value: &Value, form: &Value) -> bool {
 }
 
 /// What `SHAPED` stands for.
-pub(super) fn shaped(arguments: Vec<Value>) -> anyhow::Result<Value> {
-    Ok(match arguments.as_slice() {
+pub(super) fn shaped(arguments: &[Value]) -> Value {
+    match arguments {
         [value, form] if fits(value, form) => value.clone(),
         _ => Value::Undefined,
-    })
+    }
 }
 
 /// What `MEMBERS` stands for. Of an array whose indices are asked for, a part keeps them.
-pub(super) fn members(arguments: Vec<Value>) -> anyhow::Result<Value> {
-    let [collection, key_form, form] = arguments.as_slice() else {
-        return Ok(Value::Undefined);
+pub(super) fn members(arguments: &[Value]) -> Value {
+    let [collection, key_form, form] = arguments else {
+        return Value::Undefined;
     };
-    Ok(match collection {
+    match collection {
         Value::Array(items) if items.iter().all(|item| fits(item, form)) => collection.clone(),
         Value::Array(items) => {
             let fitting = items.iter().enumerate();
@@ -214,7 +214,7 @@ pub(super) fn members(arguments: Vec<Value>) -> anyhow::Result<Value> {
             Value::from(fitting.collect::<BTreeMap<_, _>>())
         }
         _ => collection.clone(),
-    })
+    }
 }
 
 // === Places ===

@@ -389,6 +389,8 @@ d := [[b | some _ in a]]
 ";
     let rows = [
         "allow := sprintf(\"%v\", [c])",
+        "allow if print(\"c\", c)",
+        "allow if { print([x | x := c], input.nope); true }",
         "allow := sort([d, [1, c], d, [b]])",
         "allow := max([c, d])",
         "allow := min([c, d])",

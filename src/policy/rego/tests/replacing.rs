@@ -134,3 +134,45 @@ test_own if p.five == -1 with count as sum
         passed
     );
 }
+
+#[test]
+fn a_function_is_replaced_by_whatever_name_it_is_called() {
+    let other = "package q
+fq(x) := x + 1
+g(x) := fq(x)
+k(x) := h(x)
+h(x) := x + 20
+";
+    let rows = [
+        ("r := h(1) with data.p_test.h as 9", "r == 9"),
+        ("r := data.p_test.h(1) with h as 9", "r == 9"),
+        ("r := data.q.g(1) with data.q.fq as 8", "r == 8"),
+        ("r := data.q.g(1) with data.q.fq as h", "r == 11"),
+        (
+            "r := data.q.g(1) with data.q.fq as data.p_test.h",
+            "r == 11",
+        ),
+        // One of that name in another package is another.
+        ("r := data.q.k(1) with h as 9", "r == 21"),
+        ("r := n(1) with h as 9", "r == 9"),
+        ("r := n(1) with data.p_test.h as data.q.fq", "r == 2"),
+        ("r := n(1) with a.b as 9", "r == 11"),
+        ("r := m(1) with a.b as 9", "r == 9"),
+        ("r := m(1) with data.p_test.a.b as 9", "r == 9"),
+        ("h(1, r) with data.p_test.h as 9", "r == 9"),
+        (
+            "r := [x | x := h([1, 2][_])] with data.p_test.h as 9",
+            "r == [9, 9]",
+        ),
+    ];
+    let own = "h(x) := x + 10\nn(x) := data.p_test.h(x)\na.b(x) := x\nm(x) := a.b(x)\n";
+    let mut wrong = Vec::new();
+    for (body, holds) in rows {
+        let text = format!("package p_test\n\n{own}test_x if {{ {body}; {holds} }}\n");
+        let came = ran(&[&text, other], false);
+        if came != ["data.p_test.test_x Passed"] {
+            wrong.push(format!("{body}: {came:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
