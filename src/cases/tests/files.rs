@@ -332,6 +332,11 @@ fn the_policies_a_file_is_about() {
         (
             good.clone(),
             vec![],
+            "x.cases.yaml: file_error: ",
+        ),
+        (
+            good.clone(),
+            vec![("p.yaml", "# nothing yet\n")],
             "x.cases.yaml:1:1: `policies`: there is no policy",
         ),
         (
