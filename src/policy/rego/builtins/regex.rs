@@ -5,6 +5,7 @@ mod syntax;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use regex::{Regex, RegexBuilder};
 use regorus::Value;
@@ -170,7 +171,7 @@ struct Known {
 
 #[derive(Default)]
 struct Remembered {
-    patterns: HashMap<String, (Regex, u64)>,
+    patterns: HashMap<String, (Rc<Regex>, u64)>,
     uses: u64,
 }
 
@@ -179,26 +180,26 @@ thread_local! {
 }
 
 impl Remembered {
-    fn get(&mut self, pattern: &str) -> Option<Regex> {
+    fn get(&mut self, pattern: &str) -> Option<Rc<Regex>> {
         self.uses += 1;
         let (compiled, used) = self.patterns.get_mut(pattern)?;
         *used = self.uses;
-        Some(compiled.clone())
+        Some(Rc::clone(compiled))
     }
 
-    fn keep(&mut self, pattern: &str, compiled: &Regex, most: usize) {
+    fn keep(&mut self, pattern: &str, compiled: &Rc<Regex>, most: usize) {
         if self.patterns.len() >= most {
             let oldest = self.patterns.iter().min_by_key(|(_, (_, used))| *used);
             let oldest = oldest.map(|(pattern, _)| pattern.clone());
             oldest.and_then(|oldest| self.patterns.remove(&oldest));
         }
-        let known = (compiled.clone(), self.uses);
+        let known = (Rc::clone(compiled), self.uses);
         self.patterns.insert(pattern.to_owned(), known);
     }
 }
 
-/// A pattern of Go's, compiled before perhaps.
-fn known(pattern: &str) -> Result<Regex, Failure> {
+/// A pattern of Go's, compiled before perhaps. A copy would have to make its working memory anew.
+fn known(pattern: &str) -> Result<Rc<Regex>, Failure> {
     let found = KNOWN.with_borrow_mut(|known| {
         let small = known.small.get(pattern);
         small.or_else(|| known.large.get(pattern))
@@ -212,10 +213,10 @@ fn known(pattern: &str) -> Result<Regex, Failure> {
     let written = rewritten(pattern).map_err(|_| NO_PATTERN)?;
     let small = built(&written, SMALL);
     let is_small = !matches!(small, Err(Failure::Limit(_)));
-    let compiled = match is_small {
+    let compiled = Rc::new(match is_small {
         true => small?,
         false => built(&written, MAX_COMPILED)?,
-    };
+    });
     KNOWN.with_borrow_mut(|known| match is_small {
         true => known.small.keep(pattern, &compiled, MAX_SMALL),
         false => known.large.keep(pattern, &compiled, MAX_LARGE),
