@@ -329,11 +329,7 @@ fn the_policies_a_file_is_about() {
             vec![("p.rego", "package a\nallow := (")],
             "p.rego:2:",
         ),
-        (
-            good.clone(),
-            vec![],
-            "x.cases.yaml: file_error: ",
-        ),
+        (good.clone(), vec![], "x.cases.yaml: file_error: "),
         (
             good.clone(),
             vec![("p.yaml", "# nothing yet\n")],
