@@ -1,6 +1,6 @@
-//! Limits that an evaluation on this thread has hit. The interpreter forgets what fails in one clause of
-//! a function where another has a value; a limit must not be forgotten so, since a request could choose
-//! by it which clause counts. What the limits are stands where they are held.
+//! Limits that an evaluation on this thread has hit, and the size of values. Wherever a limit is hit, the
+//! evaluation fails: if the interpreter went on as if there were no value, a request could choose by it
+//! which clause counts. What the limits are stands where they are held.
 
 use std::cell::RefCell;
 use std::time::Duration;
