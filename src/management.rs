@@ -193,7 +193,7 @@ pub fn router(api: Api) -> Router {
         needs: Arc::new(calls::Needs::new(calls())),
     };
     calls::router()
-        .layer(from_fn(server::limit_time))
+        .layer(from_fn_with_state(server::CALL_TIMEOUT, server::limit_time))
         .layer(from_fn_with_state(guard, access::guard))
         .layer(from_fn_with_state(api.clone(), history::record_refused))
         .layer(from_fn(compression::compress))

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
@@ -24,7 +24,7 @@ use crate::listen::{self, Connections, Listener, Peer, Places, Steady};
 use crate::tls::{self, Tls};
 
 /// Longest a call may take, the sending of its body included.
-const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What one caller can take of the others' room.
 #[derive(Debug, Clone, Copy)]
@@ -53,10 +53,14 @@ const LIMITS: Limits = Limits {
 };
 
 /// Ends calls that take too long. A push that was read whole goes on to its end all the same.
-pub(super) async fn limit_time(request: Request, next: Next) -> Result<Response, ApiError> {
-    let answer = tokio::time::timeout(CALL_TIMEOUT, next.run(request)).await;
+pub(super) async fn limit_time(
+    State(limit): State<Duration>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let answer = tokio::time::timeout(limit, next.run(request)).await;
     answer.map_err(|_| {
-        let message = format!("the call took longer than {}s", CALL_TIMEOUT.as_secs());
+        let message = format!("the call took longer than {limit:?}");
         ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout", message)
     })
 }

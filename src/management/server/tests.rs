@@ -1,6 +1,8 @@
 //! What one caller can take of the others' room: connections that say nothing, are never read, or stay.
 
-use axum::routing::get;
+use axum::body::Bytes;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, put};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
@@ -50,10 +52,15 @@ async fn start(limits: Limits) -> Running {
         .route(
             "/slow",
             get(|| async {
-                tokio::time::sleep(3 * SOON).await;
+                tokio::time::sleep(SOON + SOON / 2).await;
                 "done"
             }),
-        );
+        )
+        .route(
+            "/body",
+            put(|body: Bytes| async move { body.len().to_string() }),
+        )
+        .layer(from_fn_with_state(2 * SOON, limit_time));
     let listener = Listener::bind(&Address::loopback(0)).await.unwrap();
     let address = listener.address().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -234,4 +241,59 @@ async fn what_does_not_end_is_cut_off() {
     let mut slow = server.connect(ONE).await;
     slow.write_all(SLOW).await.unwrap();
     assert_eq!(read_all(slow).await, "");
+}
+
+/// Sends a head, and then the same few bytes again and again; what was answered when the connection ended.
+async fn drip(mut stream: TcpStream, head: &str, drop_of_it: &str) -> String {
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (mut reader, mut writer) = stream.into_split();
+    let dripping = async {
+        while writer.write_all(drop_of_it.as_bytes()).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let mut answer = Vec::new();
+    tokio::select! {
+        () = dripping => {}
+        read = tokio::time::timeout(LATE, reader.read_to_end(&mut answer)) => drop(read.unwrap()),
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+/// A byte now and then keeps no call open: not of a header, and not of a body, however it is framed.
+#[tokio::test]
+async fn who_sends_drop_by_drop_is_cut_off() {
+    let server = start(Limits {
+        header: 2 * SOON,
+        ..PATIENT
+    })
+    .await;
+    let put = "PUT /body HTTP/1.1\r\nHost: localhost\r\n";
+    let [header, whole, chunked] = [
+        format!("{put}X-Long: "),
+        format!("{put}Content-Length: 100000\r\n\r\n"),
+        format!("{put}Transfer-Encoding: chunked\r\n\r\n"),
+    ];
+    let [one, two, three] = [
+        server.connect(ONE).await,
+        server.connect(ONE).await,
+        server.connect(ONE).await,
+    ];
+    let (header, whole, chunked, others) = tokio::join!(
+        drip(one, &header, "x"),
+        drip(two, &whole, "x"),
+        drip(three, &chunked, "1\r\nx\r\n"),
+        server.is_answered(OTHER),
+    );
+    assert!(others);
+    assert!(!header.contains("200"), "{header}");
+    for answer in [whole, chunked] {
+        assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+        assert!(
+            answer.contains("the call took longer than 600ms"),
+            "{answer}"
+        );
+    }
+    server.answers_again(ONE).await;
 }
