@@ -8,6 +8,9 @@ mod read;
 mod schema;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -98,13 +101,6 @@ impl EmbeddedStore {
                 .await
                 .unwrap_or_else(|error| Err(StoreError::Failed(error.to_string())))
         })
-    }
-
-    #[cfg(test)]
-    pub(super) fn with<T>(&self, act: impl FnOnce(&Connection, &mut Faults) -> T) -> T {
-        let mut inner = self.inner.lock().unwrap();
-        let inner = &mut *inner;
-        act(inner.connection.as_ref().unwrap(), &mut inner.faults)
     }
 }
 

@@ -1,6 +1,7 @@
 //! `regex.*` by the `regex` crate, whose patterns are those of Go (RE2) but for what `syntax` sees to.
 //! Matching takes linear time.
 
+mod classes;
 mod syntax;
 
 use std::cell::RefCell;

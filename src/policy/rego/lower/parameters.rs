@@ -11,7 +11,7 @@ use super::OWN;
 use super::arguments::bracketed;
 use super::moved::Source;
 use super::patterns::{has_object, is_open};
-use super::syntax::{Edit, Range, begin, edited, range, strings, widen};
+use super::syntax::{Edit, Range, all_edited, begin, range, strings, widen};
 use super::tokens::{Token, tokens};
 use crate::policy::rego::RegoModule;
 use crate::policy::rego::check::pattern_names;
@@ -19,15 +19,7 @@ use crate::policy::rego::check::pattern_names;
 /// All modules as they are evaluated; `None` if they can stay.
 pub(in crate::policy::rego) fn parameters(modules: &[Ref<Module>]) -> Option<Vec<RegoModule>> {
     let found: Vec<_> = modules.iter().map(|module| find(module)).collect();
-    if found.iter().all(Vec::is_empty) {
-        return None;
-    }
-    let written = modules.iter().zip(found);
-    Some(
-        written
-            .map(|(module, edits)| edited(module, edits))
-            .collect(),
-    )
+    all_edited(modules, found)
 }
 
 fn find(module: &Module) -> Vec<Edit> {

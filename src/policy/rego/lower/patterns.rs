@@ -11,7 +11,7 @@ use regorus::unstable::{AssignOp, Expr, Literal, LiteralStmt, Module, Query, Ref
 use super::OWN;
 use super::arguments::{Arities, bracketed};
 use super::moved::Source;
-use super::syntax::{Edit, Range, begin, edited, range, strings, widen};
+use super::syntax::{Edit, Range, all_edited, begin, range, strings, widen};
 use super::tokens::{Kind, Token, tokens};
 use crate::policy::rego::RegoModule;
 use crate::policy::rego::visit::{self, Visit};
@@ -30,15 +30,7 @@ pub(in crate::policy::rego) fn patterns(modules: &[Ref<Module>]) -> Option<Vec<R
         .iter()
         .map(|module| find(module, &arities))
         .collect();
-    if found.iter().all(Vec::is_empty) {
-        return None;
-    }
-    let written = modules.iter().zip(found);
-    Some(
-        written
-            .map(|(module, edits)| edited(module, edits))
-            .collect(),
-    )
+    all_edited(modules, found)
 }
 
 fn find(module: &Module, arities: &Arities) -> Vec<Edit> {

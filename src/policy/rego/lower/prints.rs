@@ -6,7 +6,7 @@ use regorus::Value;
 use regorus::unstable::{Expr, Module, Ref};
 
 use super::arguments::bracketed;
-use super::syntax::{Edit, edited, range};
+use super::syntax::{Edit, all_edited, range};
 use super::tokens::{Token, tokens};
 use crate::policy::rego::visit::{self, Visit};
 use crate::policy::rego::{RegoModule, limits};
@@ -17,15 +17,7 @@ pub(super) const BOUNDED: &str = "__doorward_bounded";
 /// All modules as they are evaluated; `None` if they can stay.
 pub(in crate::policy::rego) fn prints(modules: &[Ref<Module>]) -> Option<Vec<RegoModule>> {
     let found: Vec<_> = modules.iter().map(|module| find(module)).collect();
-    if found.iter().all(Vec::is_empty) {
-        return None;
-    }
-    let written = modules.iter().zip(found);
-    Some(
-        written
-            .map(|(module, edits)| edited(module, edits))
-            .collect(),
-    )
+    all_edited(modules, found)
 }
 
 fn find(module: &Module) -> Vec<Edit> {

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::ops::Deref;
 
-use regorus::unstable::{Module, Parser, Source, Span};
+use regorus::unstable::{Module, Parser, Ref, Source, Span};
 
 use super::check_lines;
 use super::names::Names;
@@ -133,6 +133,18 @@ pub(super) fn edited(module: &Module, edits: Vec<Edit>) -> RegoModule {
         text,
         v0: !module.rego_v1,
     }
+}
+
+/// All modules with their edits, each in the order of its text; `None` if there are none.
+pub(super) fn all_edited(
+    modules: &[Ref<Module>],
+    edits: Vec<Vec<Edit>>,
+) -> Option<Vec<RegoModule>> {
+    if edits.iter().all(Vec::is_empty) {
+        return None;
+    }
+    let all = modules.iter().zip(edits);
+    Some(all.map(|(module, edits)| edited(module, edits)).collect())
 }
 
 /// The package of a module, its parts joined by dots.
