@@ -30,8 +30,7 @@ lint: ## Check the formatting and the lints
 
 bench: ## Measure matchers, and compare speed with other authorization services
 	cargo bench --locked --bench matchers
-	cargo build --release --locked
-	cargo build --release --locked --example tonic-noop
+	cargo build --release --locked --bins --examples
 	$(PYTHON) benches/compare/compare.py $(ARGS)
 
 bench-pushes: ## Measure pushes while checks go on

@@ -15,6 +15,8 @@ RELEASE = ROOT / "target" / "release"
 
 HOST = "127.0.0.1"
 YARDSTICK = "tonic-noop"
+LIMIT = "raw-h2"
+LOG_ON = ", log on"
 CONNECTIONS = 4
 
 GRPC_HEADERS = ["-H", "content-type: application/grpc", "-H", "te: trailers"]

@@ -7,10 +7,15 @@ import statistics
 import time
 
 from bundles import archive, manifest
-from common import CONNECTIONS, GRPC_HEADERS, YARDSTICK, Failure, last_lines, plural, run, say
+from common import CONNECTIONS, GRPC_HEADERS, LIMIT, LOG_ON, YARDSTICK, Failure, last_lines, plural, run, say
 from wire import ask, status_code, url
 
 PUSHES = 50
+WARM_UP = 2_000
+WARM_UP_SECONDS = 0.4
+LATENCY_SECONDS = 0.7
+LOG_TIMEOUT = 60.0
+LOG_STEP = 0.05
 
 
 class Metrics:
@@ -58,19 +63,37 @@ def expect(server, status, method, path, body=None):
 
 
 def load(server, options, request, streams, count, log=None):
-    """One h2load run; gives checks/s, mean and maximum latency in microseconds and the server's CPU time."""
-    before, cpu = Metrics(server).count("decisions"), server.cpu_seconds()
+    """One h2load run; gives checks/s, mean and maximum latency in microseconds, the server's CPU time with that
+    of its log's thread apart, and records/s until the last one was stored."""
+    before, cpu, log_cpu = Metrics(server), server.cpu_seconds(), server.log_seconds()
     command = ["taskset", "-c", str(options.cores[1]), "h2load", "-n", str(count), "-c", str(CONNECTIONS),
                "-m", str(streams), "-N", "30", "-d", request, *GRPC_HEADERS, url(server.address)]
+    begun = time.monotonic()
     done = run(command + ([f"--log-file={log}"] if log else []))
+    recorded = wait_for_log(server, before, begun, count) if server.log_thread() else None
     said = done.stdout.decode(errors="replace")
     server.settle()
     result = h2load_result(said)
     if result is None:
         raise Failure("h2load could not be understood\n" + last_lines(said + done.stderr.decode()))
-    check_load(server, result, count, Metrics(server).count("decisions") - before, said)
-    result["cpu_us"] = (server.cpu_seconds() - cpu) * 1e6
-    return result
+    check_load(server, result, count, Metrics(server).count("decisions") - before.count("decisions"), said)
+    log_cpu = server.log_seconds() - log_cpu
+    return {**result, "records": recorded, "log_cpu_us": log_cpu * 1e6,
+            "cpu_us": (server.cpu_seconds() - cpu - log_cpu) * 1e6}
+
+
+def wait_for_log(server, before, begun, count):
+    """Records a second, from the first check until all are stored or dropped; none if nothing is recorded."""
+    while time.monotonic() < begun + LOG_TIMEOUT:
+        now = Metrics(server)
+        written, dropped = (
+            now.count(f"decision_log_{what}") - before.count(f"decision_log_{what}") for what in ("written", "dropped"))
+        if written + dropped >= count:
+            return written / (time.monotonic() - begun)
+        if not written + dropped and time.monotonic() > begun + 1:
+            return None
+        time.sleep(LOG_STEP)
+    raise Failure(f"{server.name}: of {count} records only {written} were stored in {LOG_TIMEOUT:.0f} s", 1)
 
 
 def h2load_result(said):
@@ -129,46 +152,57 @@ def summary(times):
 
 def compare(servers, options, request, streams, work):
     """All servers at so many streams a connection: one row of results each."""
-    count = max(options.requests if streams > 1 else options.requests // 3, CONNECTIONS * streams)
-    few = max(count // 5, CONNECTIONS * streams)
+    say(f"{plural(streams, 'stream')} a connection: warm-up, {plural(options.rounds)} of {options.seconds:g} s, latency")
+    warm = {server.name: warm_up(server, options, request, streams) for server in servers}
     dropped = {server.name: Metrics(server).count("decision_log_dropped") for server in servers}
-    say(f"{streams} stream{'s' if streams > 1 else ''} a connection: warm-up, {plural(options.rounds)} of "
-        f"{count} requests, latency")
-    for server in servers:
-        load(server, options, request, streams, few)
     rounds = []
     for _ in range(options.rounds):
-        rounds.append({server.name: load(server, options, request, streams, count) for server in servers})
+        rounds.append({server.name: load(server, options, request, streams, int(warm[server.name] * options.seconds))
+                       for server in servers})
         say("  " + ", ".join(f"{name} {result['rate']:,.0f}/s" for name, result in rounds[-1].items()))
+    dropped = {server.name: Metrics(server).count("decision_log_dropped") - dropped[server.name] for server in servers}
     return [
-        row(server, streams, rounds, count,
-            latencies(server, options, request, streams, few, work), dropped[server.name])
+        row(server, streams, rounds, dropped[server.name],
+            latencies(server, options, request, streams, int(warm[server.name] * LATENCY_SECONDS), work))
         for server in servers
     ]
 
 
-def row(server, streams, rounds, count, percentiles, dropped):
+def warm_up(server, options, request, streams):
+    """Checks/s, about: so that a round takes all servers the same time."""
+    rate = load(server, options, request, streams, WARM_UP)["rate"]
+    return load(server, options, request, streams, int(rate * WARM_UP_SECONDS) + WARM_UP)["rate"]
+
+
+def row(server, streams, rounds, dropped, percentiles):
     mine = [results[server.name] for results in rounds]
-    rates = [result["rate"] for result in mine]
-    ratios = [results[server.name]["rate"] / results[YARDSTICK]["rate"]
-              for results in rounds if YARDSTICK in results]
-    now_dropped = Metrics(server).count("decision_log_dropped")
+    checks = sum(result["succeeded"] for result in mine)
+    with_log = server.log_thread() and mine[0]["records"] is not None
     return {
         "server": server.name,
         "streams": streams,
-        "requests": count,
-        "checks_per_second": statistics.median(rates),
-        "checks_per_second_rounds": rates,
-        "ratio": statistics.median(ratios) if ratios else None,
+        "checks_per_second": statistics.median(result["rate"] for result in mine),
+        "checks_per_second_rounds": [result["rate"] for result in mine],
+        "to_noop": ratio(server.name, YARDSTICK, rounds),
+        "to_raw": ratio(server.name, LIMIT, rounds),
+        "to_log_off": ratio(server.name, server.name.removesuffix(LOG_ON), rounds) if with_log else None,
         "p50_us": percentiles[0],
         "p99_us": percentiles[1],
         "mean_us": statistics.median(result["mean_us"] for result in mine),
         "max_us": max(result["max_us"] for result in mine),
-        "cpu_us_per_check": sum(result["cpu_us"] for result in mine) / (count * len(mine)),
+        "cpu_us_per_check": sum(result["cpu_us"] for result in mine) / checks,
+        "log_cpu_us_per_check": sum(result["log_cpu_us"] for result in mine) / checks if with_log else None,
+        "records_per_second": statistics.median(result["records"] for result in mine) if with_log else None,
+        "log_dropped": dropped if with_log else None,
         "rss_start_bytes": server.rss_start,
         "rss_after_bytes": server.rss(),
-        "log_dropped": now_dropped - dropped if server.management else None,
     }
+
+
+def ratio(name, other, rounds):
+    """Rule: both sides are of one round, so that a drift of the machine hits both."""
+    ratios = [results[name]["rate"] / results[other]["rate"] for results in rounds if other in results]
+    return statistics.median(ratios) if ratios else None
 
 
 def opa_bundle(allow):

@@ -1,36 +1,45 @@
 """The numbers as a table for people."""
 
-from common import CONNECTIONS, YARDSTICK, plural, table
+from common import CONNECTIONS, LIMIT, YARDSTICK, plural, table
 
-HEADING = ("server", "streams", "checks/s", f"ratio to {YARDSTICK}", "p50 µs", "p99 µs", "CPU µs/check",
-           "RSS start MiB", "RSS after MiB", "log dropped")
+HEADING = ("server", "streams", "checks/s", f"to {YARDSTICK}", f"to {LIMIT}", "p50 µs", "p99 µs", "CPU µs/check",
+           "log's µs/check", "records/s", "to log off", "dropped")
 
 
 def report(numbers):
     machine = numbers["machine"]
     lines = [f"\n{machine['cpu']}, Linux {machine['kernel']}, {machine['h2load']}; {CONNECTIONS} connections, "
-             f"{plural(numbers['rounds'])}, request of {numbers['request_bytes']:,} bytes\n"]
+             f"{plural(numbers['rounds'])} of {numbers['seconds']:g} s, request of {numbers['request_bytes']:,} bytes\n"]
     lines.append(table(HEADING, [table_cells(result) for result in numbers["results"]]) + "\n")
+    lines += [f"{result['server']}, {plural(result['streams'], 'stream')}: records were dropped, so it does not count"
+              for result in numbers["results"] if result["log_dropped"]]
     lines += opa_lines(numbers["results"])
     lines += [decision_line(name, summary) for name, summary in numbers["decisions"].items()]
     push = numbers["push"]
-    lines.append(f"push to effect ({push['server']}, {push['count']} bundles): p50 {push['p50_ms']:.2f} ms, "
-                 f"p99 {push['p99_ms']:.2f} ms")
+    if push:
+        lines.append(f"push to effect ({push['server']}, {push['count']} bundles): p50 {push['p50_ms']:.2f} ms, "
+                     f"p99 {push['p99_ms']:.2f} ms")
     lines += [f"binary {name}: {size / 1e6:.1f} MB" for name, size in numbers["binary_bytes"].items()]
     return "\n".join(lines)
 
 
 def table_cells(result):
-    ratio, dropped = result["ratio"], result["log_dropped"]
+    def cell(name, form):
+        return "" if result[name] is None else format(result[name], form)
+
     return [
         result["server"],
-        str(result["streams"]),
-        f"{result['checks_per_second']:,.0f}",
-        "-" if ratio is None else f"{ratio:.2f}",
-        *(f"{result[name]:,.0f}" for name in ("p50_us", "p99_us")),
-        f"{result['cpu_us_per_check']:.1f}",
-        *(f"{result[name] / 2**20:.1f}" for name in ("rss_start_bytes", "rss_after_bytes")),
-        "-" if dropped is None else f"{dropped:,}",
+        cell("streams", "d"),
+        cell("checks_per_second", ",.0f"),
+        cell("to_noop", ".2f"),
+        cell("to_raw", ".2f"),
+        cell("p50_us", ",.0f"),
+        cell("p99_us", ",.0f"),
+        cell("cpu_us_per_check", ".1f"),
+        cell("log_cpu_us_per_check", ".1f"),
+        cell("records_per_second", ",.0f"),
+        cell("to_log_off", ".2f"),
+        cell("log_dropped", ",d"),
     ]
 
 

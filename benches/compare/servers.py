@@ -1,4 +1,5 @@
-"""The servers under test: each a process on one core, with a configuration of its own in a folder of its own."""
+"""The servers under test: each a process on one core, with a configuration of its own in a folder of its own.
+The thread that writes the decision log may have another core."""
 
 import contextlib
 import json
@@ -10,12 +11,14 @@ import subprocess
 import time
 from pathlib import Path
 
-from common import HOST, ROOT, YARDSTICK, Failure, last_lines, say
+from common import HOST, LIMIT, LOG_ON, ROOT, YARDSTICK, Failure, last_lines, say
 from measure import call
 from wire import POLICIES, ask, status_code
 
 BUNDLE = ROOT / "bundles" / "quickstart"
 REGO = Path(__file__).resolve().parent / "policies"
+FIVE_POLICIES = REGO / "native.yaml"
+LOG_THREAD = "decision-log"
 
 START_TIMEOUT = 60.0
 STEP = 0.005
@@ -83,6 +86,21 @@ class Server:
     def cpu_seconds(self):
         return self.cpu_ticks() / os.sysconf("SC_CLK_TCK")
 
+    def log_thread(self):
+        """Folder of the thread that writes the decision log, if there is one."""
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            if (task / "comm").read_text().strip() == LOG_THREAD:
+                return task
+        return None
+
+    def log_seconds(self):
+        """CPU time of that thread."""
+        task = self.log_thread()
+        return int((task / "schedstat").read_text().split()[0]) / 1e9 if task else 0
+
+    def give_log_core(self, core):
+        os.sched_setaffinity(int(self.log_thread().name), {core})
+
     def rss(self):
         return self.memory("VmRSS")
 
@@ -119,23 +137,29 @@ class Server:
         self.process.wait()
 
 
-def start_noop(stack, options, work):
-    server = started(stack, Server(YARDSTICK, options.cores[0], [options.noop, f"{HOST}:0", "1"], work))
+def start_plain(stack, options, work, name, program):
+    """One of the programs that answer every check alike."""
+    server = started(stack, Server(name, options.cores[0], [program, f"{HOST}:0", "1"], work))
     server.wait_for_ready_line()
     return server
 
 
-def start_doorward(stack, options, work, name, bundle, cache):
-    return start_with(stack, options, work, name, {
-        "policies": [str(POLICIES)],
-        "bundles": {"quickstart": {"path": str(BUNDLE)}} if bundle else {},
+def start_native(stack, options, work, name, policies, bundles, cache, log):
+    """One with policies for the workload that the request is for."""
+    server = start_with(stack, options, work, name, {
+        "policies": [str(policies)],
+        "bundles": bundles,
         "mesh": {"default_workload": {"namespace": "foo", "labels": {"app": "httpbin"}}},
         "cache": {} if cache else {"max_bytes": "0B"},
+        "decision_log": {"enabled": log},
     })
+    if log:
+        server.give_log_core(options.cores[1])
+    return server
 
 
-def start_rego(stack, options, work, policy):
-    return start_with(stack, options, work, f"doorward rego {policy.stem}", {
+def start_rego(stack, options, work, name, policy):
+    return start_with(stack, options, work, name, {
         "policies": [str(policy)],
         "cache": {"max_bytes": "0B"},
         "decision_log": {"enabled": False},
@@ -164,20 +188,14 @@ def launch(stack, options, work, name, settings):
     return started(stack, Server(name, options.cores[0], command, work))
 
 
-def start_opas(stack, options, work, binary, policies):
-    """OPA's plugin with the quickstart's rules, and once more with every Rego policy."""
-    found = shutil.which(binary)
-    if not found:
-        raise Failure(f"OPA_ENVOY_BIN={binary} is not an executable file")
-    quickstart = work / "opa"
-    shutil.copytree(BUNDLE, quickstart)
-    (quickstart / "bench.rego").write_text(opa_policy())
-    asked = [("opa-envoy", quickstart, "bench/authz/allow")]
-    asked += [(f"opa-envoy rego {policy.stem}", policy, "envoy/authz/allow") for policy in policies]
-    return [start_opa(stack, options, work, Path(found).absolute(), *what) for what in asked]
+def quickstart_for_opa(work):
+    folder = work / "opa"
+    shutil.copytree(BUNDLE, folder)
+    (folder / "bench.rego").write_text(opa_policy())
+    return folder
 
 
-def start_opa(stack, options, work, binary, name, policy, path):
+def start_opa(stack, options, work, name, binary, policy, path):
     api, grpc = (f"{HOST}:{free_port()}" for _ in range(2))
     config = work / f"{name.replace(' ', '-')}.json"
     config.write_text(json.dumps({"plugins": {"envoy_ext_authz_grpc": {"addr": grpc, "path": path}}}))
@@ -228,26 +246,42 @@ def answers(address):
 
 
 def start_all(stack, options, work):
+    """Those that are there and wanted."""
     servers = []
-    if options.noop.exists():
-        servers.append(start_noop(stack, options, work))
-    else:
-        say(f"skipped {YARDSTICK}, so there are no ratios: {options.noop} is not there; build it with "
-            "`cargo build --release --locked --example tonic-noop`")
-    for name, bundle, cache in (
-        ("doorward cached", True, True),
-        ("doorward uncached", True, False),
-        ("doorward native uncached", False, False),
-    ):
-        servers.append(start_doorward(stack, options, work, name, bundle, cache))
-    policies = sorted(path for path in options.rego.iterdir() if path.is_dir() or path.suffix == ".rego")
-    servers += [start_rego(stack, options, work, policy) for policy in policies]
-    opa = os.environ.get("OPA_ENVOY_BIN")
-    if opa:
-        servers += start_opas(stack, options, work, opa, policies)
-    else:
-        say("skipped opa-envoy: OPA_ENVOY_BIN is not set")
+    for name, start, *what in all_servers(options, work):
+        if not options.only or any(part in name for part in options.only):
+            say(f"starting {name}")
+            servers.append(start(stack, options, work, name, *what))
     return servers
+
+
+def all_servers(options, work):
+    """Each a name, how it is started, and with what."""
+    for name, program in ((LIMIT, options.raw), (YARDSTICK, options.noop)):
+        if program.exists():
+            yield name, start_plain, program
+        else:
+            say(f"skipped {name}, so there are no ratios to it: {program} is not there; build it with "
+                f"`cargo build --release --locked --example {name}`")
+    quickstart = {"quickstart": {"path": str(BUNDLE)}}
+    for log, and_log in ((False, ""), (True, LOG_ON)):
+        yield f"doorward cached{and_log}", start_native, POLICIES, quickstart, True, log
+    for log, and_log in ((False, ""), (True, LOG_ON)):
+        yield f"doorward native{and_log}", start_native, FIVE_POLICIES, {}, False, log
+    policies = sorted(path for path in options.rego.iterdir() if path.is_dir() or path.suffix == ".rego")
+    for policy in policies:
+        yield f"doorward rego {policy.stem}", start_rego, policy
+    opa = os.environ.get("OPA_ENVOY_BIN")
+    if not opa:
+        say("skipped opa-envoy: OPA_ENVOY_BIN is not set")
+        return
+    found = shutil.which(opa)
+    if not found:
+        raise Failure(f"OPA_ENVOY_BIN={opa} is not an executable file")
+    binary = Path(found).absolute()
+    yield "opa-envoy", start_opa, binary, quickstart_for_opa(work), "bench/authz/allow"
+    for policy in policies:
+        yield f"opa-envoy rego {policy.stem}", start_opa, binary, policy, "envoy/authz/allow"
 
 
 def greet(server, request):
