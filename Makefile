@@ -11,7 +11,7 @@ export DOORWARD_VECTORS
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: run test lint bench bench-pushes bench-start bench-downloads bench-kills fmt help
+.PHONY: run test lint bench bench-envoy bench-pushes bench-start bench-downloads bench-kills fmt help
 
 run: ## Build Doorward and show it behind a real Envoy (ARGS=--free-ports: when a port is taken)
 	cargo build --release --locked
@@ -32,6 +32,11 @@ bench: ## Measure matchers, and compare speed with other authorization services
 	cargo bench --locked --bench matchers
 	cargo build --release --locked --bins --examples
 	$(PYTHON) benches/compare/compare.py $(ARGS)
+
+bench-envoy: ## Measure what asking adds to the latency of requests through a real Envoy
+	cargo build --release --locked --bins --examples
+	envoy=$$($(PYTHON) tools/envoy_venv.py) && DOORWARD_ENVOY="$$envoy" \
+		$(PYTHON) benches/envoy_latency/latency.py $(ARGS)
 
 bench-pushes: ## Measure pushes while checks go on
 	cargo build --release --locked

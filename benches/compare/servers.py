@@ -16,6 +16,7 @@ from measure import call
 from wire import POLICIES, ask, status_code
 
 BUNDLE = ROOT / "bundles" / "quickstart"
+QUICKSTART = {"quickstart": {"path": str(BUNDLE)}}
 REGO = Path(__file__).resolve().parent / "policies"
 FIVE_POLICIES = REGO / "native.yaml"
 LOG_THREAD = "decision-log"
@@ -263,9 +264,8 @@ def all_servers(options, work):
         else:
             say(f"skipped {name}, so there are no ratios to it: {program} is not there; build it with "
                 f"`cargo build --release --locked --example {name}`")
-    quickstart = {"quickstart": {"path": str(BUNDLE)}}
     for log, and_log in ((False, ""), (True, LOG_ON)):
-        yield f"doorward cached{and_log}", start_native, POLICIES, quickstart, True, log
+        yield f"doorward cached{and_log}", start_native, POLICIES, QUICKSTART, True, log
     for log, and_log in ((False, ""), (True, LOG_ON)):
         yield f"doorward native{and_log}", start_native, FIVE_POLICIES, {}, False, log
     policies = sorted(path for path in options.rego.iterdir() if path.is_dir() or path.suffix == ".rego")
