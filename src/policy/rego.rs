@@ -248,7 +248,7 @@ impl RegoPolicies {
             entrypoint: match query {
                 Some(query) => {
                     let reached = graph.reached(&QUERY_RULE.map(str::to_owned));
-                    let target = engine.query_target(query);
+                    let target = engine.query_target(query)?;
                     Some(Entrypoint::new(query, target, reached, settings))
                 }
                 None => rule.map(entrypoint),

@@ -225,11 +225,12 @@ impl Engine {
     }
 
     /// The query that was compiled with the modules.
-    pub(super) fn query_target(&self, text: &str) -> Target {
-        Target::Query {
-            text: lower::evaluated_query(text),
+    pub(super) fn query_target(&self, text: &str) -> Result<Target, Vec<RegoError>> {
+        let evaluated = lower::evaluated_query(text);
+        Ok(Target::Query {
+            text: evaluated.map_err(|why| vec![no_query(&why)])?,
             expressions: self.query_expressions,
-        }
+        })
     }
 
     /// Answers a query of any form: the bindings of each of its solutions.

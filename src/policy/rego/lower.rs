@@ -34,7 +34,7 @@ mod with;
 use super::module::package_of;
 use super::{RegoError, builtins, guard};
 use regorus::unstable::Ref;
-use syntax::Text;
+use syntax::{Text, not_supported};
 
 pub(super) use functions::functions;
 pub(super) use lines::check as check_lines;
@@ -146,16 +146,21 @@ fn structure(text: String, v0: bool, names: &Names) -> Result<Way, Fault> {
     way.step(elements::lower(&way.text));
     way.step(shadows::lower(&way.text, names));
     way.step(imports::lower(&way.text, names));
-    for count in 0..loops::MAX_TIMES {
-        let (loops, has_more) = loops::lower(&way.text, names, count);
+    for count in 0.. {
+        let (loops, more) = loops::lower(&way.text, names, count);
+        let more = more.map(|at| way.original((at, not_supported("what stands here"))));
         way.step(loops);
-        if !has_more {
-            break;
+        match more {
+            Some(more) if count == loops::MAX_TIMES => return Err(more),
+            Some(_) => {}
+            None => break,
         }
     }
     way.step(otherwise::lower(&way.text));
-    way.step(with::lower(&way.text, names));
-    way.step(negation::lower(&way.text, names));
+    let with = with::lower(&way.text, names).map_err(|fault| way.original(fault))?;
+    way.step(with);
+    let negation = negation::lower(&way.text, names).map_err(|fault| way.original(fault))?;
+    way.step(negation);
     way.step(waiting::lower(&way.text));
     Ok(way)
 }
@@ -198,30 +203,32 @@ pub(super) fn without_mark(text: &str) -> &str {
 pub(super) fn query(text: &str) -> Result<String, String> {
     let templates = template::lower(text).map_err(|(_, message)| message)?;
     let split = keywords::module(&templates.lowered, None).map_err(|(_, message)| message)?;
-    Ok(evaluated_query(&split.map.lowered))
+    evaluated_query(&split.map.lowered)
 }
 
 /// A query as it is evaluated. One that is nothing for the parser stays as it is.
-pub(super) fn evaluated_query(query: &str) -> String {
+pub(super) fn evaluated_query(query: &str) -> Result<String, String> {
     let (begin, end) = ("package query\nanswer if {\n", "\n}\n");
-    let written = evaluated(format!("{begin}{query}{end}"));
+    let written = evaluated(format!("{begin}{query}{end}")).map_err(|error| error.message)?;
     let query = written
         .strip_prefix(begin)
         .and_then(|it| it.strip_suffix(end));
-    query.map_or_else(String::new, str::to_owned)
+    let query = query.ok_or_else(|| not_supported("this query"))?;
+    Ok(query.to_owned())
 }
 
 /// A module of no functions as it is evaluated, for which no built-in is replaced.
-pub(super) fn evaluated(text: String) -> String {
+pub(super) fn evaluated(text: String) -> Result<String, RegoError> {
     let mut text = text;
     for step in [patterns, operators, prints] {
         let tree = Text::new(text.clone(), false).into_tree();
-        let written = tree.and_then(|tree| step(&[Ref::new(tree)]));
+        let Some(tree) = tree else { continue };
+        let written = step(&[Ref::new(tree)])?;
         if let Some(written) = written.and_then(|all| all.into_iter().next()) {
             text = written.text;
         }
     }
-    text
+    Ok(text)
 }
 
 /// What names of arguments under `not` begin with.

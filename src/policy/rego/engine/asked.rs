@@ -111,7 +111,8 @@ impl Engine {
         let all: Vec<_> = self.modules.iter().chain([&answer]).cloned().collect();
         analyse(&all).map_err(in_query)?;
         let source = &answer.package.span.source;
-        Ok(LookedAt(lower::evaluated(source.contents().clone())))
+        let text = lower::evaluated(source.contents().clone());
+        Ok(LookedAt(text.map_err(|error| in_query(vec![error]))?))
     }
 
     fn asked<T>(

@@ -79,7 +79,9 @@ impl Parsed {
             lower::replaceable,
         ];
         for written in steps {
-            if let Some(modules) = written(engine.get_modules()) {
+            let modules = written(engine.get_modules());
+            let modules = modules.map_err(|error| self.locate(vec![error]))?;
+            if let Some(modules) = modules {
                 engine = self.written(modules)?;
             }
         }

@@ -8,31 +8,26 @@ use std::collections::BTreeSet;
 use regorus::unstable::{Expr, Module, Ref, WithModifier};
 
 use super::arguments::parameters_of;
-use super::syntax::{Edit, edited, range};
-use crate::policy::rego::RegoModule;
+use super::syntax::{Edit, Written, all_edited, range};
 use crate::policy::rego::module::{begin_of, path_of, reference, rule_reference, whole_path_of};
 use crate::policy::rego::visit::{self, Visit};
 
-/// All modules as they are evaluated; `None` if they can stay.
-pub(in crate::policy::rego) fn functions(modules: &[Ref<Module>]) -> Option<Vec<RegoModule>> {
+/// All modules as they are evaluated.
+pub(in crate::policy::rego) fn functions(modules: &[Ref<Module>]) -> Written {
     let functions = names(modules);
     let found: Vec<_> = modules
         .iter()
         .map(|module| Finder::of(module, &functions))
         .collect();
     if !found.iter().any(|finder| finder.replaces) {
-        return None;
+        return Ok(None);
     }
-    let written = modules.iter().zip(found);
-    Some(
-        written
-            .map(|(module, mut finder)| {
-                finder.edits.sort();
-                finder.edits.dedup();
-                edited(module, finder.edits)
-            })
-            .collect(),
-    )
+    let edits = found.into_iter().map(|mut finder| {
+        finder.edits.sort();
+        finder.edits.dedup();
+        finder.edits
+    });
+    all_edited(modules, edits.collect())
 }
 
 /// Whole paths of all functions, below `data`.

@@ -23,20 +23,20 @@ pub(super) const ELEMENT: &str = "__element_";
 pub(super) const MAX_TIMES: usize = 64;
 
 /// Lowers a text that the interpreter's parser takes; any other is left for the parser to refuse. `count`
-/// tells how often that was done before, and what comes back whether it is to be done again: for a term in
+/// tells how often that was done before, and what comes back where it is to be done again: for a term in
 /// a term.
-pub(super) fn lower(text: &Text, names: &Names, count: usize) -> (SourceMap, bool) {
+pub(super) fn lower(text: &Text, names: &Names, count: usize) -> (SourceMap, Option<usize>) {
     write(text, edits(text, names, count))
 }
 
-/// The text after all edits that lie in no term that is moved itself, and whether there are others.
-fn write(text: &str, edits: Vec<(usize, Edit)>) -> (SourceMap, bool) {
+/// The text after all edits that lie in no term that is moved itself, and where the first of the others is.
+fn write(text: &str, edits: Vec<(usize, Edit)>) -> (SourceMap, Option<usize>) {
     let mut output = Output::new(text);
     let mut copied = 0;
-    let mut has_more = false;
+    let mut more = None;
     for (at, edit) in edits {
         if at < copied {
-            has_more = true;
+            more.get_or_insert(at);
             continue;
         }
         output.copy(copied, at);
@@ -52,7 +52,7 @@ fn write(text: &str, edits: Vec<(usize, Edit)>) -> (SourceMap, bool) {
         }
     }
     output.copy(copied, text.len());
-    (output.finish(), has_more)
+    (output.finish(), more)
 }
 
 /// What becomes of a place of the text; at one place, in this order.

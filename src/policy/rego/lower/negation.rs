@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use regorus::unstable::{BoolOp, Expr, Literal, LiteralStmt, Query, Span};
 
 use super::names::Names;
-use super::syntax::{Range, Text, begin, names_of, range, strings, widen};
-use super::{ARGUMENT, Output, SourceMap};
+use super::syntax::{Range, Text, begin, names_of, not_supported, range, strings, widen};
+use super::{ARGUMENT, Fault, Output, SourceMap};
 use crate::policy::rego::visit::{Visit, parts};
 
 /// A negation with arguments to be named.
@@ -23,7 +23,7 @@ struct Negation {
 }
 
 /// Lowers a text that the interpreter's parser takes; any other is left for the parser to refuse.
-pub(super) fn lower(text: &Text, names: &Names) -> SourceMap {
+pub(super) fn lower(text: &Text, names: &Names) -> Result<SourceMap, Fault> {
     let mut negations = if text.contains("not") {
         find(text, names).unwrap_or_default()
     } else {
@@ -35,8 +35,8 @@ pub(super) fn lower(text: &Text, names: &Names) -> SourceMap {
         negations: &negations,
         count: 0,
     };
-    writer.write((0, text.len()));
-    writer.output.finish()
+    writer.write((0, text.len()))?;
+    Ok(writer.output.finish())
 }
 
 fn find(text: &Text, names: &Names) -> Option<Vec<Negation>> {
@@ -182,26 +182,33 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     /// Writes a part of the text with its negations lowered.
-    fn write(&mut self, (begin, end): Range) {
+    fn write(&mut self, (begin, end): Range) -> Result<(), Fault> {
         let mut at = begin;
-        while let Some(negation) = self.next_negation(at, end) {
+        while let Some(negation) = self.next_negation(at, end)? {
             self.output.copy(at, negation.whole.0);
-            self.negation(negation);
+            self.negation(negation)?;
             at = negation.modifiers.1;
         }
         self.output.copy(at, end);
+        Ok(())
     }
 
-    fn next_negation(&self, begin: usize, end: usize) -> Option<&'a Negation> {
+    /// The first that begins between two places.
+    fn next_negation(&self, begin: usize, end: usize) -> Result<Option<&'a Negation>, Fault> {
         let negations = self.negations;
         let first = negations.partition_point(|negation| negation.whole.0 < begin);
-        negations
-            .get(first)
-            .filter(|negation| negation.modifiers.1 <= end)
+        let next = negations.get(first);
+        match next.filter(|negation| negation.whole.0 < end) {
+            // No text is known for which the parser's places are such.
+            Some(next) if next.modifiers.1 > end => {
+                Err((next.whole.0, not_supported("this `not`")))
+            }
+            next => Ok(next),
+        }
     }
 
     /// Writes a negation, its arguments named in front of it.
-    fn negation(&mut self, negation: &Negation) {
+    fn negation(&mut self, negation: &Negation) -> Result<(), Fault> {
         let (begin, end) = negation.whole;
         if negation.bare {
             self.output.put("{ ", begin);
@@ -211,9 +218,9 @@ impl<'a> Writer<'a> {
             let name = format!("{ARGUMENT}{}__", self.count);
             self.count += 1;
             self.output.put(&format!("{name} = "), argument.0);
-            self.write(*argument);
+            self.write(*argument)?;
             self.output.put(" ", argument.1);
-            self.write(negation.modifiers);
+            self.write(negation.modifiers)?;
             self.output.put("; ", argument.1);
             names.push((*argument, name));
         }
@@ -222,15 +229,16 @@ impl<'a> Writer<'a> {
             // The `not` itself is copied: only what lies inside it can be another negation.
             let inside = if at == begin { begin + "not".len() } else { at };
             self.output.copy(at, inside);
-            self.write((inside, argument_begin));
+            self.write((inside, argument_begin))?;
             self.output.put(&name, argument_begin);
             at = argument_end;
         }
-        self.write((at, end));
+        self.write((at, end))?;
         self.output.copy(end, negation.modifiers.0);
-        self.write(negation.modifiers);
+        self.write(negation.modifiers)?;
         if negation.bare {
             self.output.put(" }", end);
         }
+        Ok(())
     }
 }

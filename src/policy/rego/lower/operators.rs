@@ -3,12 +3,12 @@
 //! fails, is false, and has another. Only what is evaluated is written so: what policies call and read
 //! is told of the text before this step.
 
-use regorus::unstable::{ArithOp, BinOp, BoolOp, Expr, Module, Ref};
+use regorus::unstable::{ArithOp, BinOp, BoolOp, Expr, Module, Ref, Span};
 
 use super::OWN;
-use super::syntax::{Edit, Range, edited, range, strings, widen};
+use super::syntax::{Edit, Range, Written, all_edited, cannot_write, range, strings, widen};
 use super::tokens::{Token, tokens};
-use crate::policy::rego::RegoModule;
+use crate::policy::rego::RegoError;
 use crate::policy::rego::visit::{self, Visit};
 
 /// The built-ins that operators are written as.
@@ -38,18 +38,10 @@ fn own_name(built_in: &str) -> String {
     format!("{OWN}{}", built_in.replace('.', "_"))
 }
 
-/// All modules as they are evaluated; `None` if they can stay.
-pub(in crate::policy::rego) fn operators(modules: &[Ref<Module>]) -> Option<Vec<RegoModule>> {
-    let operators: Vec<_> = modules.iter().map(|module| find(module)).collect();
-    if operators.iter().all(Vec::is_empty) {
-        return None;
-    }
-    let written = modules.iter().zip(operators);
-    Some(
-        written
-            .map(|(module, found)| write(module, found))
-            .collect(),
-    )
+/// All modules as they are evaluated.
+pub(in crate::policy::rego) fn operators(modules: &[Ref<Module>]) -> Written {
+    let found: Result<_, _> = modules.iter().map(|module| find(module)).collect();
+    all_edited(modules, found?)
 }
 
 /// An operator that is written as a call.
@@ -58,28 +50,29 @@ struct Operator {
     whole: Range,
     /// What stands left of it, without brackets around it.
     left: Range,
+    /// Where the parser says that it is.
+    span: Span,
     built_in: &'static str,
 }
 
-fn find(module: &Module) -> Vec<Operator> {
+fn find(module: &Module) -> Result<Vec<Edit>, RegoError> {
     let mut finder = Finder::default();
     finder.module(module);
-    finder.found
-}
-
-fn write(module: &Module, operators: Vec<Operator>) -> RegoModule {
+    if finder.found.is_empty() {
+        return Ok(Vec::new());
+    }
     let text = module.package.span.source.contents();
     let (tokens, strings) = (tokens(text), strings(text));
     let mut edits: Vec<Edit> = Vec::new();
-    for operator in operators {
+    for operator in finder.found {
         let [whole, left] = [operator.whole, operator.left].map(|place| {
             let mut whole = place;
             widen(&mut whole, &strings);
             whole
         });
-        let Some(token) = operator_behind(text, &tokens, left.1) else {
-            continue;
-        };
+        // No text is known for which it is not found.
+        let token = operator_behind(text, &tokens, left.1)
+            .ok_or_else(|| cannot_write(&operator.span, "this operator"))?;
         edits.push(((whole.1, whole.1), ")".to_owned()));
         let name = format!("{}(", own_name(operator.built_in));
         edits.push(((whole.0, whole.0), name));
@@ -87,7 +80,7 @@ fn write(module: &Module, operators: Vec<Operator>) -> RegoModule {
     }
     // Where operators begin together the outer one was found first; what ends there ends before it.
     edits.sort_by_key(|((begin, end), put)| (*begin, put != ")", *end));
-    edited(module, edits)
+    Ok(edits)
 }
 
 /// The operator behind an operand: all else that can stand between them are brackets. Where the operand
@@ -138,6 +131,7 @@ fn operator(expression: &Expr) -> Option<Operator> {
     Some(Operator {
         whole: range(expression.span()),
         left: range(left.span()),
+        span: expression.span().clone(),
         built_in,
     })
 }

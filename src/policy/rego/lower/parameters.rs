@@ -11,25 +11,25 @@ use super::OWN;
 use super::arguments::bracketed;
 use super::moved::Source;
 use super::patterns::{has_object, is_open};
-use super::syntax::{Edit, Range, all_edited, begin, range, strings, widen};
+use super::syntax::{Edit, Range, Written, all_edited, begin, cannot_write, range, strings, widen};
 use super::tokens::{Token, tokens};
-use crate::policy::rego::RegoModule;
+use crate::policy::rego::RegoError;
 use crate::policy::rego::check::pattern_names;
 
-/// All modules as they are evaluated; `None` if they can stay.
-pub(in crate::policy::rego) fn parameters(modules: &[Ref<Module>]) -> Option<Vec<RegoModule>> {
-    let found: Vec<_> = modules.iter().map(|module| find(module)).collect();
-    all_edited(modules, found)
+/// All modules as they are evaluated.
+pub(in crate::policy::rego) fn parameters(modules: &[Ref<Module>]) -> Written {
+    let found: Result<_, _> = modules.iter().map(|module| find(module)).collect();
+    all_edited(modules, found?)
 }
 
-fn find(module: &Module) -> Vec<Edit> {
+fn find(module: &Module) -> Result<Vec<Edit>, RegoError> {
     let special: Vec<_> = module
         .policy
         .iter()
         .filter_map(|rule| Special::of(rule))
         .collect();
     if special.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let text = module.package.span.source.contents();
     let mut writer = Writer {
@@ -41,10 +41,10 @@ fn find(module: &Module) -> Vec<Edit> {
         edits: Vec::new(),
     };
     for function in special {
-        writer.function(&function);
+        writer.function(&function)?;
     }
     writer.edits.sort_by_key(|(place, _)| *place);
-    writer.edits
+    Ok(writer.edits)
 }
 
 /// A function with parameters that are written otherwise.
@@ -106,10 +106,12 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn function(&mut self, function: &Special<'_>) {
-        let places = bracketed(self.text, &self.tokens, range(function.name.span()).1, "(");
+    fn function(&mut self, function: &Special<'_>) -> Result<(), RegoError> {
+        let name = function.name.span();
+        let places = bracketed(self.text, &self.tokens, range(name).1, "(");
+        // No text is known for which these differ.
         if places.len() != function.parameters.len() {
-            return;
+            return Err(cannot_write(name, "a function with these parameters"));
         }
         let mut statements = Vec::new();
         for (index, (parameter, place)) in function.parameters.iter().zip(places).enumerate() {
@@ -130,6 +132,7 @@ impl Writer<'_> {
             statements.extend(same);
         }
         self.bodies(function.rule, &statements.join("; "));
+        Ok(())
     }
 
     /// A variable stands for a parameter that is matched in the bodies.

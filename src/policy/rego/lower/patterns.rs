@@ -6,14 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use regorus::Value;
-use regorus::unstable::{AssignOp, Expr, Literal, LiteralStmt, Module, Query, Ref, WithModifier};
+use regorus::unstable::{
+    AssignOp, Expr, Literal, LiteralStmt, Module, Query, Ref, Span, WithModifier,
+};
 
 use super::OWN;
 use super::arguments::{Arities, bracketed};
 use super::moved::Source;
-use super::syntax::{Edit, Range, all_edited, begin, range, strings, widen};
+use super::syntax::{Edit, Range, Written, all_edited, begin, cannot_write, range, strings, widen};
 use super::tokens::{Kind, Token, tokens};
-use crate::policy::rego::RegoModule;
+use crate::policy::rego::RegoError;
 use crate::policy::rego::visit::{self, Visit};
 
 /// A value, if it has the form of a pattern.
@@ -23,21 +25,18 @@ pub(super) const MEMBERS: &str = "__doorward_members";
 /// Behind `some`, there is no pattern for keys.
 const NO_KEYS: &str = "false";
 
-/// All modules as they are evaluated; `None` if they can stay.
-pub(in crate::policy::rego) fn patterns(modules: &[Ref<Module>]) -> Option<Vec<RegoModule>> {
+/// All modules as they are evaluated.
+pub(in crate::policy::rego) fn patterns(modules: &[Ref<Module>]) -> Written {
     let arities = Arities::of(modules);
-    let found: Vec<_> = modules
-        .iter()
-        .map(|module| find(module, &arities))
-        .collect();
-    all_edited(modules, found)
+    let found = modules.iter().map(|module| find(module, &arities));
+    all_edited(modules, found.collect::<Result<_, _>>()?)
 }
 
-fn find(module: &Module, arities: &Arities) -> Vec<Edit> {
+fn find(module: &Module, arities: &Arities) -> Result<Vec<Edit>, RegoError> {
     let mut looks = Looks(false);
     looks.module(module);
     if !looks.0 {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let text = module.package.span.source.contents();
     let mut finder = Finder {
@@ -51,18 +50,15 @@ fn find(module: &Module, arities: &Arities) -> Vec<Edit> {
         front: Vec::new(),
         is_elsewhere: false,
         every: BTreeSet::new(),
+        refused: None,
     };
     finder.module(module);
-    let mut edits = finder.edits;
-    edits.sort_by_key(|(place, _)| *place);
-    let mut to = 0;
-    // What lies inside of what is put elsewhere stays as it is.
-    edits.retain(|((begin, end), _)| {
-        let is_outside = *begin >= to;
-        to = to.max(*end);
-        is_outside
-    });
-    edits
+    if let Some(error) = finder.refused {
+        return Err(error);
+    }
+    // What would have to be written otherwise inside of what is put elsewhere is refused as an overlap.
+    finder.edits.sort_by_key(|(place, _)| *place);
+    Ok(finder.edits)
 }
 
 /// Whether there is any object that could be a pattern, or any `every`.
@@ -111,32 +107,6 @@ fn is_structure(pattern: &Expr) -> bool {
 
 fn is_pattern(expression: &Expr) -> bool {
     has_object(expression) && is_open(expression)
-}
-
-/// The form of a pattern, as a term: of an array, those of its items; of an object, how many keys it has
-/// and the forms of what is under those that are constant; of all else, nothing.
-fn form(pattern: &Expr) -> String {
-    match pattern {
-        Expr::Array { items, .. } => {
-            let items = items.iter().map(|item| form(item));
-            format!("[{}]", items.collect::<Vec<_>>().join(", "))
-        }
-        Expr::Object { fields, .. } => {
-            let parts = fields.iter().filter(|(_, _, value)| has_object(value));
-            let parts = parts.filter_map(|(_, key, value)| {
-                Some(format!(
-                    "{}: {}",
-                    constant(key)?.to_json_str().ok()?,
-                    form(value)
-                ))
-            });
-            let keys: Option<BTreeSet<_>> =
-                fields.iter().map(|(_, key, _)| constant(key)).collect();
-            let count = keys.map_or(fields.len(), |keys| keys.len());
-            format!("{{{count}: {{{}}}}}", parts.collect::<Vec<_>>().join(", "))
-        }
-        _ => "null".to_owned(),
-    }
 }
 
 /// The value of a key that is a constant.
@@ -225,6 +195,7 @@ struct Finder<'a> {
     is_elsewhere: bool,
     /// Variables of `every` that are known here.
     every: BTreeSet<String>,
+    refused: Option<RegoError>,
 }
 
 impl Visit for Finder<'_> {
@@ -294,13 +265,17 @@ impl Visit for Finder<'_> {
             && is_pattern(index)
             && !self.is_elsewhere
         {
-            self.stand_in(index, range(refr.span()).1, "[");
+            self.stand_in(index, refr.span(), "[");
         }
         visit::in_expression(self, expression);
     }
 }
 
 impl Finder<'_> {
+    fn refuse(&mut self, at: &Span, what: &str) {
+        self.refused.get_or_insert_with(|| cannot_write(at, what));
+    }
+
     fn looking(&mut self, is_elsewhere: bool, look: impl FnOnce(&mut Self)) {
         let outside = std::mem::replace(&mut self.is_elsewhere, is_elsewhere);
         look(self);
@@ -329,7 +304,8 @@ impl Finder<'_> {
             (pattern, Expr::Var { span, .. }) | (Expr::Var { span, .. }, pattern)
                 if self.every.contains(span.text()) && is_structure(pattern) =>
             {
-                self.wrap(range(span), &form(pattern));
+                let form = self.form(pattern);
+                self.wrap(range(span), &form);
             }
             _ if is_pattern(left) => self.matched(left, right),
             _ if is_pattern(right) && matches!(op, AssignOp::Eq) => self.matched(right, left),
@@ -337,9 +313,52 @@ impl Finder<'_> {
         }
     }
 
+    /// The form of a pattern, as a term: of an array, those of its items; of an object, how many keys it
+    /// has and the forms of what is under them; of all else, nothing.
+    fn form(&mut self, pattern: &Expr) -> String {
+        match pattern {
+            Expr::Array { items, .. } => {
+                let items = items.iter().map(|item| self.form(item));
+                format!("[{}]", items.collect::<Vec<_>>().join(", "))
+            }
+            Expr::Object { fields, .. } => {
+                let parts = fields.iter().filter(|(_, _, value)| has_object(value));
+                let parts = parts.map(|(_, key, value)| (self.key(key), self.form(value)));
+                let parts = parts.map(|(key, form)| format!("{key}: {form}"));
+                let parts = parts.collect::<Vec<_>>().join(", ");
+                let keys: Option<BTreeSet<_>> =
+                    fields.iter().map(|(_, key, _)| constant(key)).collect();
+                let count = keys.map_or(fields.len(), |keys| keys.len());
+                format!("{{{count}: {{{parts}}}}}")
+            }
+            _ => "null".to_owned(),
+        }
+    }
+
+    /// A key under which there is an object, as a term.
+    fn key(&mut self, key: &Expr) -> String {
+        if let Some(constant) = constant(key).and_then(|key| key.to_json_str().ok()) {
+            return constant;
+        }
+        match key {
+            Expr::Var { span, .. }
+            | Expr::RefDot { span, .. }
+            | Expr::RefBrack { span, .. }
+            | Expr::Call { span, .. } => {
+                let place = self.whole(range(span));
+                self.source.part(place)
+            }
+            // Of other terms the parser's places are not all of them.
+            other => {
+                self.refuse(other.span(), "an object under such a key of a pattern");
+                "null".to_owned()
+            }
+        }
+    }
+
     /// What is matched by a pattern.
     fn matched(&mut self, pattern: &Expr, value: &Expr) {
-        let form = form(pattern);
+        let form = self.form(pattern);
         match value {
             Expr::Var { span, .. } if span.text() == "_" => {}
             // Perhaps it is the one that gets a value.
@@ -370,19 +389,20 @@ impl Finder<'_> {
             return;
         };
         if self.arities.of_call(self.module, function) == Some(arguments.len() - 1) {
-            self.stand_in(last, range(function.span()).1, "(");
+            self.stand_in(last, function.span(), "(");
         }
     }
 
     /// A variable stands for a pattern, the last in the next brackets, that is matched in a statement of
     /// its own.
-    fn stand_in(&mut self, pattern: &Expr, behind: usize, open: &str) {
-        let parts = bracketed(self.text, &self.tokens, behind, open);
+    fn stand_in(&mut self, pattern: &Expr, behind: &Span, open: &str) {
+        let parts = bracketed(self.text, &self.tokens, range(behind).1, open);
+        // No text is known that has none.
         let Some(&(begin, end)) = parts.last() else {
-            return;
+            return self.refuse(behind, "this object in brackets");
         };
         let name = format!("{OWN}object_{begin}__");
-        let form = form(pattern);
+        let form = self.form(pattern);
         let written = self.source.part((begin, end));
         self.front
             .push(format!("{written} = {SHAPED}({name}, {form})"));
@@ -400,11 +420,12 @@ impl Finder<'_> {
             || self.whole(range(&statement.span)).1,
             |modifier| begin(&modifier.span),
         );
+        // No text is known for which there is none.
         let Some(collection) = self.collection((begin(&statement.span), end)) else {
-            return;
+            return self.refuse(&statement.span, "this `some … in`");
         };
         let forms = [key, Some(value)].map(|pattern| match pattern {
-            Some(pattern) => form(pattern),
+            Some(pattern) => self.form(pattern),
             None => NO_KEYS.to_owned(),
         });
         let (begin, end) = collection;

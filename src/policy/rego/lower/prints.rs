@@ -6,51 +6,61 @@ use regorus::Value;
 use regorus::unstable::{Expr, Module, Ref};
 
 use super::arguments::bracketed;
-use super::syntax::{Edit, all_edited, range};
+use super::syntax::{Edit, Written, all_edited, cannot_write, range};
 use super::tokens::{Token, tokens};
 use crate::policy::rego::visit::{self, Visit};
-use crate::policy::rego::{RegoModule, limits};
+use crate::policy::rego::{RegoError, limits};
 
 /// A value, if it is not too large to be written.
 pub(super) const BOUNDED: &str = "__doorward_bounded";
 
-/// All modules as they are evaluated; `None` if they can stay.
-pub(in crate::policy::rego) fn prints(modules: &[Ref<Module>]) -> Option<Vec<RegoModule>> {
-    let found: Vec<_> = modules.iter().map(|module| find(module)).collect();
-    all_edited(modules, found)
+/// All modules as they are evaluated.
+pub(in crate::policy::rego) fn prints(modules: &[Ref<Module>]) -> Written {
+    let found: Result<_, _> = modules.iter().map(|module| find(module)).collect();
+    all_edited(modules, found?)
 }
 
-fn find(module: &Module) -> Vec<Edit> {
+fn find(module: &Module) -> Result<Vec<Edit>, RegoError> {
     let text = module.package.span.source.contents();
     if !text.contains("print") {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let mut finder = Finder {
         text,
         tokens: tokens(text),
         edits: Vec::new(),
+        refused: None,
     };
     finder.module(module);
+    if let Some(error) = finder.refused {
+        return Err(error);
+    }
     // At one place, what ends there ends before anything begins.
     finder
         .edits
         .sort_by_key(|((place, _), put)| (*place, put != ")"));
-    finder.edits
+    Ok(finder.edits)
 }
 
 struct Finder<'a> {
     text: &'a str,
     tokens: Vec<Token>,
     edits: Vec<Edit>,
+    refused: Option<RegoError>,
 }
 
 impl Visit for Finder<'_> {
     fn expression(&mut self, expression: &Expr) {
-        if let Expr::Call { fcn, .. } = expression
+        if let Expr::Call { fcn, params, .. } = expression
             && let Expr::Var { span, .. } = fcn.as_ref()
             && span.text() == "print"
         {
             let arguments = bracketed(self.text, &self.tokens, range(span).1, "(");
+            // No text is known for which these differ.
+            if arguments.len() != params.len() {
+                let error = || cannot_write(span, "a call of `print` with these arguments");
+                self.refused.get_or_insert_with(error);
+            }
             for (begin, end) in arguments {
                 self.edits.push(((begin, begin), format!("{BOUNDED}(")));
                 self.edits.push(((end, end), ")".to_owned()));

@@ -9,32 +9,37 @@ use regorus::unstable::{Expr, Literal, LiteralStmt, Module, Ref, Span, WithModif
 
 use super::REPLACED;
 use super::keywords::is_name;
-use super::syntax::{Edit, Range, edited, range};
-use crate::policy::rego::RegoModule;
+use super::syntax::{Edit, Range, Written, cannot_write, edited, range};
 use crate::policy::rego::builtins::{arity, is_of_interpreter};
 use crate::policy::rego::module::{begin_of, path_of, reference, rule_reference};
 use crate::policy::rego::visit::{self, Visit};
+use crate::policy::rego::{RegoError, RegoModule};
 
 /// Where the functions that are put in are said to be.
 const FILE: &str = "built-ins";
+/// What cannot be, since there is nowhere to put them.
+const HOMELESS: &str = "`with` that replaces a built-in, or replaces by one, where each package has a name in \
+     brackets or rules named as the built-in is,";
 
-/// All modules as they are evaluated, with one more of functions; `None` if they can stay.
-pub(in crate::policy::rego) fn replaceable(modules: &[Ref<Module>]) -> Option<Vec<RegoModule>> {
+/// All modules as they are evaluated, with one more of functions.
+pub(in crate::policy::rego) fn replaceable(modules: &[Ref<Module>]) -> Written {
     let names = names_of_packages(modules);
     let found: Vec<_> = modules
         .iter()
         .map(|module| Found::of(module, &names))
         .collect();
     let functions = Functions::of(&found);
-    if functions.is_empty() {
-        return None;
-    }
-    let home = functions.home(modules, &names)?;
+    let Some(first) = functions.first(&found) else {
+        return Ok(None);
+    };
+    let homeless = || cannot_write(&first.span, HOMELESS);
+    let home = functions.home(modules, &names).ok_or_else(homeless)?;
     let written = modules
         .iter()
         .zip(&found)
         .map(|(module, found)| functions.write(module, found, &home));
-    Some(written.chain([functions.module(&home)]).collect())
+    let written = written.chain([Ok(functions.module(&home))]);
+    written.collect::<Result<_, _>>().map(Some)
 }
 
 /// What names stand for in a package that are no built-ins.
@@ -65,6 +70,7 @@ fn package_of(module: &Module) -> Vec<String> {
 struct Name {
     name: String,
     at: Range,
+    span: Span,
 }
 
 /// The built-ins of a module that are called, that `with` replaces, and by which it does.
@@ -130,8 +136,12 @@ impl<'a> Functions<'a> {
         }
     }
 
-    fn is_empty(&self) -> bool {
-        self.called.is_empty() && self.replacing.is_empty()
+    /// Where the first of them is named.
+    fn first(&self, found: &'a [Found]) -> Option<&'a Name> {
+        let names = |found: &'a Found| found.replaced.iter().chain(&found.replacing);
+        let all = self.all();
+        let mut names = found.iter().flat_map(names);
+        names.find(|name| all.contains(name.name.as_str()))
     }
 
     fn all(&self) -> BTreeSet<&'a str> {
@@ -157,7 +167,12 @@ impl<'a> Functions<'a> {
             .find(is_home)
     }
 
-    fn write(&self, module: &Module, found: &Found, home: &[String]) -> RegoModule {
+    fn write(
+        &self,
+        module: &Module,
+        found: &Found,
+        home: &[String],
+    ) -> Result<RegoModule, RegoError> {
         let text = module.package.span.source.contents();
         let stands = |name: &str| format!("{}.{}", reference(home.iter()), function(name));
         let mut edits: Vec<Edit> = Vec::new();
@@ -252,10 +267,11 @@ impl Visit for Finder {
 /// `a.b.c`, which may name a built-in.
 fn name_of(expression: &Expr) -> Option<Name> {
     let (name, end) = dotted(expression)?;
-    let begin = range(begin_of(expression)).0;
+    let span = begin_of(expression).clone();
     Some(Name {
         name,
-        at: (begin, end),
+        at: (range(&span).0, end),
+        span,
     })
 }
 

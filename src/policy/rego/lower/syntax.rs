@@ -7,11 +7,11 @@ use std::ops::Deref;
 
 use regorus::unstable::{Module, Parser, Ref, Source, Span};
 
-use super::check_lines;
 use super::names::Names;
 use super::tokens::{Kind, Token, tokens};
+use super::{check_lines, row_and_column};
 use crate::policy::rego::engine::LENGTHS;
-use crate::policy::rego::module::{path_of, rule_reference};
+use crate::policy::rego::module::{Place, path_of, rule_reference};
 use crate::policy::rego::{RegoError, RegoModule};
 
 /// From an offset to the one after the last.
@@ -19,6 +19,10 @@ pub(super) type Range = (usize, usize);
 
 /// What stands somewhere instead of what stood there.
 pub(super) type Edit = (Range, String);
+
+/// What a step makes of all modules, as they are evaluated: nothing if they can stay. A module that it cannot
+/// write otherwise is refused, since as it stands it would mean something else.
+pub(in crate::policy::rego) type Written = Result<Option<Vec<RegoModule>>, RegoError>;
 
 /// A text between two steps, which is parsed once, when a step first looks at its tree.
 pub(super) struct Text {
@@ -116,35 +120,54 @@ pub(super) fn widen((begin, end): &mut Range, strings: &[Token]) {
     *end = around(*end).map_or(*end, |token| token.end);
 }
 
+/// Refuses what would have to be written otherwise, and cannot be.
+pub(super) fn cannot_write(at: &Span, what: &str) -> RegoError {
+    Place::of(at).error("rego_parse_error", not_supported(what))
+}
+
+/// How that is said.
+pub(super) fn not_supported(what: &str) -> String {
+    format!("{what} is not supported: write it in another way")
+}
+
 /// A module with its text changed, by edits in the order of the text.
-pub(super) fn edited(module: &Module, edits: Vec<Edit>) -> RegoModule {
+pub(super) fn edited(module: &Module, edits: Vec<Edit>) -> Result<RegoModule, RegoError> {
     let source = &module.package.span.source;
     let original = source.contents();
     let mut text = String::with_capacity(original.len());
     let mut from = 0;
     for ((begin, end), put) in edits {
-        text.push_str(original.get(from..begin).unwrap_or_default());
+        // No text is known for which two edits overlap; one of them would be lost.
+        let Some(between) = original.get(from..begin) else {
+            let (row, col) = row_and_column(original, begin);
+            return Err(RegoError {
+                code: "rego_parse_error",
+                message: not_supported("what stands here"),
+                file: source.file().clone(),
+                row,
+                col,
+            });
+        };
+        text.push_str(between);
         text.push_str(&put);
         from = end;
     }
     text.push_str(original.get(from..).unwrap_or_default());
-    RegoModule {
+    Ok(RegoModule {
         path: source.file().clone(),
         text,
         v0: !module.rego_v1,
-    }
+    })
 }
 
-/// All modules with their edits, each in the order of its text; `None` if there are none.
-pub(super) fn all_edited(
-    modules: &[Ref<Module>],
-    edits: Vec<Vec<Edit>>,
-) -> Option<Vec<RegoModule>> {
+/// All modules with their edits, each in the order of its text.
+pub(super) fn all_edited(modules: &[Ref<Module>], edits: Vec<Vec<Edit>>) -> Written {
     if edits.iter().all(Vec::is_empty) {
-        return None;
+        return Ok(None);
     }
     let all = modules.iter().zip(edits);
-    Some(all.map(|(module, edits)| edited(module, edits)).collect())
+    let all = all.map(|(module, edits)| edited(module, edits));
+    all.collect::<Result<_, _>>().map(Some)
 }
 
 /// The package of a module, its parts joined by dots.

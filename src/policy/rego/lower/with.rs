@@ -5,12 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use regorus::unstable::{Expr, LiteralStmt, Query, Ref, Rule, RuleHead, WithModifier};
+use regorus::unstable::{Expr, LiteralStmt, Module, Query, Ref, Rule, RuleHead, WithModifier};
 
 use super::names::Names;
-use super::syntax::{Range, Text, begin, names_of, range, strings, widen};
+use super::syntax::{Range, Text, begin, names_of, not_supported, range, strings, widen};
 use super::tokens::{Token, tokens};
-use super::{Output, SourceMap};
+use super::{Fault, Output, SourceMap};
 use crate::policy::rego::builtins::purity;
 use crate::policy::rego::module::{path_of, rule_reference};
 use crate::policy::rego::visit::{Visit, parts};
@@ -28,11 +28,16 @@ struct Statement {
 }
 
 /// Lowers a text that the interpreter's parser takes; any other is left for the parser to refuse.
-pub(super) fn lower(text: &Text, names: &Names) -> SourceMap {
+pub(super) fn lower(text: &Text, names: &Names) -> Result<SourceMap, Fault> {
     let mut output = Output::new(text);
-    let statements = match text.contains("with") {
-        true => find(text, names).unwrap_or_default(),
-        false => Vec::new(),
+    let tree = if text.contains("with") {
+        text.tree()
+    } else {
+        None
+    };
+    let statements = match tree {
+        Some(module) => find(text, module, names)?,
+        None => Vec::new(),
     };
     let mut edits: Vec<Edit> = Vec::new();
     for statement in &statements {
@@ -51,7 +56,7 @@ pub(super) fn lower(text: &Text, names: &Names) -> SourceMap {
         at = end;
     }
     output.copy(at, text.len());
-    output.finish()
+    Ok(output.finish())
 }
 
 /// What becomes of a place of the text.
@@ -117,8 +122,7 @@ impl Statement {
     }
 }
 
-fn find(text: &Text, names: &Names) -> Option<Vec<Statement>> {
-    let module = text.tree()?;
+fn find(text: &Text, module: &Module, names: &Names) -> Result<Vec<Statement>, Fault> {
     let own = |rule: &Ref<Rule>| path_of(rule_reference(rule))?.into_iter().next();
     let functions = module.policy.iter().filter(|rule| is_function(rule));
     let mut finder = Finder {
@@ -126,17 +130,24 @@ fn find(text: &Text, names: &Names) -> Option<Vec<Statement>> {
         functions: functions.filter_map(own).collect(),
         rules: module.policy.iter().filter_map(own).collect(),
         statements: Vec::new(),
+        depth: 0,
+        refused: None,
     };
     finder.module(module);
+    if let Some(fault) = finder.refused {
+        return Err(fault);
+    }
     let all = tokens(text);
     let strings = strings(text);
     for statement in &mut finder.statements {
         widen(&mut statement.whole, &strings);
         for value in &mut statement.values {
-            *value = behind_as(text, &all, *value)?;
+            // No text is known that has no `as` there, or nothing behind it.
+            let found = behind_as(text, &all, *value);
+            *value = found.ok_or_else(|| (value.0, not_supported("this `with`")))?;
         }
     }
-    Some(finder.statements)
+    Ok(finder.statements)
 }
 
 /// What stands behind `as`, between the end of what is replaced and that of the modifier: the places
@@ -171,6 +182,9 @@ struct Finder {
     functions: BTreeSet<String>,
     rules: BTreeSet<String>,
     statements: Vec<Statement>,
+    /// Values that what is looked at lies in.
+    depth: usize,
+    refused: Option<Fault>,
 }
 
 impl Visit for Finder {
@@ -182,8 +196,12 @@ impl Visit for Finder {
         }
     }
 
-    /// What lies inside of a value stays as it is.
-    fn modifier(&mut self, _: &WithModifier) {}
+    /// What lies inside of a value stays as it is, so nothing there may have to be named.
+    fn modifier(&mut self, modifier: &WithModifier) {
+        self.depth += 1;
+        self.expression(&modifier.r#as);
+        self.depth -= 1;
+    }
 }
 
 impl Finder {
@@ -198,7 +216,11 @@ impl Finder {
         let values: Vec<_> = named
             .map(|(modifier, end)| (range(modifier.refr.span()).1, end))
             .collect();
-        if !values.is_empty() {
+        if let Some(value) = values.first().filter(|_| self.depth > 0) {
+            let what = "`with` in a value that `with` puts in place";
+            let refused = &mut self.refused;
+            refused.get_or_insert_with(|| (value.0, not_supported(what)));
+        } else if !values.is_empty() {
             self.statements.push(Statement {
                 whole: range(&statement.span),
                 values,

@@ -84,6 +84,22 @@ fn an_object_matches_one_of_the_same_keys() {
         ("x := y if { {input.key: y} := input.one }", json!(1)),
         ("x := y if { {\"a\": y} := {\"a\": 7} }", json!(7)),
         (
+            "x := y if { k := \"q\"; {\"p\": {k: {\"a\": y}}} = input.deep }",
+            json!(null),
+        ),
+        (
+            "x := y if { k := \"q\"; {\"p\": {k: {\"a\": y, \"b\": _}}} = input.deep }",
+            json!(1),
+        ),
+        (
+            "x := y if { {\"p\": {input.q: {\"a\": y, \"b\": _}}} = input.deep with input.q as \"q\" }",
+            json!(1),
+        ),
+        (
+            "x := y if { {\"p\": {input.q: {\"a\": y}}} = input.deep with input.q as \"q\" }",
+            json!(null),
+        ),
+        (
             "x := y if { {\"a\": y} := f(1) }\nf(_) := input.o",
             json!(null),
         ),
@@ -360,5 +376,26 @@ fn a_query_matches_the_same() {
     for (query, solutions) in rows {
         let found = policies.query(query, Data::default(), false, NOW_NS);
         assert_eq!(found.map(|found| found.len()), Ok(solutions), "{query}");
+    }
+}
+
+#[test]
+fn what_cannot_be_written_otherwise_is_refused() {
+    let rows = [
+        // What is moved would have to be changed itself.
+        (
+            "x := [y |\n\ts[{\"a\": y, \"b\": [z | s[{\"c\": z}]]}]]\ns := set()",
+            "p.rego:3:",
+        ),
+        (
+            "x if {\n\t{[1]: {\"a\": y}} = input.o\n\ty == 1\n}",
+            "p.rego:3:",
+        ),
+    ];
+    for (rules, place) in rows {
+        let module = module("p.rego", &format!("package p\n{rules}\n"));
+        let said = document_for(module, input()).expect_err(rules);
+        let expected = said.contains("not supported") && said.contains(place);
+        assert!(expected, "{rules}: {said}");
     }
 }

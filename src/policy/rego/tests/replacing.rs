@@ -176,3 +176,23 @@ h(x) := x + 20
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn what_cannot_be_put_in_place_is_refused() {
+    let rows = [
+        // Nowhere to put the functions that stand for built-ins.
+        (
+            "package p[\"b-c\"]\nx if {\n\tnot graphql.is_valid(\"\", \"\") with graphql.is_valid as false\n}",
+            "p.rego:3:",
+        ),
+        (
+            "package p\nname := 1\nq := input.a\nx if {\n\tq with input as {v | v := q with input as name}\n}",
+            "p.rego:5:",
+        ),
+    ];
+    for (text, place) in rows {
+        let said = document_for(module("p.rego", text), json!({})).expect_err(text);
+        let expected = said.contains("not supported") && said.contains(place);
+        assert!(expected, "{text}: {said}");
+    }
+}
