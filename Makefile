@@ -11,7 +11,7 @@ export DOORWARD_VECTORS
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: run test lint bench bench-envoy bench-pushes bench-start bench-downloads bench-kills fmt help
+.PHONY: run test lint bench bench-code bench-compare bench-envoy bench-cores bench-memory bench-programs bench-pushes bench-start bench-downloads bench-kills fmt help
 
 run: ## Build Doorward and show it behind a real Envoy (ARGS=--free-ports: when a port is taken)
 	cargo build --release --locked
@@ -28,15 +28,27 @@ lint: ## Check the formatting and the lints
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-bench: ## Measure matchers, and compare speed with other authorization services
+# ARGS is for a single one of them.
+bench: bench-code bench-compare bench-envoy bench-cores bench-memory ## Measure speed and memory, in all ways but those further on
+
+bench-code: ## Measure matchers
 	cargo bench --locked --bench matchers
-	cargo build --release --locked --bins --examples
+
+bench-compare: bench-programs ## Compare the speed of whole processes with others'
 	$(PYTHON) benches/compare/compare.py $(ARGS)
 
-bench-envoy: ## Measure what asking adds to the latency of requests through a real Envoy
-	cargo build --release --locked --bins --examples
+bench-envoy: bench-programs ## Measure what asking adds to the latency of requests through a real Envoy
 	envoy=$$($(PYTHON) tools/envoy_venv.py) && DOORWARD_ENVOY="$$envoy" \
 		$(PYTHON) benches/envoy_latency/latency.py $(ARGS)
+
+bench-cores: bench-programs ## Measure what a second core gives
+	$(PYTHON) benches/cores/cores.py $(ARGS)
+
+bench-memory: bench-programs ## Measure memory after a million distinct checks, and its growth under load
+	$(PYTHON) benches/memory/memory.py $(ARGS)
+
+bench-programs:
+	cargo build --release --locked --bins --examples
 
 bench-pushes: ## Measure pushes while checks go on
 	cargo build --release --locked

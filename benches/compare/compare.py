@@ -37,7 +37,7 @@ import tempfile
 from pathlib import Path
 
 from common import (
-    LIMIT, RELEASE, YARDSTICK, Failure, absolute, check_machine, end, finish, option_parser, positive, run, say,
+    CONNECTIONS, LIMIT, RELEASE, YARDSTICK, Failure, absolute, check_machine, end, finish, option_parser, positive, run, say,
 )
 from measure import Metrics, compare, measure_pushes
 from report import report
@@ -64,7 +64,9 @@ def parse(arguments):
                         help="folders and files of Rego, each compared as one policy (default: those beside this)")
     parser.add_argument("--rounds", type=positive, default=3, help="measured rounds (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=2, help="of load a round and server (default %(default)s)")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.connections = CONNECTIONS
+    return options
 
 
 def machine():

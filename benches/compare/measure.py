@@ -3,11 +3,12 @@
 import contextlib
 import http.client
 import re
+import resource
 import statistics
 import time
 
 from bundles import archive, manifest
-from common import CONNECTIONS, GRPC_HEADERS, LIMIT, LOG_ON, YARDSTICK, Failure, last_lines, plural, run, say
+from common import GRPC_HEADERS, LIMIT, LOG_ON, YARDSTICK, Failure, last_lines, plural, run, say
 from wire import ask, status_code, url
 
 PUSHES = 50
@@ -66,10 +67,11 @@ def load(server, options, request, streams, count, log=None):
     """One h2load run; gives checks/s, mean and maximum latency in microseconds, the server's CPU time with that
     of its log's thread apart, and records/s until the last one was stored."""
     before, cpu, log_cpu = Metrics(server), server.cpu_seconds(), server.log_seconds()
-    command = ["taskset", "-c", str(options.cores[1]), "h2load", "-n", str(count), "-c", str(CONNECTIONS),
+    command = ["taskset", "-c", str(options.cores[1]), "h2load", "-n", str(count), "-c", str(options.connections),
                "-m", str(streams), "-N", "30", "-d", request, *GRPC_HEADERS, url(server.address)]
-    begun = time.monotonic()
+    begun, load_cpu = time.monotonic(), children_seconds()
     done = run(command + ([f"--log-file={log}"] if log else []))
+    load_cpu = children_seconds() - load_cpu
     recorded = wait_for_log(server, before, begun, count) if server.log_thread() else None
     said = done.stdout.decode(errors="replace")
     server.settle()
@@ -78,8 +80,14 @@ def load(server, options, request, streams, count, log=None):
         raise Failure("h2load could not be understood\n" + last_lines(said + done.stderr.decode()))
     check_load(server, result, count, Metrics(server).count("decisions") - before.count("decisions"), said)
     log_cpu = server.log_seconds() - log_cpu
-    return {**result, "records": recorded, "log_cpu_us": log_cpu * 1e6,
+    return {**result, "records": recorded, "log_cpu_us": log_cpu * 1e6, "load_cpu_us": load_cpu * 1e6,
             "cpu_us": (server.cpu_seconds() - cpu - log_cpu) * 1e6}
+
+
+def children_seconds():
+    """CPU time of all programs that were run and ended: of load generators."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def wait_for_log(server, before, begun, count):

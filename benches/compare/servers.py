@@ -31,7 +31,8 @@ SETTLE_STEP = 0.2
 class Server:
     """A process under test. Its output goes to files, so that it never waits for us to read."""
 
-    def __init__(self, name, core, command, work):
+    def __init__(self, name, cores, command, work):
+        """`cores` is one, or several as a text: `0,1`."""
         self.name = name
         self.address = self.management = None
         self.rss_start = self.answer_bytes = 0
@@ -44,9 +45,9 @@ class Server:
             # taskset becomes the server, so the process id is the server's. A session of its own: Ctrl-C in
             # the terminal reaches this script alone, which then ends the servers.
             self.process = subprocess.Popen(
-                ["taskset", "-c", str(core), *map(str, command)],
+                ["taskset", "-c", str(cores), *map(str, command)],
                 cwd=work, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True,
-                env={**inherited, "TOKIO_WORKER_THREADS": "1"})
+                env={**inherited, "TOKIO_WORKER_THREADS": str(len(str(cores).split(",")))})
 
     def wait_until(self, ready, what):
         deadline = time.monotonic() + START_TIMEOUT

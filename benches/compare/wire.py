@@ -34,11 +34,11 @@ def peer(address, port, principal):
     return message((1, message((1, socket_address))), (4, principal))
 
 
-def request_headers(token):
+def request_headers(token, path="/headers"):
     return {
         ":authority": "httpbin.foo:8000",
         ":method": "GET",
-        ":path": "/headers",
+        ":path": path,
         ":scheme": "http",
         "accept": "*/*",
         "accept-encoding": "gzip, deflate, br",
@@ -55,9 +55,9 @@ def request_headers(token):
     }
 
 
-def grpc_request():
+def grpc_request(path="/headers"):
     """A CheckRequest as Istio's sidecar would send it for `curl httpbin.foo:8000/headers`, in its gRPC frame."""
-    headers = request_headers((POLICIES / "demo.jwt").read_text().strip())
+    headers = request_headers((POLICIES / "demo.jwt").read_text().strip(), path)
     asked = message(
         (1, "12345678901234567890"),
         (2, headers[":method"]),
