@@ -366,6 +366,9 @@ impl Activation {
         let snapshot = Snapshot::new(revision, policies, sets, self.settings.cache);
         let old = self.snapshot.swap(Arc::new(snapshot));
         drop(publishing);
+        let gone = old.cache.usage();
+        self.metrics
+            .cache_evicted(gone.evicted_for_room, gone.evicted_at_end);
         // Checks that still hold the old one let go of it soon; freeing it is not their work.
         background::free(old);
     }

@@ -1,23 +1,29 @@
 //! Decisions remembered under exactly what was read to make them. A cache belongs to one snapshot
-//! and dies with it. What goes into a key is said in `key`.
+//! and dies with it. What is written down of a request is said in `key`, how it is hashed in `hash`.
 
+mod hash;
 mod key;
 
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-pub use key::{CacheKey, key};
-
+use moka::notification::RemovalCause;
 use serde::{Deserialize, Serialize};
 
+use crate::attributes::Attributes;
 use crate::decision::Decision;
+use crate::policy::lifetime::Unremembered;
+use crate::policy::reads::Plan;
 use crate::units::{Size, Span};
+use hash::{Finished, Hasher, Prehashed};
+use key::Encoding;
 
-/// Memory an entry takes besides the decision, in bytes.
-const ENTRY_OVERHEAD: usize = 160;
+/// Memory an entry takes besides its key and the decision, in bytes.
+const ENTRY_OVERHEAD: usize = 320;
 
 /// Section `cache` of the configuration.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -64,51 +70,226 @@ pub struct CacheSettings {
 /// Decisions of one snapshot.
 #[derive(Debug)]
 pub struct DecisionCache {
-    entries: Option<moka::sync::Cache<CacheKey, Arc<Decision>>>,
+    on: Option<Entries>,
+    evictions: Arc<Evictions>,
 }
+
+#[derive(Debug)]
+struct Entries {
+    map: moka::sync::Cache<StoredKey, Entry, Prehashed>,
+    /// Longest that a decision is remembered, in nanoseconds.
+    ttl_ns: i64,
+    hasher: Hasher,
+}
+
+/// A remembered decision, and from when until when it is used.
+#[derive(Debug, Clone)]
+struct Entry {
+    decision: Arc<Decision>,
+    made_ns: i64,
+    until_ns: i64,
+}
+
+/// Entries that went before their decisions ended, or because they had.
+#[derive(Debug, Default)]
+struct Evictions {
+    for_room: AtomicU64,
+    ended: AtomicU64,
+}
+
+/// What tells a request apart from all that may be decided otherwise.
+#[derive(Debug)]
+pub struct CacheKey {
+    hash: Finished,
+    encoding: Encoding,
+}
+
+/// The same, as it is kept.
+#[derive(Debug, PartialEq, Eq)]
+struct StoredKey {
+    hash: Finished,
+    encoding: Box<[u8]>,
+}
+
+/// What the cache had to do with a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheResult {
+    /// It was remembered.
+    Hit,
+    /// It is from now on.
+    Miss,
+    Not(Unremembered),
+}
+
+/// How full a cache is, and what went since this was last asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CacheUse {
+    pub entries: u64,
+    pub bytes: u64,
+    pub evicted_for_room: u64,
+    pub evicted_at_end: u64,
+}
+
+// === impl DecisionCache ===
 
 impl DecisionCache {
     pub fn new(settings: CacheSettings) -> Self {
+        let evictions = Arc::new(Evictions::default());
         let off = settings.max_bytes == 0 || settings.ttl.is_zero();
-        let entries = (!off).then(|| {
-            moka::sync::Cache::builder()
-                .max_capacity(settings.max_bytes)
-                .weigher(|_, decision: &Arc<Decision>| {
-                    u32::try_from(decision.weight() + ENTRY_OVERHEAD).unwrap_or(u32::MAX)
-                })
-                .time_to_live(settings.ttl)
-                .build()
-        });
-        Self { entries }
+        let on = (!off).then(|| Entries::new(settings, Arc::clone(&evictions)));
+        Self { on, evictions }
     }
 
     pub fn is_on(&self) -> bool {
-        self.entries.is_some()
+        self.on.is_some()
     }
 
-    /// A remembered decision that still holds at `now`, in seconds since 1970.
-    pub fn get(&self, key: &CacheKey, now: u64) -> Option<Arc<Decision>> {
-        let decision = self.entries.as_ref()?.get(key)?;
-        // Time can go back: a clock is set, or somebody asks about another time.
-        let holds = decision.holds_from.is_none_or(|from| from <= now)
-            && decision.holds_until.is_none_or(|until| now <= until);
-        holds.then_some(decision)
+    /// The key of a request to a workload whose policies read what `plan` says; `None` if nothing is
+    /// remembered.
+    pub fn key(&self, label: &[u8], plan: &Plan, attributes: &Attributes) -> Option<CacheKey> {
+        let on = self.on.as_ref()?;
+        let encoding = key::encode(label, plan, attributes);
+        Some(CacheKey {
+            hash: on.hasher.hash(encoding.as_bytes()),
+            encoding,
+        })
     }
 
-    pub fn insert(&self, key: CacheKey, decision: Arc<Decision>) {
-        if let Some(entries) = self.entries.as_ref().filter(|_| decision.cacheable) {
-            entries.insert(key, decision);
+    /// A remembered decision that holds at `now_ns`, in nanoseconds since 1970.
+    pub fn get(&self, key: &CacheKey, now_ns: i64) -> Option<Arc<Decision>> {
+        let entry = self.on.as_ref()?.map.get(key)?;
+        // Time can go back: a clock is set, or somebody asks about another time. What was not decided yet
+        // is not remembered either.
+        let holds = entry.made_ns <= now_ns && now_ns < entry.until_ns;
+        holds.then_some(entry.decision)
+    }
+
+    /// Remembers a decision that was made at `now_ns`, as long as it holds.
+    pub fn insert(&self, key: &CacheKey, decision: &Arc<Decision>, now_ns: i64) -> CacheResult {
+        let Some(on) = &self.on else {
+            return CacheResult::Not(Unremembered::Off);
+        };
+        let lifetime = decision.lifetime;
+        if let Some(why) = lifetime.never {
+            return CacheResult::Not(why);
+        }
+        let ttl_ns = lifetime
+            .ttl
+            .map_or(on.ttl_ns, |ttl| nanos(ttl).min(on.ttl_ns));
+        let ttl_ends = now_ns.saturating_add(ttl_ns);
+        let entry = Entry {
+            decision: Arc::clone(decision),
+            made_ns: now_ns,
+            until_ns: lifetime
+                .until_ns
+                .map_or(ttl_ends, |until| until.min(ttl_ends)),
+        };
+        on.map.insert(key.stored(), entry);
+        CacheResult::Miss
+    }
+
+    /// How full it is now.
+    pub fn usage(&self) -> CacheUse {
+        if let Some(on) = &self.on {
+            // What has ended, and what was counted elsewhere, is seen only then.
+            on.map.run_pending_tasks();
+        }
+        let on = self.on.as_ref();
+        CacheUse {
+            entries: on.map_or(0, |on| on.map.entry_count()),
+            bytes: on.map_or(0, |on| on.map.weighted_size()),
+            evicted_for_room: self.evictions.for_room.swap(0, Ordering::Relaxed),
+            evicted_at_end: self.evictions.ended.swap(0, Ordering::Relaxed),
         }
     }
 
     /// How many decisions are remembered, about.
     pub fn len(&self) -> u64 {
-        self.entries
-            .as_ref()
-            .map_or(0, moka::sync::Cache::entry_count)
+        self.on.as_ref().map_or(0, |on| on.map.entry_count())
     }
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl Entries {
+    fn new(settings: CacheSettings, evictions: Arc<Evictions>) -> Self {
+        let count = move |_, _, cause| match cause {
+            RemovalCause::Size => drop(evictions.for_room.fetch_add(1, Ordering::Relaxed)),
+            RemovalCause::Expired => drop(evictions.ended.fetch_add(1, Ordering::Relaxed)),
+            RemovalCause::Explicit | RemovalCause::Replaced => {}
+        };
+        let map = moka::sync::Cache::builder()
+            .max_capacity(settings.max_bytes)
+            .weigher(|key: &StoredKey, entry: &Entry| {
+                let weight = key.encoding.len() + entry.decision.weight() + ENTRY_OVERHEAD;
+                u32::try_from(weight).unwrap_or(u32::MAX)
+            })
+            // By this memory is freed; whether a decision still holds is told by the caller's clock.
+            .time_to_live(settings.ttl)
+            .eviction_listener(count)
+            .build_with_hasher(Prehashed);
+        Self {
+            map,
+            ttl_ns: nanos(settings.ttl),
+            hasher: Hasher::random(),
+        }
+    }
+}
+
+fn nanos(span: Duration) -> i64 {
+    i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
+}
+
+// === impl CacheKey ===
+
+impl CacheKey {
+    fn stored(&self) -> StoredKey {
+        StoredKey {
+            hash: self.hash,
+            encoding: self.encoding.as_bytes().into(),
+        }
+    }
+}
+
+/// The hash finds an entry, the whole encoding tells whether it is the one.
+impl moka::Equivalent<StoredKey> for CacheKey {
+    fn equivalent(&self, stored: &StoredKey) -> bool {
+        self.hash == stored.hash && *self.encoding.as_bytes() == *stored.encoding
+    }
+}
+
+impl std::hash::Hash for CacheKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.hash.hash(state);
+    }
+}
+
+impl std::hash::Hash for StoredKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.hash.hash(state);
+    }
+}
+
+// === impl CacheResult ===
+
+impl CacheResult {
+    /// The name in metrics and explanations.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Not(why) => why.as_str(),
+        }
+    }
+
+    /// Its place among all results.
+    pub fn index(self) -> usize {
+        match self {
+            Self::Hit => 0,
+            Self::Miss => 1,
+            Self::Not(why) => 2 + why as usize,
+        }
     }
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::attributes::{HttpRequest, JsonObject, Pairs, object_weight};
 use crate::identity::{Caller, PeerIdentity, TokenError};
 use crate::policy::LACKS_BUNDLE;
+use crate::policy::lifetime::{Lifetime, Unremembered};
 use crate::policy::native::{CompiledRule, Observed, Refused};
 use crate::policy::rego::{Outcome, RegoFailure};
 
@@ -49,11 +50,8 @@ pub struct Decision {
     pub observed: Observed,
     /// What a Rego policy wants in the proxy's dynamic metadata.
     pub dynamic_metadata: Option<JsonObject>,
-    /// First and last second since 1970 at which the decision holds, for what depends on a token.
-    pub holds_from: Option<u64>,
-    pub holds_until: Option<u64>,
-    /// Whether the same request may be answered from memory.
-    pub cacheable: bool,
+    /// How long the same request may be answered from memory.
+    pub lifetime: Lifetime,
 }
 
 /// The two ways a request can go.
@@ -136,9 +134,7 @@ impl Decision {
             request_principal: None,
             observed: Observed::default(),
             dynamic_metadata: None,
-            holds_from: None,
-            holds_until: None,
-            cacheable: true,
+            lifetime: Lifetime::default(),
         }
     }
 
@@ -154,7 +150,7 @@ impl Decision {
     /// Denies because something failed; such an answer is never remembered.
     pub fn fail(status: u16, reason: Reason) -> Self {
         Self {
-            cacheable: false,
+            lifetime: Lifetime::never(Unremembered::Failure),
             ..Self::deny(status, reason)
         }
     }
@@ -220,7 +216,7 @@ impl Decision {
         };
         let mut decision = Self::new(Reply::Deny(denial), reason);
         // It may verify a second later (`nbf`).
-        decision.cacheable = false;
+        decision.lifetime = Lifetime::never(Unremembered::Failure);
         decision
     }
 

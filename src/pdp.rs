@@ -17,17 +17,22 @@ use arc_swap::ArcSwap;
 use uuid::Uuid;
 
 use crate::attributes::Attributes;
-use crate::cache::{self, CacheSettings};
+use crate::cache::{CacheResult, CacheSettings};
 use crate::decision::{Decision, Reason, ReasonKind, lookalikes};
 use crate::decision_log::{Record, Recorder};
 use crate::identity::RemoteKeySets;
+use crate::policy::lifetime::Unremembered;
 use crate::policy::native::{Attached, Workload};
 use crate::policy::{PolicySet, UnknownWorkload};
 use crate::snapshot::Snapshot;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Label, Metrics};
 pub use explain::Explanation;
 use question::{Question, check_form, identify, normal_target, reported};
 use verdict::evaluate;
+
+/// Of answers that policies were not asked for.
+const NO_DECISION: CacheResult = CacheResult::Not(Unremembered::Failure);
+const CACHE_IS_OFF: CacheResult = CacheResult::Not(Unremembered::Off);
 
 /// Decides requests under the snapshot that is active.
 #[derive(Debug)]
@@ -82,6 +87,14 @@ impl Pdp {
         self.snapshot.load_full()
     }
 
+    /// Has metrics tell how full the cache of the active snapshot is.
+    pub fn note_cache_use(&self) {
+        let usage = self.snapshot.load().cache.usage();
+        self.metrics.cache_holds(usage.entries, usage.bytes);
+        self.metrics
+            .cache_evicted(usage.evicted_for_room, usage.evicted_at_end);
+    }
+
     /// Decides a request and records the decision. `now_ns` is the time in nanoseconds since 1970.
     pub fn check(&self, attributes: Attributes, now_ns: i64) -> Answer {
         self.check_under(&self.snapshot.load(), attributes, now_ns)
@@ -122,18 +135,18 @@ impl Pdp {
             match Workload::of(&attributes, &snapshot.policies.settings.workloads) {
                 Ok(workload) => {
                     let decided = decide(snapshot, &workload, &attributes, now_ns, may_wait);
-                    decided.map(|(decision, cached)| (workload, decision, cached))
+                    decided.map(|(decision, cache)| (workload, decision, cache))
                 }
                 Err(why) => {
                     let decision = malformed(why).about(&reported(&attributes), None);
-                    Some((Arc::default(), Arc::new(decision), false))
+                    Some((Arc::default(), Arc::new(decision), NO_DECISION))
                 }
             }
         }));
         let revision = snapshot.revision;
         match decided {
-            Ok(Some((workload, decision, cached))) => {
-                Ok(self.answer(attributes, workload, decision, revision, cached, now_ns))
+            Ok(Some((workload, decision, cache))) => {
+                Ok(self.answer(attributes, workload, decision, revision, cache, now_ns))
             }
             Ok(None) => Err(Box::new(attributes)),
             Err(_) => Ok(self.failed(attributes, now_ns)),
@@ -167,7 +180,7 @@ impl Pdp {
             Arc::default(),
             decision,
             revision,
-            false,
+            NO_DECISION,
             now_ns,
         )
     }
@@ -178,19 +191,16 @@ impl Pdp {
         workload: Arc<Workload>,
         decision: Arc<Decision>,
         revision: u64,
-        cached: bool,
+        cache: CacheResult,
         now_ns: i64,
     ) -> Answer {
         let id = Uuid::new_v4();
+        let cached = cache == CacheResult::Hit;
         let lookalikes = match (decision.reply(), attributes.http()) {
             (Ok(mutations), Some(http)) => lookalikes(mutations, &http.headers),
             _ => Vec::new(),
         };
-        self.metrics.decided(
-            decision.effect().as_str(),
-            decision.reason.kind.as_str(),
-            cached,
-        );
+        count(&self.metrics, &decision, cache);
         for (action, would_be) in decision.observed.dry_run.verdicts() {
             self.metrics.dry_run(action, would_be.result.as_str());
         }
@@ -213,6 +223,24 @@ impl Pdp {
     }
 }
 
+fn count(metrics: &Metrics, decision: &Decision, cache: CacheResult) {
+    let (effect, reason) = (decision.effect(), decision.reason.kind);
+    metrics.decided(
+        Label {
+            at: effect as usize,
+            name: effect.as_str(),
+        },
+        Label {
+            at: reason as usize,
+            name: reason.as_str(),
+        },
+        Label {
+            at: cache.index(),
+            name: cache.as_str(),
+        },
+    );
+}
+
 fn seconds(now_ns: i64) -> u64 {
     u64::try_from(now_ns / 1_000_000_000).unwrap_or(0)
 }
@@ -224,11 +252,11 @@ fn decide(
     attributes: &Attributes,
     now_ns: i64,
     may_wait: bool,
-) -> Option<(Arc<Decision>, bool)> {
+) -> Option<(Arc<Decision>, CacheResult)> {
     let policies = &snapshot.policies;
     let refused = |decision: Decision| {
         let decision = decision.about(&reported(attributes), None);
-        Some((Arc::new(decision), false))
+        Some((Arc::new(decision), NO_DECISION))
     };
     if let Err(why) = check_form(attributes) {
         return refused(malformed(why));
@@ -240,19 +268,22 @@ fn decide(
     let Some(attached) = attached(policies, workload) else {
         return refused(unknown_workload(workload));
     };
-    let reads = policies.reads(&attached);
-    let key = snapshot
-        .cache
-        .is_on()
-        .then(|| cache::key(&attached.label, &reads, attributes))
-        .flatten();
-    if let Some(decision) = key.and_then(|key| snapshot.cache.get(&key, seconds(now_ns))) {
-        return Some((decision, true));
+    let plan = policies.plan(&attached);
+    let cache = &snapshot.cache;
+    let key = cache.key(&attached.label, plan, attributes);
+    if let Some(key) = &key
+        && let Some(decision) = cache.get(key, now_ns)
+    {
+        return Some((decision, CacheResult::Hit));
     }
-    if !may_wait && reads.iter().any(|reads| reads.external) {
+    if !may_wait && plan.reads.external {
         return None;
     }
-    let caller = match identify(&reads, &policies.settings.trusted_xfcc_peers, attributes) {
+    let caller = match identify(
+        &plan.reads,
+        &policies.settings.trusted_xfcc_peers,
+        attributes,
+    ) {
         Ok(caller) => caller,
         Err(why) => return refused(malformed(why)),
     };
@@ -263,10 +294,11 @@ fn decide(
         now_ns,
     };
     let decision = Arc::new(evaluate(snapshot, workload, &attached, &question));
-    if let Some(key) = key {
-        snapshot.cache.insert(key, Arc::clone(&decision));
-    }
-    Some((decision, false))
+    let result = match &key {
+        Some(key) => cache.insert(key, &decision, now_ns),
+        None => CACHE_IS_OFF,
+    };
+    Some((decision, result))
 }
 
 /// The policies for a workload; `None` if it cannot be told which these are.

@@ -2,6 +2,7 @@
 //! made whole or not at all. Putting answers together is left to `decision`.
 
 pub mod config;
+pub mod lifetime;
 pub mod native;
 pub mod reads;
 pub mod rego;
@@ -15,7 +16,7 @@ use crate::attributes::PathNormalization;
 use crate::identity::XFCC_HEADER;
 use crate::yaml::Mark;
 use native::{Attached, MeshSettings, NativePolicies, TrustedPeer, WorkloadSources};
-use reads::{Field, Reads};
+use reads::{Field, Plan, Reads};
 use rego::{Data, Entrypoint, RegoModule, RegoPolicies, RegoSettings};
 use resource::{Resource, ResourceId};
 
@@ -201,11 +202,13 @@ impl PolicySet {
         }
     }
 
-    /// Whatever a decision by these policies can depend on.
-    pub fn reads<'a>(&'a self, attached: &'a Attached) -> Vec<&'a Reads> {
-        let rego = self.entrypoints(attached).map(Entrypoint::reads);
-        let all = [&attached.reads, &self.settings_read];
-        all.into_iter().chain(rego).collect()
+    /// Whatever a decision by these policies can depend on. It is found out once.
+    pub fn plan<'a>(&'a self, attached: &'a Attached) -> &'a Plan {
+        attached.plan.get_or_init(|| {
+            let rego = self.entrypoints(attached).map(Entrypoint::reads);
+            let all = [&attached.reads, &self.settings_read];
+            Plan::of(all.into_iter().chain(rego))
+        })
     }
 
     /// The Rego entrypoints that can be asked for a workload.

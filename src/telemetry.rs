@@ -2,11 +2,13 @@
 //! they happen; how each is counted is said here.
 
 mod bundles;
+mod counters;
 mod logging;
 mod metrics;
 mod plugin;
 
 pub use bundles::{BundleMetrics, BundleStage};
+pub use counters::Label;
 pub use logging::{LogFormat, init as init_logging};
 pub use metrics::{KeyFetch, Metrics};
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use doorward::policy::rego::{
-    Asked, Data, InputSettings, Paths, RegoModule, RegoPolicies, RegoSettings,
+    Asked, Caching, Data, InputSettings, Paths, RegoModule, RegoPolicies, RegoSettings,
 };
 use serde_json::{Map, Value, json};
 
@@ -77,6 +77,7 @@ fn settings() -> RegoSettings {
         providers: BTreeMap::new(),
         evaluation_limit: Duration::from_secs(20),
         runtime: None,
+        caching: Caching::default(),
         outside: None,
     }
 }

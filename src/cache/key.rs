@@ -1,15 +1,19 @@
-//! Cache keys: a digest of a canonical encoding of the attributes that may have been read. Every
-//! part is typed and carries its length, so that two requests that differ in any of them have
-//! different encodings. Only the SHA-256 digest is kept: it stands for the whole encoding, and no
-//! token or header stays in memory.
+//! What a decision depends on, written down: a canonical encoding of the attributes that may have been
+//! read. Every part is typed and carries its length, so that two requests that differ in any of them
+//! have different encodings. Headers, query strings, bodies and context extensions are where tokens and
+//! other secrets travel: of these an encoding holds the SHA-256 digest alone, so that no secret stays in
+//! memory. How encodings are found again is left to `cache`.
 
-use aws_lc_rs::digest;
+use std::cell::Cell;
+use std::fmt;
+
+use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::attributes::{
     Address, Attributes, Headers, HttpRequest, JsonObject, Metadata, Pairs, Peer, Port, Timestamp,
     TypedValue,
 };
-use crate::policy::reads::{Field, Reads};
+use crate::policy::reads::{Field, Plan};
 
 /// Headers that say how a body is to be read.
 const BODY_HEADERS: [&str; 3] = [
@@ -18,46 +22,240 @@ const BODY_HEADERS: [&str; 3] = [
     "x-envoy-auth-partial-body",
 ];
 
-/// Digest of what a decision depends on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct CacheKey([u8; digest::SHA256_OUTPUT_LEN]);
+/// Largest buffer that a thread keeps for its next request, in bytes.
+const MAX_KEPT: usize = 64 * 1024;
 
-/// The key of a request to a workload whose policies read `reads`; `None` if they read something
-/// that is no part of a request.
-pub fn key(workload: &str, reads: &[&Reads], attributes: &Attributes) -> Option<CacheKey> {
-    if reads.iter().any(|reads| reads.volatile.is_some()) {
-        return None;
-    }
-    let mut encoder = Encoder(Vec::with_capacity(512));
-    encoder.text(workload);
-    // Rego sees it, and it decides what else there is to see.
-    encoder.0.push(attributes.version as u8);
-    // Whether or not a policy looks at the peer, the decision names it.
-    encoder.text(attributes.source_principal());
-    if reads.iter().any(|reads| reads.whole_input) {
-        encoder.everything(attributes);
-    }
-    for (at, part) in reads.iter().enumerate() {
-        // What several of them read is encoded once.
-        let earlier = reads.get(..at).unwrap_or_default();
-        for field in &part.fields {
-            if !earlier.iter().any(|part| part.fields.contains(field)) {
-                encoder.field(*field, attributes);
-            }
-        }
-        for name in &part.headers {
-            if !earlier.iter().any(|part| part.headers.contains(name)) {
-                encoder.header(name, attributes);
-            }
-        }
-    }
-    let digest = digest::digest(&digest::SHA256, &encoder.0);
-    Some(CacheKey(digest.as_ref().try_into().ok()?))
+/// An encoding, in memory that the thread uses again.
+pub(super) struct Encoding {
+    open: Writer,
+    /// What the encoding holds the digest of.
+    sealed: Writer,
 }
 
-struct Encoder(Vec<u8>);
+/// The encoding of a request to a workload whose policies read what `plan` says.
+pub(super) fn encode(label: &[u8], plan: &Plan, attributes: &Attributes) -> Encoding {
+    let mut encoding = Encoding::empty();
+    encoding.open.bytes(label);
+    // Rego sees it, and it decides what else there is to see.
+    encoding.open.0.push(attributes.version as u8);
+    // Whether or not a policy looks at the peer, the decision names it.
+    encoding.open.text(attributes.source_principal());
+    if plan.reads.whole_input {
+        encoding.everything(attributes);
+    }
+    for field in &plan.fields {
+        encoding.field(*field, attributes);
+    }
+    for name in &plan.headers {
+        encoding.sealed.header(name, attributes);
+    }
+    encoding.seal();
+    encoding
+}
 
-impl Encoder {
+// === Memory ===
+
+thread_local! {
+    static IDLE: Cell<[Vec<u8>; 2]> = const { Cell::new([Vec::new(), Vec::new()]) };
+}
+
+impl Encoding {
+    fn empty() -> Self {
+        let [open, sealed] = IDLE.take();
+        Self {
+            open: Writer(open),
+            sealed: Writer(sealed),
+        }
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.open.0
+    }
+
+    /// Puts the digest in place of what is secret.
+    fn seal(&mut self) {
+        let sealed = &mut self.sealed.0;
+        if !sealed.is_empty() {
+            self.open
+                .0
+                .extend_from_slice(digest(&SHA256, sealed).as_ref());
+            // This memory is used again, and must not tell until then.
+            sealed.fill(0);
+            sealed.clear();
+        }
+    }
+}
+
+impl Drop for Encoding {
+    fn drop(&mut self) {
+        let buffers = [&mut self.open.0, &mut self.sealed.0].map(std::mem::take);
+        if buffers.iter().all(|buffer| buffer.capacity() <= MAX_KEPT) {
+            let buffers = buffers.map(|mut buffer| {
+                buffer.clear();
+                buffer
+            });
+            // A thread that ends needs none.
+            let _ = IDLE.try_with(|idle| idle.set(buffers));
+        }
+    }
+}
+
+/// What was read is nobody's business.
+impl fmt::Debug for Encoding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Encoding({} bytes)", self.open.0.len())
+    }
+}
+
+// === What is written ===
+
+impl Encoding {
+    fn field(&mut self, field: Field, attributes: &Attributes) {
+        let (open, sealed) = (&mut self.open, &mut self.sealed);
+        open.0.push(field as u8);
+        let http = attributes.http();
+        match field {
+            Field::Protocol => open.0.push(u8::from(http.is_some())),
+            // The name is there anyway; two certificates can begin with the same.
+            Field::Principal => sealed.text(attributes.source_certificate()),
+            Field::SourceAddress => open.optional(attributes.source.as_ref(), Writer::peer_address),
+            // Which entry counts is a setting of the snapshot; all of them are in the key.
+            Field::RemoteIp => {
+                open.optional(attributes.source.as_ref(), Writer::peer_address);
+                sealed.header("x-forwarded-for", attributes);
+            }
+            Field::DestinationAddress => {
+                open.optional(attributes.destination.as_ref(), Writer::peer_address);
+            }
+            Field::ServerName => open.optional(attributes.server_name(), Writer::text),
+            Field::Host => open.optional(http, |open, http| open.text(&http.host)),
+            Field::Method => open.optional(http, |open, http| open.text(&http.method)),
+            // Of a target that is no path, it matters that it is none.
+            Field::Path => match http {
+                Some(http) if http.path.starts_with('/') => {
+                    open.optional(Some(http.bare_path()), Writer::text);
+                }
+                _ => self.target(http),
+            },
+            Field::Target => self.target(http),
+            Field::Scheme => open.optional(http, |open, http| open.text(&http.scheme)),
+            Field::HttpVersion => open.optional(http, |open, http| open.text(&http.protocol)),
+            Field::Headers => sealed.optional(http, |sealed, http| sealed.headers(&http.headers)),
+            Field::Body => {
+                sealed.optional(http, Writer::body);
+                for name in BODY_HEADERS {
+                    sealed.header(name, attributes);
+                }
+            }
+            Field::ContextExtensions => sealed.pairs(&attributes.context_extensions),
+            Field::TlsSession => open.optional(attributes.sni.as_deref(), Writer::text),
+            Field::Metadata => open.optional(attributes.metadata.as_ref(), Writer::metadata),
+            Field::RouteMetadata => {
+                open.optional(attributes.route_metadata.as_ref(), Writer::metadata);
+            }
+            Field::Shape => open.shape(attributes),
+            Field::SourceService => open.optional(attributes.source.as_ref(), |open, peer| {
+                open.text(&peer.service);
+                open.pairs(&peer.labels);
+            }),
+            Field::DestinationService => {
+                let peer = attributes.destination.as_ref();
+                open.optional(peer, Writer::peer_identity);
+                sealed.text(peer.map_or("", |peer| &peer.certificate));
+            }
+            Field::Time => open.optional(attributes.request.as_ref(), |open, request| {
+                open.optional(request.time.as_ref(), Writer::time);
+            }),
+            Field::Id => open.optional(http, |open, http| open.text(&http.id)),
+            Field::QueryAndFragment => sealed.optional(http, |sealed, http| {
+                sealed.text(&http.query);
+                sealed.text(&http.fragment);
+            }),
+        }
+    }
+
+    /// A path as it is, and what follows its first `?`, where tokens can be.
+    fn target(&mut self, http: Option<&HttpRequest>) {
+        self.open.0.push(u8::from(http.is_some()));
+        let Some(http) = http else { return };
+        let (path, query) = match http.path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (http.path.as_str(), None),
+        };
+        self.open.text(path);
+        self.open.0.push(u8::from(query.is_some()));
+        if let Some(query) = query {
+            self.sealed.text(query);
+        }
+    }
+
+    fn everything(&mut self, attributes: &Attributes) {
+        let Attributes {
+            version,
+            given,
+            source,
+            destination,
+            request,
+            context_extensions,
+            metadata,
+            route_metadata,
+            sni,
+        } = attributes;
+        let open = &mut self.open;
+        open.0.extend([*version as u8, u8::from(*given)]);
+        for peer in [source, destination] {
+            open.optional(peer.as_ref(), |open, peer| {
+                open.peer_address(peer);
+                open.peer_identity(peer);
+            });
+            let certificate = peer.as_ref().map_or("", |peer| &peer.certificate);
+            self.sealed.text(certificate);
+        }
+        open.optional(metadata.as_ref(), Writer::metadata);
+        open.optional(route_metadata.as_ref(), Writer::metadata);
+        open.optional(sni.as_deref(), Writer::text);
+        open.optional(request.as_ref(), |open, request| {
+            open.optional(request.time.as_ref(), Writer::time);
+        });
+        self.sealed.pairs(context_extensions);
+        let http = attributes.http();
+        self.target(http);
+        if let Some(http) = http {
+            self.http(http);
+        }
+    }
+
+    /// All of a request but for its target.
+    fn http(&mut self, http: &HttpRequest) {
+        let HttpRequest {
+            id,
+            method,
+            headers,
+            path: _,
+            host,
+            scheme,
+            query,
+            fragment,
+            size: _,
+            protocol,
+            body: _,
+            raw_body: _,
+        } = http;
+        for text in [id, method, host, scheme, protocol] {
+            self.open.text(text);
+        }
+        for text in [query, fragment] {
+            self.sealed.text(text);
+        }
+        self.sealed.body(http);
+        self.sealed.headers(headers);
+    }
+}
+
+/// Writes parts one after the other, each so that its end can be told.
+struct Writer(Vec<u8>);
+
+impl Writer {
     fn number(&mut self, number: u64) {
         self.0.extend_from_slice(&number.to_le_bytes());
     }
@@ -84,81 +282,6 @@ impl Encoder {
         for (name, value) in pairs {
             self.text(name);
             self.text(value);
-        }
-    }
-
-    fn field(&mut self, field: Field, attributes: &Attributes) {
-        self.0.push(field as u8);
-        let http = attributes.http();
-        match field {
-            Field::Protocol => self.0.push(u8::from(http.is_some())),
-            // Two certificates can begin with the same name.
-            Field::Principal => {
-                self.text(attributes.source_principal());
-                self.text(attributes.source_certificate());
-            }
-            Field::SourceAddress => self.optional(attributes.source.as_ref(), Self::peer_address),
-            // Which entry counts is a setting of the snapshot; all of them are in the key.
-            Field::RemoteIp => {
-                self.optional(attributes.source.as_ref(), Self::peer_address);
-                self.header("x-forwarded-for", attributes);
-            }
-            Field::DestinationAddress => {
-                self.optional(attributes.destination.as_ref(), Self::peer_address);
-            }
-            Field::ServerName => self.optional(attributes.server_name(), Self::text),
-            Field::Host => self.optional(http, |encoder, http| encoder.text(&http.host)),
-            Field::Method => self.optional(http, |encoder, http| encoder.text(&http.method)),
-            // Of a target that is no path, it matters that it is none.
-            Field::Path => self.optional(http, |encoder, http| {
-                let is_path = http.path.starts_with('/');
-                encoder.text(if is_path {
-                    http.bare_path()
-                } else {
-                    &http.path
-                });
-            }),
-            Field::Target => self.optional(http, |encoder, http| encoder.text(&http.path)),
-            Field::Scheme => self.optional(http, |encoder, http| encoder.text(&http.scheme)),
-            Field::HttpVersion => self.optional(http, |encoder, http| encoder.text(&http.protocol)),
-            Field::Headers => self.optional(http, |encoder, http| encoder.headers(&http.headers)),
-            Field::Body => {
-                self.optional(http, |encoder, http| {
-                    encoder.text(&http.body);
-                    encoder.bytes(&http.raw_body);
-                    encoder.number(http.size.cast_unsigned());
-                });
-                for name in BODY_HEADERS {
-                    self.header(name, attributes);
-                }
-            }
-            Field::ContextExtensions => self.pairs(&attributes.context_extensions),
-            Field::TlsSession => self.optional(attributes.sni.as_deref(), Self::text),
-            Field::Metadata => self.optional(attributes.metadata.as_ref(), Self::metadata),
-            Field::RouteMetadata => {
-                self.optional(attributes.route_metadata.as_ref(), Self::metadata);
-            }
-            Field::Shape => self.shape(attributes),
-            Field::SourceService => self.optional(attributes.source.as_ref(), |encoder, peer| {
-                encoder.text(&peer.service);
-                encoder.pairs(&peer.labels);
-            }),
-            Field::DestinationService => {
-                self.optional(attributes.destination.as_ref(), |encoder, peer| {
-                    encoder.text(&peer.service);
-                    encoder.pairs(&peer.labels);
-                    encoder.text(&peer.principal);
-                    encoder.text(&peer.certificate);
-                });
-            }
-            Field::Time => self.optional(attributes.request.as_ref(), |encoder, request| {
-                encoder.optional(request.time.as_ref(), Self::time);
-            }),
-            Field::Id => self.optional(http, |encoder, http| encoder.text(&http.id)),
-            Field::QueryAndFragment => self.optional(http, |encoder, http| {
-                encoder.text(&http.query);
-                encoder.text(&http.fragment);
-            }),
         }
     }
 
@@ -220,71 +343,26 @@ impl Encoder {
     fn headers(&mut self, headers: &Headers) {
         self.pairs(headers.merged());
         self.0.push(u8::from(headers.raw_is_text()));
-        self.optional(headers.raw(), |encoder, lines| {
-            encoder.number(lines.len() as u64);
+        self.optional(headers.raw(), |writer, lines| {
+            writer.number(lines.len() as u64);
             for (name, value) in lines {
-                encoder.text(name);
-                encoder.bytes(value);
+                writer.text(name);
+                writer.bytes(value);
             }
         });
     }
 
-    fn everything(&mut self, attributes: &Attributes) {
-        let Attributes {
-            version,
-            given,
-            source,
-            destination,
-            request,
-            context_extensions,
-            metadata,
-            route_metadata,
-            sni,
-        } = attributes;
-        self.0.extend([*version as u8, u8::from(*given)]);
-        self.optional(source.as_ref(), Self::peer);
-        self.optional(destination.as_ref(), Self::peer);
-        self.optional(request.as_ref(), |encoder, request| {
-            encoder.optional(request.time.as_ref(), Self::time);
-            encoder.optional(request.http.as_ref(), Self::http);
-        });
-        self.pairs(context_extensions);
-        self.optional(metadata.as_ref(), Self::metadata);
-        self.optional(route_metadata.as_ref(), Self::metadata);
-        self.optional(sni.as_deref(), Self::text);
+    fn body(&mut self, http: &HttpRequest) {
+        self.text(&http.body);
+        self.bytes(&http.raw_body);
+        self.number(http.size.cast_unsigned());
     }
 
-    fn http(&mut self, http: &HttpRequest) {
-        let HttpRequest {
-            id,
-            method,
-            headers,
-            path,
-            host,
-            scheme,
-            query,
-            fragment,
-            size,
-            protocol,
-            body,
-            raw_body,
-        } = http;
-        for text in [
-            id, method, path, host, scheme, query, fragment, protocol, body,
-        ] {
-            self.text(text);
-        }
-        self.bytes(raw_body);
-        self.number(size.cast_unsigned());
-        self.headers(headers);
-    }
-
-    fn peer(&mut self, peer: &Peer) {
-        self.peer_address(peer);
+    /// All of a peer but for its address and certificate.
+    fn peer_identity(&mut self, peer: &Peer) {
         self.text(&peer.service);
         self.pairs(&peer.labels);
         self.text(&peer.principal);
-        self.text(&peer.certificate);
     }
 
     fn peer_address(&mut self, peer: &Peer) {
@@ -298,14 +376,14 @@ impl Encoder {
                 self.0.push(1);
                 self.number(u64::from(socket.protocol.cast_unsigned()));
                 self.text(&socket.address);
-                self.optional(socket.port.as_ref(), |encoder, port| match port {
+                self.optional(socket.port.as_ref(), |writer, port| match port {
                     Port::Value(number) => {
-                        encoder.0.push(0);
-                        encoder.number(u64::from(*number));
+                        writer.0.push(0);
+                        writer.number(u64::from(*number));
                     }
                     Port::Named(name) => {
-                        encoder.0.push(1);
-                        encoder.text(name);
+                        writer.0.push(1);
+                        writer.text(name);
                     }
                 });
                 self.text(&socket.resolver_name);
@@ -347,8 +425,9 @@ impl Encoder {
         for (name, value) in fields {
             self.text(name);
             // JSON text is a canonical form here: members are sorted, equal numbers are written
-            // alike, and text is quoted, so `1` and `"1"` differ.
-            self.text(&value.to_string());
+            // alike, and text is quoted, so `1` and `"1"` differ. It ends where the value does.
+            let _ = serde_json::to_writer(&mut self.0, value);
+            self.0.push(0);
         }
     }
 }

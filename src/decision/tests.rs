@@ -232,7 +232,7 @@ fn headers_rego_cannot_send_upstream() {
                 decision.reason.message.as_str(),
             );
             assert_eq!(actual, (403, ReasonKind::RegoError, expected));
-            assert!(!decision.cacheable);
+            assert_eq!(decision.lifetime, Lifetime::never(Unremembered::Failure));
         }
     };
     for (name, value, expected) in rows {
@@ -330,7 +330,7 @@ fn challenges_repeat_neither_query_nor_quotes() {
             (401, "Jwt is expired")
         );
         assert_eq!(decision.reason.policy.as_deref(), Some("shop/jwt"));
-        assert!(!decision.cacheable);
+        assert_eq!(decision.lifetime, Lifetime::never(Unremembered::Failure));
     }
 }
 

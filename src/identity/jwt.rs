@@ -215,11 +215,6 @@ impl VerifiedToken {
         &self.payload
     }
 
-    /// First second at which the token is accepted, the tolerance included.
-    pub fn accepted_from(&self) -> Option<u64> {
-        self.times.accepted_from()
-    }
-
     /// Last second at which the token is still accepted, the tolerance included.
     pub fn accepted_until(&self) -> Option<u64> {
         self.times.accepted_until()

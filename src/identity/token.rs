@@ -251,7 +251,7 @@ impl Times {
     }
 
     /// First second at which the token is accepted, the tolerance included.
-    pub(super) fn accepted_from(self) -> Option<u64> {
+    fn accepted_from(self) -> Option<u64> {
         Some(self.not_before?.saturating_sub(CLOCK_SKEW))
     }
 

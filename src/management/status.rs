@@ -119,6 +119,7 @@ pub(super) async fn config(State(api): State<Api>) -> Json<Value> {
 
 pub(super) async fn metrics(State(api): State<Api>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    api.pdp.note_cache_use();
     ([(CONTENT_TYPE, kind)], api.metrics.encode()).into_response()
 }
 

@@ -96,16 +96,14 @@ impl Explanation {
         check_form(attributes)?;
         let target = normal_target(attributes, settings.path_normalization)?;
         let attached = attached(policies, &self.workload).ok_or("the workload is not known")?;
-        let reads = policies.reads(&attached);
-        let mut key = Reads::default();
-        reads.iter().for_each(|reads| key.merge(reads));
-        self.cache_key = Some(key);
+        let reads = &policies.plan(&attached).reads;
+        self.cache_key = Some(reads.clone());
         let entrypoints = policies.entrypoints(&attached);
         self.rego = entrypoints.map(ExplainedEntrypoint::of).collect();
         let question = Question {
             attributes,
             target,
-            caller: identify(&reads, &settings.trusted_xfcc_peers, attributes)?,
+            caller: identify(reads, &settings.trusted_xfcc_peers, attributes)?,
             now_ns,
         };
         let sent = attributes.http().map_or("", |http| &http.path);

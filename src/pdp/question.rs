@@ -60,11 +60,11 @@ pub(super) fn normal_target(
 /// Who asks: the other end of the connection, or whom it speaks for if its word counts. A
 /// certificate is read only for policies that look at what is in it.
 pub(super) fn identify<'a>(
-    reads: &[&Reads],
+    reads: &Reads,
     trusted: &[TrustedPeer],
     attributes: &'a Attributes,
 ) -> Result<Caller<'a>, String> {
-    if !reads.iter().any(|reads| reads.identity()) {
+    if !reads.identity() {
         return Ok(reported(attributes));
     }
     let connection =

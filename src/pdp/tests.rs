@@ -11,8 +11,11 @@ use crate::cache::CacheSettings;
 use crate::decision::Effect;
 use crate::identity::tests::certificates::CertificateMaker;
 use crate::identity::tests::signer::Signer;
+use crate::policy::lifetime::{Lifetime, Unremembered};
 use crate::policy::native::{MeshSettings, WorkloadSources};
-use crate::policy::rego::{Asked, DEFAULT_ENTRYPOINT, InputSettings, RegoModule, RegoSettings};
+use crate::policy::rego::{
+    Asked, Caching, DEFAULT_ENTRYPOINT, InputSettings, RegoModule, RegoSettings,
+};
 use crate::policy::resource::Resource;
 use crate::policy::{DefaultAction, OnError, PolicySet, PolicySettings, PolicySources};
 
@@ -72,6 +75,7 @@ impl Default for Setup {
                 ]),
                 evaluation_limit: Duration::from_secs(5),
                 runtime: None,
+                caching: Caching::default(),
                 outside: Some(Duration::from_secs(5)),
             },
             rego_always: false,

@@ -1,11 +1,14 @@
 //! The order of the verdict, top to bottom: who asks, what each part of policy says, and the first
 //! denial that ends it. What is done around it (cache, record) is left to `pdp`.
 
+use std::cell::Cell;
+
 use super::question::Question;
 use super::seconds;
 use crate::attributes::{HttpRequest, ProtocolVersion};
 use crate::decision::{Decision, Grounds, ParameterChanges, ReasonKind, conclude};
 use crate::identity::VerifiedToken;
+use crate::policy::lifetime::Lifetime;
 use crate::policy::native::{
     Attached, Authenticated, CompiledRule, Facts, Passed, Refused, Workload,
 };
@@ -54,10 +57,12 @@ pub(super) fn evaluate(
         facts: question.facts(settings, token),
         rego: RegoRequest::new(question.attributes, Some(known)),
         now_ns: question.now_ns,
+        lifetime: Cell::default(),
     };
     let mut decision = asked.decide(authenticated);
-    decision.holds_from = token.and_then(VerifiedToken::accepted_from);
-    decision.holds_until = token.and_then(VerifiedToken::accepted_until);
+    // From when on it holds is not in question: it did when it was made.
+    let of_token = Lifetime::through_second(token.and_then(VerifiedToken::accepted_until));
+    decision.lifetime = decision.lifetime.and(asked.lifetime.get()).and(of_token);
     decision.about(caller, principal)
 }
 
@@ -94,6 +99,8 @@ struct Asked<'a> {
     /// The same request as Rego sees it.
     rego: RegoRequest<'a>,
     now_ns: i64,
+    /// Of all that Rego has answered so far.
+    lifetime: Cell<Lifetime>,
 }
 
 /// What speaks for a request that nothing denied.
@@ -214,7 +221,11 @@ impl<'a> Asked<'a> {
             return Err(Decision::lacks_bundle(path));
         }
         match rego.evaluate_for(entrypoint, &self.rego, self.now_ns) {
-            Ok(outcome) => Ok((outcome, path)),
+            Ok(outcome) => {
+                let lifetime = entrypoint.lifetime(&outcome);
+                self.lifetime.set(self.lifetime.get().and(lifetime));
+                Ok((outcome, path))
+            }
             Err(failure) => {
                 let as_error = self.policies.settings.on_error == OnError::Error;
                 let mut decision = Decision::rego_failed(&failure, path, as_error);

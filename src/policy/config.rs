@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::native::{
     KnownWorkload, MeshSettings, TrustedPeer, Workload, WorkloadConfig, WorkloadSources,
 };
-use super::rego::{Asked, DEFAULT_ENTRYPOINT, InputSettings, RegoSettings};
+use super::rego::{Asked, Caching, DEFAULT_ENTRYPOINT, InputSettings, RegoSettings};
 use super::{DefaultAction, OnError, PolicySettings, UnknownWorkload};
 use crate::attributes::{HeaderLookup, PathNormalization};
 use crate::units::Span;
@@ -260,6 +260,7 @@ pub fn settings(
             providers: rego.providers.clone(),
             evaluation_limit: rego.evaluation_limit.0.0.min(share),
             runtime: None,
+            caching: Caching::default(),
             outside: rego.http_send.then_some(deadlines.outside),
         },
         rego_always: asks && (rego.entrypoint.is_some() || rego.query.is_some()),

@@ -24,6 +24,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
+
 pub use authorization::{CompiledRule, Facts, RuleAction};
 pub use explain::{ExplainedRule, ExplainedTest};
 pub use observe::{DryRun, EngineResult, Observed, Observers, Passed, WouldBe};
@@ -35,7 +37,7 @@ pub use workload::{
     KnownWorkload, ServiceKind, ServiceName, Workload, WorkloadConfig, WorkloadSources,
 };
 
-use super::reads::{Field, Reads};
+use super::reads::{Field, Plan, Reads};
 use super::resource::{Resource, Spec};
 use crate::identity::KeySource;
 use crate::yaml::Problem;
@@ -86,8 +88,10 @@ pub struct Attached {
     pub peer: PeerRequirement,
     pub observers: Observers,
     pub reads: Reads,
-    /// Tells attached sets of one snapshot apart in cache keys.
-    pub label: String,
+    /// What of a request a decision by these and all other policies that are asked depends on.
+    pub(super) plan: OnceLock<Plan>,
+    /// Tells attached sets of one snapshot apart in cache keys: a digest of the workload.
+    pub label: [u8; SHA256_OUTPUT_LEN],
 }
 
 // === impl NativePolicies ===
@@ -196,7 +200,7 @@ impl NativePolicies {
     /// a waypoint, if they are for it.
     fn find(&self, workload: &Workload) -> Attached {
         let mut attached = Attached {
-            label: format!("{workload:?}"),
+            label: label(workload),
             ..Attached::default()
         };
         let root = self.root_namespace.as_str();
@@ -251,6 +255,13 @@ impl NativePolicies {
         let workload = oldest(own.iter().filter(selected));
         PeerRequirement::compose(mesh, wide, workload)
     }
+}
+
+/// Names and values are written in quotes, so that no two workloads look alike.
+fn label(workload: &Workload) -> [u8; SHA256_OUTPUT_LEN] {
+    let mut label = [0; SHA256_OUTPUT_LEN];
+    label.copy_from_slice(digest(&SHA256, format!("{workload:?}").as_bytes()).as_ref());
+    label
 }
 
 impl Objects {

@@ -2,9 +2,13 @@
 //! A set that is too large costs hits; one that is too small would be a wrong decision. Finding it out
 //! is left to each kind of policy.
 
+mod plan;
+
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+
+pub use plan::Plan;
 
 /// Attributes besides single headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -62,7 +66,7 @@ pub struct Reads {
     /// Everything: for evaluations whose reads are not known any closer.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub whole_input: bool,
-    /// What was read is no part of the request (time, random numbers): not to be cached at all.
+    /// The built-in by which something is read that is no part of a request: time, random numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volatile: Option<String>,
     /// What was read may have to be asked of others, which takes time.

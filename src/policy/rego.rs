@@ -48,9 +48,10 @@ pub use paths::Paths;
 pub use protobuf::Descriptors;
 pub use testing::{CaseResult, Cases, RegoTest, RegoTests, TestResult, TestVerdict};
 
+use super::lifetime::{Lifetime, Unremembered};
 use super::reads::Reads;
 use crate::attributes::Attributes;
-use builtins::Purity;
+use builtins::{Horizon, Purity};
 use data::find_path;
 use engine::{Engine, QUERY_RULE, Target, Terms};
 use graph::Reached;
@@ -88,8 +89,18 @@ pub struct RegoSettings {
     pub evaluation_limit: Duration,
     /// How long a check may wait for what is outside; `None` if policies may not reach there.
     pub outside: Option<Duration>,
+    pub caching: Caching,
     /// What `opa.runtime` tells; `None` if policies may not ask for it.
     pub runtime: Option<Data>,
+}
+
+/// What is said of remembering answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Caching {
+    /// Paths of rules whose answers are not remembered.
+    pub off: BTreeSet<String>,
+    /// A `cache_ttl_seconds` that is none has the answer not remembered, and is no error.
+    pub ignores_bad_ttl: bool,
 }
 
 /// All Rego, compiled.
@@ -98,6 +109,7 @@ pub struct RegoPolicies {
     engine: Engine,
     entrypoint: Option<Entrypoint>,
     input: InputSettings,
+    caching: Caching,
     providers: BTreeMap<String, Entrypoint>,
 }
 
@@ -111,6 +123,10 @@ pub struct Entrypoint {
     /// What it names of data that is no rule's.
     data: Paths,
     reads: Reads,
+    /// Why its answers are not remembered if they do not say how long they hold.
+    volatile: Option<Unremembered>,
+    /// Its answers are not remembered, whatever they say.
+    is_uncached: bool,
     /// Longest an evaluation may take.
     limit: Duration,
     /// Nothing loaded is at its path.
@@ -254,6 +270,7 @@ impl RegoPolicies {
                 None => rule.map(entrypoint),
             },
             input: settings.input.clone(),
+            caching: settings.caching.clone(),
             providers: providers
                 .map(|(name, path)| (name.clone(), entrypoint(path)))
                 .collect(),
@@ -285,10 +302,14 @@ impl RegoPolicies {
         if let Some(outcome) = constant.and_then(OnceLock::get) {
             return Ok(outcome.clone());
         }
+        let horizon = Horizon::begin();
         let value = self
             .engine
             .evaluate(&entrypoint.target, input, entrypoint.limit, now_ns)?;
-        let outcome = Outcome::parse(&value)?;
+        let outcome = Outcome {
+            until_ns: horizon.until_ns(),
+            ..Outcome::parse(&value, &self.caching)?
+        };
         if let Some(constant) = constant {
             constant.get_or_init(|| outcome.clone());
         }
@@ -351,6 +372,12 @@ impl Entrypoint {
         Self {
             path: path.to_owned(),
             constant: is_constant.then(OnceLock::new),
+            is_uncached: settings
+                .caching
+                .off
+                .iter()
+                .any(|off| is_same_path(off, path)),
+            volatile: reached.effect.unremembered(),
             target,
             reads,
             limit: settings.evaluation_limit + waits.unwrap_or_default(),
@@ -378,6 +405,22 @@ impl Entrypoint {
         &self.reads
     }
 
+    /// How long one of its answers may be remembered.
+    pub fn lifetime(&self, outcome: &Outcome) -> Lifetime {
+        let why = match outcome.cache_ttl {
+            _ if self.is_uncached => Some(Unremembered::EntrypointOff),
+            Some(Duration::ZERO) => Some(Unremembered::PolicyOff),
+            // Rule: what reads more than the request is remembered for as long as policy says.
+            Some(_) => None,
+            None => self.volatile,
+        };
+        Lifetime {
+            until_ns: outcome.until_ns,
+            ttl: outcome.cache_ttl,
+            never: why,
+        }
+    }
+
     /// The parts of the input document that it can read.
     pub fn input(&self) -> &Paths {
         &self.input
@@ -387,6 +430,11 @@ impl Entrypoint {
     pub fn data(&self) -> &Paths {
         &self.data
     }
+}
+
+/// Whether two slash-separated paths lead to the same rule.
+pub fn is_same_path(one: &str, other: &str) -> bool {
+    parts_of(one).eq(parts_of(other))
 }
 
 /// The parts of a slash-separated path.

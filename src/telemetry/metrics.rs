@@ -12,12 +12,19 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
 use super::bundles::BundleMetrics;
+use super::counters::{Counters, Label};
 use super::plugin::PluginMetrics;
 
 /// Upper bounds of check latency, in seconds.
 const CHECK_BUCKETS: [f64; 12] = [
     5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2e-2, 0.1, 1.0,
 ];
+
+/// Places for the reasons of decisions, and for what the decision cache can have to do with one.
+const REASONS: usize = 16;
+const CACHE_RESULTS: usize = 16;
+/// Allowed and denied, with each reason.
+const DECISIONS: usize = 2 * REASONS;
 
 /// Names and values out of closed sets.
 pub(super) type Labels<const COUNT: usize> = [(&'static str, &'static str); COUNT];
@@ -28,8 +35,11 @@ type BundleLabels = [(&'static str, String); 2];
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    decisions: Family<Labels<2>, Counter>,
-    cache: Family<Labels<1>, Counter>,
+    decisions: Counters<2, DECISIONS>,
+    cache: Counters<1, CACHE_RESULTS>,
+    cache_entries: Gauge,
+    cache_bytes: Gauge,
+    cache_evictions: Family<Labels<1>, Counter>,
     dry_run: Family<Labels<2>, Counter>,
     check_duration: Histogram,
     /// Checks that panicked; must stay 0.
@@ -109,11 +119,26 @@ impl Default for Metrics {
         );
         let known = &mut registry;
         Self {
-            decisions: new(known, "decisions", "Decisions by effect and kind of reason"),
-            cache: new(
+            decisions: Counters::of(new(
+                known,
+                "decisions",
+                "Decisions by effect and kind of reason",
+            )),
+            cache: Counters::of(new(
                 known,
                 "decision_cache",
-                "Decisions found in the cache (hit) or evaluated (miss)",
+                "Decisions found in the cache (hit), remembered (miss), or not remembered, by why",
+            )),
+            cache_entries: new(
+                known,
+                "decision_cache_entries",
+                "Decisions that the cache of the active snapshot holds",
+            ),
+            cache_bytes: new(known, "decision_cache_bytes", "Memory they take, about"),
+            cache_evictions: new(
+                known,
+                "decision_cache_evictions",
+                "Decisions that left the cache, by cause",
             ),
             dry_run: new(
                 known,
@@ -207,11 +232,32 @@ impl Metrics {
     }
 
     /// Counts a decision.
-    pub fn decided(&self, effect: &'static str, reason: &'static str, cached: bool) {
-        let labels = [("effect", effect), ("reason", reason)];
-        self.decisions.get_or_create(&labels).inc();
-        let result = if cached { "hit" } else { "miss" };
-        self.cache.get_or_create(&[("result", result)]).inc();
+    pub fn decided(&self, effect: Label, reason: Label, cache: Label) {
+        let labels = [("effect", effect.name), ("reason", reason.name)];
+        // A reason beyond its places would count for another effect's.
+        let at = match reason.at {
+            at @ ..REASONS => effect.at * REASONS + at,
+            _ => DECISIONS,
+        };
+        self.decisions.inc(at, &labels);
+        self.cache.inc(cache.at, &[("result", cache.name)]);
+    }
+
+    /// Notes how many decisions are remembered, and the memory they take.
+    pub fn cache_holds(&self, entries: u64, bytes: u64) {
+        let gauge = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        self.cache_entries.set(gauge(entries));
+        self.cache_bytes.set(gauge(bytes));
+    }
+
+    /// Counts remembered decisions that went: for want of room, and because their time was up.
+    pub fn cache_evicted(&self, for_room: u64, at_end: u64) {
+        for (cause, count) in [("size", for_room), ("expired", at_end)] {
+            if count > 0 {
+                let evicted = self.cache_evictions.get_or_create(&[("cause", cause)]);
+                evicted.inc_by(count);
+            }
+        }
     }
 
     /// Counts what dry-run policies of an action would have done.

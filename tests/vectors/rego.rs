@@ -10,7 +10,9 @@ use std::time::Duration;
 use doorward::address::OwnPorts;
 use doorward::external::{Config, Outside};
 use doorward::policy::rego::external::Reach;
-use doorward::policy::rego::{Asked, Data, InputSettings, RegoModule, RegoPolicies, RegoSettings};
+use doorward::policy::rego::{
+    Asked, Caching, Data, InputSettings, RegoModule, RegoPolicies, RegoSettings,
+};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -166,6 +168,7 @@ fn compile(texts: &[String], data: Data) -> Result<RegoPolicies, String> {
         providers: BTreeMap::new(),
         evaluation_limit: Duration::from_secs(20),
         runtime: None,
+        caching: Caching::default(),
         outside: Some(Duration::from_secs(20)),
     };
     RegoPolicies::compile(&modules.collect::<Vec<_>>(), data, &settings).map_err(|errors| {

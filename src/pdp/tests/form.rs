@@ -26,7 +26,7 @@ fn check(about: &str, attributes: Attributes, expected: &str) {
             (400, ReasonKind::InvalidRequest, expected),
             "{about}"
         );
-        assert!(!decision.cacheable);
+        assert_eq!(decision.lifetime, Lifetime::never(Unremembered::Failure));
     }
 }
 

@@ -86,7 +86,7 @@ fn certificates_are_read_for_who_looks_at_them() {
             assert_eq!(actual, (400, ReasonKind::InvalidRequest));
             let expected = format!("the peer's certificate {expected}");
             assert_eq!(decision.reason.message, expected);
-            assert!(!decision.cacheable);
+            assert_eq!(decision.lifetime, Lifetime::never(Unremembered::Failure));
         }
     }
 }

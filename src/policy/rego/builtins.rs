@@ -16,6 +16,7 @@ mod globs;
 mod go_json;
 mod graph;
 mod graphql;
+mod horizon;
 mod identifiers;
 mod http;
 mod jwt;
@@ -55,6 +56,7 @@ use super::guard::Strict;
 use super::limits;
 pub(super) use draws::Draws;
 pub(super) use encoding::document_text;
+pub(super) use horizon::Horizon;
 pub(super) use jwt::{Memory, Remembering};
 pub(super) use notes::Notes;
 pub(super) use runtime::{NAME as OPA_RUNTIME, Runtime};
@@ -64,8 +66,11 @@ pub(super) use runtime::{NAME as OPA_RUNTIME, Runtime};
 pub(super) enum Purity {
     #[default]
     Pure,
-    /// Time, random numbers, the surroundings.
-    Volatile,
+    /// It looks at the clock, and says until when its value holds (`horizon`).
+    Bounded,
+    /// It reads the clock.
+    Time,
+    Random,
     /// What others answer: it takes time as well.
     External,
 }
@@ -131,7 +136,7 @@ const TABLE: &[&[Builtin]] = &[
     x509::BUILTINS,
 ];
 
-const CLOCK: &[Builtin] = &[Builtin::volatile("time.now_ns", 0, now_ns)];
+const CLOCK: &[Builtin] = &[Builtin::reads_time("time.now_ns", 0, now_ns)];
 
 /// Purity of a known built-in, `None` for a name that is none.
 pub(super) fn purity(name: &str) -> Option<Purity> {
@@ -232,9 +237,23 @@ impl Builtin {
         }
     }
 
-    const fn volatile(name: &'static str, arity: u8, function: fn(&[Value]) -> Answer) -> Self {
+    const fn bounded(name: &'static str, arity: u8, function: fn(&[Value]) -> Answer) -> Self {
         Self {
-            purity: Purity::Volatile,
+            purity: Purity::Bounded,
+            ..Self::pure(name, arity, function)
+        }
+    }
+
+    const fn reads_time(name: &'static str, arity: u8, function: fn(&[Value]) -> Answer) -> Self {
+        Self {
+            purity: Purity::Time,
+            ..Self::pure(name, arity, function)
+        }
+    }
+
+    const fn random(name: &'static str, arity: u8, function: fn(&[Value]) -> Answer) -> Self {
+        Self {
+            purity: Purity::Random,
             ..Self::pure(name, arity, function)
         }
     }

@@ -15,6 +15,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::builtins::{self, Purity};
 use super::paths::{Paths, Use};
+use crate::policy::lifetime::Unremembered;
 
 /// A rule of a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -309,6 +310,22 @@ impl Facts {
 // === impl Effect ===
 
 impl Effect {
+    /// The built-in by which answers are others each time, at times that nobody knows.
+    pub(super) fn volatile(&self) -> Option<String> {
+        let is_volatile = self.purity > Purity::Bounded;
+        self.built_in.clone().filter(|_| is_volatile)
+    }
+
+    /// Why an answer is not remembered if policy does not say how long it holds.
+    pub(super) fn unremembered(&self) -> Option<Unremembered> {
+        match self.purity {
+            Purity::Pure | Purity::Bounded => None,
+            Purity::Time => Some(Unremembered::ReadsTime),
+            Purity::Random => Some(Unremembered::ReadsRandom),
+            Purity::External => Some(Unremembered::External),
+        }
+    }
+
     /// The stronger counts; of equal ones the first in the alphabet is named.
     fn merge(&mut self, other: &Self) {
         let is_first = other.purity == self.purity && other.built_in < self.built_in;

@@ -1,14 +1,18 @@
 //! What an entrypoint's value means for a request: the result forms of opa-envoy-plugin and its
 //! errors. Only `true`, or an object whose `allowed` is `true`, lets a request pass.
 
+use std::time::Duration;
+
 use regorus::Value;
 use thiserror::Error;
 
-use super::json;
+use super::{Caching, json};
 use crate::attributes::{JsonObject, Pairs};
 
 /// Deepest dynamic metadata: a proxy's decoder gives up at 100 messages, two of them a level.
 const MAX_METADATA_DEPTH: usize = 32;
+/// How long the result may be remembered. Ours: the plugin remembers nothing.
+const CACHE_TTL: &str = "cache_ttl_seconds";
 
 /// A result, read.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -27,6 +31,10 @@ pub struct Outcome {
     pub dynamic_metadata: Option<JsonObject>,
     /// It denied, and nobody is held to it.
     pub dry_run: bool,
+    /// How long it may be remembered, by the policy's word; nothing is not at all.
+    pub cache_ttl: Option<Duration>,
+    /// From when on it can be another, in nanoseconds since 1970, by what the policy verified.
+    pub until_ns: Option<i64>,
 }
 
 /// Why a value is no result.
@@ -48,7 +56,7 @@ pub enum OutcomeError {
 
 impl Outcome {
     /// Reads a value by the rules of `envoyauth/response.go`.
-    pub(super) fn parse(value: &Value) -> Result<Self, OutcomeError> {
+    pub(super) fn parse(value: &Value, caching: &Caching) -> Result<Self, OutcomeError> {
         let members = match value {
             Value::Bool(allowed) => {
                 return Ok(Self {
@@ -93,6 +101,12 @@ impl Outcome {
             outcome.body = get("body").map(body).transpose()?;
             outcome.http_status = get("http_status").map(http_status).transpose()?;
         }
+        outcome.cache_ttl = match get(CACHE_TTL).map(cache_ttl).transpose() {
+            Ok(ttl) => ttl,
+            // What OPA's plugin does not know may mean anything, and is no error there.
+            Err(_) if caching.ignores_bad_ttl => Some(Duration::ZERO),
+            Err(error) => return Err(error),
+        };
         Ok(outcome)
     }
 
@@ -318,6 +332,26 @@ fn http_status(value: &Value) -> Result<u16, OutcomeError> {
             format!("invalid HTTP status code {}", number.format_decimal()),
         )
     })
+}
+
+/// Rule: a number of seconds, also a part of one; 0 is not at all.
+fn cache_ttl(value: &Value) -> Result<Duration, OutcomeError> {
+    let Value::Number(_) = value else {
+        let got = go_type(value);
+        let why = format!(
+            "type assertion error, expected {CACHE_TTL} to be of type 'number' but got '{got}'"
+        );
+        return Err(member(CACHE_TTL, why));
+    };
+    // Through its text: a double is only had for an integer that fits it.
+    let text = json::scalar_text(value);
+    let seconds: f64 = text.parse().unwrap_or(f64::NAN);
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(ttl) => Ok(ttl),
+        // Longer than any time there is.
+        Err(_) if seconds > 0.0 => Ok(Duration::MAX),
+        Err(_) => Err(member(CACHE_TTL, format!("{text} is below 0"))),
+    }
 }
 
 fn is_known_status(code: u16) -> bool {

@@ -9,7 +9,7 @@ use crate::policy::reads::{Field, Reads};
 /// What an entrypoint reads. With `skip_body` the document holds no parsed body.
 pub(super) fn reads(reached: &Reached, skip_body: bool) -> Reads {
     let mut reads = Reads {
-        volatile: reached.effect.built_in.clone(),
+        volatile: reached.effect.volatile(),
         external: reached.effect.purity == Purity::External,
         ..Reads::default()
     };

@@ -32,6 +32,7 @@ pub(super) fn settings() -> RegoSettings {
         providers: BTreeMap::new(),
         evaluation_limit: Duration::from_secs(20),
         runtime: None,
+        caching: Caching::default(),
         outside: None,
     }
 }

@@ -90,7 +90,7 @@ fn attached_sets_have_labels_of_their_own() {
         let attached = policies
             .attached(&Arc::new(workload(namespace, &own)))
             .unwrap();
-        assert!(labels.insert(attached.label.clone()), "{}", attached.label);
+        assert!(labels.insert(attached.label), "{namespace} {own:?}");
     }
 }
 

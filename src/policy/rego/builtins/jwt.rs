@@ -12,7 +12,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use regorus::Value;
 
 use super::super::json;
-use super::{Answer, Builtin, Failure, NOW_NS, any, hexadecimal, text};
+use super::{Answer, Builtin, Failure, NOW_NS, any, hexadecimal, horizon, text};
 use crate::identity::JwsAlgorithm;
 use keys::{Key, KeySet, mac};
 use memory::Check;
@@ -47,11 +47,10 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::pure("io.jwt.verify_es384", 2, |a| verify(a, JwsAlgorithm::Es384)),
     Builtin::pure("io.jwt.verify_es512", 2, |a| verify(a, JwsAlgorithm::Es512)),
     Builtin::pure("io.jwt.verify_eddsa", 2, |a| verify(a, JwsAlgorithm::EdDsa)),
-    // It reads the clock. Until when its value holds is known, but not yet told to anybody.
-    Builtin::volatile("io.jwt.decode_verify", 2, decode_verify),
+    Builtin::bounded("io.jwt.decode_verify", 2, decode_verify),
     // Signatures of some algorithms are random.
-    Builtin::volatile("io.jwt.encode_sign", 3, sign::encode_sign),
-    Builtin::volatile("io.jwt.encode_sign_raw", 3, sign::encode_sign_raw),
+    Builtin::random("io.jwt.encode_sign", 3, sign::encode_sign),
+    Builtin::random("io.jwt.encode_sign_raw", 3, sign::encode_sign_raw),
 ];
 
 /// The three parts of a token, as they stand in it.
@@ -330,9 +329,14 @@ impl<'a> Constraints<'a> {
             Some(value @ Value::Number(_)) => Ok(Some(value)),
             Some(_) => Err(Failure::Failed("exp and nbf must be numbers")),
         };
+        let (exp, nbf) = (number("exp")?, number("nbf")?);
+        // A time that is given is an argument like any other.
+        if self.time.is_none() {
+            let ahead = [exp, nbf].into_iter().flatten().filter(|edge| now < **edge);
+            ahead.for_each(horizon::note_second);
+        }
         // Rule: valid before `exp` and from `nbf` on.
-        let in_time = number("exp")?.is_none_or(|exp| now < *exp);
-        Ok(number("nbf")?.is_none_or(|nbf| now >= *nbf) && in_time)
+        Ok(nbf.is_none_or(|nbf| now >= *nbf) && exp.is_none_or(|exp| now < *exp))
     }
 }
 

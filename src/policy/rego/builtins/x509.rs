@@ -43,12 +43,12 @@ const USAGES: [&str; 14] = [
 pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::pure("crypto.x509.parse_certificates", 1, parse_certificates),
     // They read the clock.
-    Builtin::volatile(
+    Builtin::reads_time(
         "crypto.x509.parse_and_verify_certificates",
         1,
         parse_and_verify,
     ),
-    Builtin::volatile(
+    Builtin::reads_time(
         "crypto.x509.parse_and_verify_certificates_with_options",
         2,
         parse_and_verify_with_options,
