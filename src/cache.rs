@@ -253,6 +253,13 @@ impl CacheKey {
     }
 }
 
+/// Under one cache.
+impl PartialEq for CacheKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.encoding.as_bytes() == other.encoding.as_bytes()
+    }
+}
+
 /// The hash finds an entry, the whole encoding tells whether it is the one.
 impl moka::Equivalent<StoredKey> for CacheKey {
     fn equivalent(&self, stored: &StoredKey) -> bool {

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use doorward::attributes::Attributes;
-use doorward::{cache, ext_authz};
+use doorward::cache::{self, DecisionCache};
+use doorward::ext_authz;
+use doorward::policy::reads::Plan;
 
 use super::*;
 use crate::support::root;
@@ -163,11 +165,16 @@ fn policies_of_the_plugin() {
 /// under the same key they are the same.
 fn check_keys(policies: &RegoPolicies, request: &Value) -> Result<(), String> {
     let entrypoint = policies.entrypoint().unwrap();
+    if entrypoint.reads().volatile.is_some() {
+        return Ok(());
+    }
+    let cache = DecisionCache::new(cache::Config::default().into());
+    let plan = Plan::of([entrypoint.reads()]);
     let of = |request: &Value| {
         let attributes = ext_authz::from_json(request).ok()?;
-        let key = cache::key("", &[entrypoint.reads()], &attributes);
+        let key = cache.key(b"", &plan, &attributes)?;
         let outcome = policies.evaluate(entrypoint, &attributes, NOW_NS);
-        Some((key?, outcome))
+        Some((key, outcome))
     };
     let Some((key, outcome)) = of(request) else {
         return Ok(());
