@@ -7,12 +7,15 @@ mod key;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::notification::RemovalCause;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::attributes::Attributes;
 use crate::decision::Decision;
@@ -25,9 +28,9 @@ use key::Encoding;
 /// Memory an entry takes besides its key and the decision, in bytes.
 const ENTRY_OVERHEAD: usize = 320;
 
-/// Section `cache` of the configuration.
+/// Section `cache` of the configuration, or `off` in its place.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, remote = "Self")]
 pub struct Config {
     /// Memory for remembered decisions; `0B` turns remembering off.
     pub max_bytes: Size,
@@ -43,6 +46,57 @@ impl Default for Config {
             max_bytes: Size::from_mib(64),
             ttl: Span::from_secs(60),
             tokens_max_bytes: Size::from_mib(16),
+        }
+    }
+}
+
+impl Serialize for Config {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Config {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Section)
+    }
+}
+
+/// Reads the section, or the word. Some writers of YAML have `off` mean `false`.
+struct Section;
+
+impl<'de> Visitor<'de> for Section {
+    type Value = Config;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a mapping, or `off`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Config, A::Error> {
+        Config::deserialize(MapAccessDeserializer::new(members))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Config, E> {
+        match text {
+            "off" => Ok(Config::off()),
+            _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
+        }
+    }
+
+    fn visit_bool<E: de::Error>(self, on: bool) -> Result<Config, E> {
+        match on {
+            false => Ok(Config::off()),
+            true => Err(E::invalid_value(Unexpected::Bool(on), &self)),
+        }
+    }
+}
+
+impl Config {
+    /// No decision is remembered; verified tokens are.
+    fn off() -> Self {
+        Self {
+            max_bytes: Size(0),
+            ..Self::default()
         }
     }
 }

@@ -169,6 +169,12 @@ impl Config {
             check: self.ext_authz.deadline.0,
             outside: self.outside_deadline(),
         };
+        if let Some(path) = self.rego.unknown_uncached() {
+            let why = format!(
+                "`rego.uncached`: `{path}` is neither `rego.entrypoint` nor one of `rego.providers`"
+            );
+            return Err(ConfigError(vec![why]));
+        }
         let mut settings = settings(&self.mesh, &self.rego, &self.workloads, deadlines);
         settings.rego.runtime = self.opa_runtime.clone().map(Data::from_json);
         let input = &mut settings.rego.input;
@@ -184,6 +190,7 @@ impl Config {
             settings.replies_as_plugin = true;
             input.lookup = HeaderLookup::Joined;
             input.identity = false;
+            settings.rego.caching.ignores_bad_ttl = true;
         }
         Ok(settings)
     }

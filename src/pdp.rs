@@ -97,7 +97,7 @@ impl Pdp {
 
     /// Decides a request and records the decision. `now_ns` is the time in nanoseconds since 1970.
     pub fn check(&self, attributes: Attributes, now_ns: i64) -> Answer {
-        self.check_under(&self.snapshot.load(), attributes, now_ns)
+        self.check_under(&self.snapshot.load(), attributes, now_ns).0
     }
 
     /// Decides a request as `check` does, but hands it back if the answer may have to wait for what
@@ -107,20 +107,28 @@ impl Pdp {
         attributes: Attributes,
         now_ns: i64,
     ) -> Result<Answer, Box<Attributes>> {
-        self.decide_under(&self.snapshot.load(), attributes, now_ns, false)
+        let decided = self.decide_under(&self.snapshot.load(), attributes, now_ns, false);
+        decided.map(|(answer, _)| answer)
     }
 
     /// Decides a request as `check` does, and tells what it looked at. For people.
     pub fn check_explained(&self, attributes: Attributes, now_ns: i64) -> (Answer, Explanation) {
         let snapshot = self.snapshot.load_full();
         let explain = || Explanation::of(&snapshot, &attributes, now_ns);
-        let explanation = catch_unwind(AssertUnwindSafe(explain)).unwrap_or_default();
-        (self.check_under(&snapshot, attributes, now_ns), explanation)
+        let mut explanation = catch_unwind(AssertUnwindSafe(explain)).unwrap_or_default();
+        let (answer, cache) = self.check_under(&snapshot, attributes, now_ns);
+        explanation.cache = Some(cache.as_str());
+        (answer, explanation)
     }
 
-    fn check_under(&self, snapshot: &Snapshot, attributes: Attributes, now_ns: i64) -> Answer {
-        let answer = self.decide_under(snapshot, attributes, now_ns, true);
-        answer.unwrap_or_else(|attributes| self.failed(*attributes, now_ns))
+    fn check_under(
+        &self,
+        snapshot: &Snapshot,
+        attributes: Attributes,
+        now_ns: i64,
+    ) -> (Answer, CacheResult) {
+        let decided = self.decide_under(snapshot, attributes, now_ns, true);
+        decided.unwrap_or_else(|attributes| (self.failed(*attributes, now_ns), NO_DECISION))
     }
 
     fn decide_under(
@@ -129,7 +137,7 @@ impl Pdp {
         attributes: Attributes,
         now_ns: i64,
         may_wait: bool,
-    ) -> Result<Answer, Box<Attributes>> {
+    ) -> Result<(Answer, CacheResult), Box<Attributes>> {
         // A panic anywhere below denies this request and no other.
         let decided = catch_unwind(AssertUnwindSafe(|| {
             match Workload::of(&attributes, &snapshot.policies.settings.workloads) {
@@ -146,10 +154,11 @@ impl Pdp {
         let revision = snapshot.revision;
         match decided {
             Ok(Some((workload, decision, cache))) => {
-                Ok(self.answer(attributes, workload, decision, revision, cache, now_ns))
+                let answer = self.answer(attributes, workload, decision, revision, cache, now_ns);
+                Ok((answer, cache))
             }
             Ok(None) => Err(Box::new(attributes)),
-            Err(_) => Ok(self.failed(attributes, now_ns)),
+            Err(_) => Ok((self.failed(attributes, now_ns), NO_DECISION)),
         }
     }
 

@@ -281,3 +281,72 @@ fn no_query_of_a_url_is_shown() {
     assert_eq!(shown["management"]["jwt"]["jwks_uri"], "https://a/keys");
     assert!(!shown.to_string().contains("my-secret"), "{shown}");
 }
+
+/// `off` in place of the section keeps verified tokens, as `max_bytes: 0B` does.
+#[test]
+fn the_cache_is_turned_off_by_a_word() {
+    let rows: &[(&str, &[(&str, &str)], u64)] = &[
+        ("cache: off", &[], 0),
+        ("cache: \"off\"", &[], 0),
+        ("cache: false", &[], 0),
+        ("", &[("DOORWARD__CACHE", "off")], 0),
+        ("cache: { ttl: 1s }", &[("DOORWARD__CACHE", "off")], 0),
+        ("cache: {}", &[], 64 << 20),
+        ("cache: { max_bytes: 0B }", &[], 0),
+    ];
+    for (yaml, environment, expected) in rows {
+        let config = load(yaml, environment).unwrap();
+        assert_eq!(config.cache.max_bytes.0, *expected, "{yaml}");
+        assert_eq!(config.cache.tokens_max_bytes, Size::from_mib(16), "{yaml}");
+        let shown = config.shown();
+        let again = load(&shown.to_string(), &[]).unwrap();
+        assert_eq!(again.shown(), shown, "{yaml}");
+    }
+    let wrong = "expected a mapping, or `off`";
+    let rows = [
+        ("cache: on", format!("1:1: `cache`: invalid value: string \"on\", {wrong}")),
+        ("cache: true", format!("1:1: `cache`: invalid value: boolean `true`, {wrong}")),
+        ("cache: 0", format!("1:1: `cache`: invalid type: integer `0`, {wrong}")),
+        (
+            "cache: { tll: 1s }",
+            "1:10: `cache.tll`: unknown key `tll`, did you mean `ttl`?".to_owned(),
+        ),
+        (
+            "cache: { ttl: 1 }",
+            "1:10: `cache.ttl`: invalid type: integer `1`, expected a string".to_owned(),
+        ),
+    ];
+    for (yaml, expected) in rows {
+        assert_eq!(load(yaml, &[]).unwrap_err(), [expected], "{yaml}");
+    }
+}
+
+#[test]
+fn what_is_not_remembered_is_something_that_is_asked() {
+    let rows = [
+        ("{}", Ok(vec![])),
+        ("{ uncached: [envoy/authz/allow] }", Ok(vec!["envoy/authz/allow"])),
+        ("{ uncached: [/envoy/authz/allow/] }", Ok(vec!["/envoy/authz/allow/"])),
+        (
+            "{ entrypoint: a/b, providers: { x: c/d }, uncached: [c/d, a/b] }",
+            Ok(vec!["a/b", "c/d"]),
+        ),
+        ("{ query: data.a.b, uncached: [data.a.b] }", Ok(vec!["data.a.b"])),
+        ("{ uncached: [a/b] }", Err("a/b")),
+        ("{ entrypoint: a/b, uncached: [envoy/authz/allow] }", Err("envoy/authz/allow")),
+        ("{ entrypoint: none, uncached: [none] }", Err("none")),
+        // A provider is named by its rule.
+        ("{ providers: { x: c/d }, uncached: [x] }", Err("x")),
+    ];
+    for (rego, expected) in rows {
+        let config = load(&format!("rego: {rego}"), &[]).unwrap();
+        let actual = config.policy_settings().map(|settings| settings.rego.caching.off);
+        let expected = expected
+            .map(|paths| paths.into_iter().map(str::to_owned).collect())
+            .map_err(|path| {
+                let why = "is neither `rego.entrypoint` nor one of `rego.providers`";
+                ConfigError(vec![format!("`rego.uncached`: `{path}` {why}")])
+            });
+        assert_eq!(actual, expected, "{rego}");
+    }
+}

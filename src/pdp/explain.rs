@@ -36,7 +36,10 @@ pub struct Explanation {
     /// Why the token is refused; rules are then shown as without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_refused: Option<String>,
-    /// What tells requests apart in the decision cache.
+    /// What the decision cache had to do with the answer: `hit`, `miss`, or why it is not remembered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<&'static str>,
+    /// What tells requests apart in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_key: Option<Reads>,
     /// The Rego entrypoints that can be asked for the workload.

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::native::{
     KnownWorkload, MeshSettings, TrustedPeer, Workload, WorkloadConfig, WorkloadSources,
 };
-use super::rego::{Asked, Caching, DEFAULT_ENTRYPOINT, InputSettings, RegoSettings};
+use super::rego::{
+    Asked, Caching, DEFAULT_ENTRYPOINT, InputSettings, RegoSettings, is_same_path,
+};
 use super::{DefaultAction, OnError, PolicySettings, UnknownWorkload};
 use crate::attributes::{HeaderLookup, PathNormalization};
 use crate::units::Span;
@@ -58,6 +60,8 @@ pub struct RegoConfig {
     pub proto_descriptor: Option<PathBuf>,
     /// Path of the rule asked for action CUSTOM, by the name of the policy's provider.
     pub providers: BTreeMap<String, String>,
+    /// Paths of those rules, of which no decision is remembered that asked one.
+    pub uncached: Vec<String>,
     pub evaluation_limit: EvaluationLimit,
     pub on_error: OnError,
     /// A bundle that carries Rego tests is only activated if they pass.
@@ -90,6 +94,24 @@ pub struct Deadlines {
     pub check: Duration,
     /// If it waits for what policies ask of others.
     pub outside: Duration,
+}
+
+impl RegoConfig {
+    /// The first of `uncached` that is nothing which can be asked.
+    pub fn unknown_uncached(&self) -> Option<&str> {
+        let entrypoint = match (&self.query, &self.entrypoint) {
+            (Some(query), _) => query,
+            (None, Some(EntrypointConfig::Path(path))) => path,
+            (None, Some(EntrypointConfig::None)) => "",
+            (None, None) => DEFAULT_ENTRYPOINT,
+        };
+        let is_asked = |path: &&String| {
+            let mut providers = self.providers.values();
+            is_same_path(path, entrypoint) || providers.any(|known| is_same_path(path, known))
+        };
+        let mut unknown = self.uncached.iter().filter(|path| !is_asked(path));
+        unknown.next().map(String::as_str)
+    }
 }
 
 impl From<String> for EntrypointConfig {
@@ -260,7 +282,10 @@ pub fn settings(
             providers: rego.providers.clone(),
             evaluation_limit: rego.evaluation_limit.0.0.min(share),
             runtime: None,
-            caching: Caching::default(),
+            caching: Caching {
+                off: rego.uncached.iter().cloned().collect(),
+                ignores_bad_ttl: false,
+            },
             outside: rego.http_send.then_some(deadlines.outside),
         },
         rego_always: asks && (rego.entrypoint.is_some() || rego.query.is_some()),

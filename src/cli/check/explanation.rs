@@ -66,6 +66,8 @@ fn write_explanation(out: &mut fmt::Formatter<'_>, explanation: &Value) -> fmt::
         ("peer names", list(explanation.get("peer"))),
         ("STRICT by", member(explanation, "peer_refused_by")),
         ("token refused", member(explanation, "token_refused")),
+        ("cache", member(explanation, "cache")),
+        ("told apart by", told_apart_by(explanation.get("cache_key"))),
     ];
     writeln!(out)?;
     for (name, value) in told.iter().filter(|(_, value)| !value.is_empty()) {
@@ -107,6 +109,19 @@ fn write_rule(out: &mut fmt::Formatter<'_>, rule: &Value) -> fmt::Result {
         )?;
     }
     Ok(())
+}
+
+/// Attributes and headers by which the decision cache tells requests apart, in a line.
+fn told_apart_by(key: Option<&Value>) -> String {
+    let names = |name| {
+        let names = key.and_then(|key| key.get(name)).and_then(Value::as_array);
+        names.into_iter().flatten().map(plain)
+    };
+    let is_all = key.and_then(|key| key.get("whole_input")) == Some(&Value::Bool(true));
+    let everything = is_all.then(|| "everything".to_owned());
+    let headers = names("headers").map(|name| format!("header {name}"));
+    let parts = everything.into_iter().chain(names("fields")).chain(headers);
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 /// Namespace, account and labels in a line.

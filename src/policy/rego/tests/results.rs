@@ -374,6 +374,57 @@ fn a_query_is_looked_at_before_it_is_asked() {
     assert!(reads("time.now_ns() > 0").volatile.is_some());
 }
 
+/// `cache_ttl_seconds`: what is said and what is wrong, of which OPA's plugin would not know.
+#[test]
+fn how_long_a_result_may_be_remembered() {
+    let what = "failed to get cache_ttl_seconds: ";
+    let not_number = |name| {
+        format!("{what}type assertion error, expected cache_ttl_seconds to be of type 'number' but got '{name}'")
+    };
+    let seconds = |seconds| Ok(Some(Duration::from_secs_f64(seconds)));
+    let rows = [
+        ("5", seconds(5.0)),
+        ("0", seconds(0.0)),
+        ("0.25", seconds(0.25)),
+        ("1e3", seconds(1000.0)),
+        ("1e400", Ok(Some(Duration::MAX))),
+        ("100000000000000000000000000000000", Ok(Some(Duration::MAX))),
+        ("-1", Err(format!("{what}-1 is below 0"))),
+        ("-0.5", Err(format!("{what}-0.5 is below 0"))),
+        ("-1e400", Err(format!("{what}-1e400 is below 0"))),
+        ("\"5\"", Err(not_number("string"))),
+        ("null", Err(not_number("<nil>"))),
+        ("true", Err(not_number("bool"))),
+        ("[5]", Err(not_number("[]interface {}"))),
+        ("{}", Err(not_number("map[string]interface {}"))),
+    ];
+    let lax = RegoSettings {
+        caching: Caching {
+            ignores_bad_ttl: true,
+            ..Caching::default()
+        },
+        ..settings()
+    };
+    for allowed in [true, false] {
+        for (value, expected) in &rows {
+            let text = format!(
+                "package envoy.authz\nallow := {{\"allowed\": {allowed}, \"cache_ttl_seconds\": {value}}}"
+            );
+            let strict = ask(&compile(&text), &Attributes::default());
+            let ttl = strict.map(|outcome| outcome.cache_ttl);
+            let shown = ttl.map_err(|why| why.replace("-1e+400", "-1e400"));
+            assert_eq!(shown, *expected, "{value}");
+            let modules = [module("p.rego", &text)];
+            let lax = RegoPolicies::compile(&modules, Data::default(), &lax).unwrap();
+            let outcome = ask(&lax, &Attributes::default()).unwrap();
+            let expected = expected.clone().unwrap_or(Some(Duration::ZERO));
+            assert_eq!((outcome.allowed, outcome.cache_ttl), (allowed, expected), "{value}");
+        }
+    }
+    let plain = ask(&answering("true"), &Attributes::default()).unwrap();
+    assert_eq!(plain.cache_ttl, None);
+}
+
 fn with_query(text: &str, query: &str) -> Result<RegoPolicies, Vec<RegoError>> {
     let settings = RegoSettings {
         asked: Asked::Query(query.to_owned()),
