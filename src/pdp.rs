@@ -97,7 +97,8 @@ impl Pdp {
 
     /// Decides a request and records the decision. `now_ns` is the time in nanoseconds since 1970.
     pub fn check(&self, attributes: Attributes, now_ns: i64) -> Answer {
-        self.check_under(&self.snapshot.load(), attributes, now_ns).0
+        self.check_under(&self.snapshot.load(), attributes, now_ns)
+            .0
     }
 
     /// Decides a request as `check` does, but hands it back if the answer may have to wait for what

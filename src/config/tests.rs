@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::units::Size;
 
 fn load(yaml: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
     let folder = tempfile::tempdir().unwrap();
@@ -304,16 +305,25 @@ fn the_cache_is_turned_off_by_a_word() {
     }
     let wrong = "expected a mapping, or `off`";
     let rows = [
-        ("cache: on", format!("1:1: `cache`: invalid value: string \"on\", {wrong}")),
-        ("cache: true", format!("1:1: `cache`: invalid value: boolean `true`, {wrong}")),
-        ("cache: 0", format!("1:1: `cache`: invalid type: integer `0`, {wrong}")),
+        (
+            "cache: on",
+            format!("1:1: `cache`: invalid value: string, {wrong}"),
+        ),
+        (
+            "cache: true",
+            format!("1:1: `cache`: invalid value: boolean, {wrong}"),
+        ),
+        (
+            "cache: 0",
+            format!("1:1: `cache`: invalid type: integer, {wrong}"),
+        ),
         (
             "cache: { tll: 1s }",
             "1:10: `cache.tll`: unknown key `tll`, did you mean `ttl`?".to_owned(),
         ),
         (
             "cache: { ttl: 1 }",
-            "1:10: `cache.ttl`: invalid type: integer `1`, expected a string".to_owned(),
+            "1:10: `cache.ttl`: invalid type: integer, expected a string".to_owned(),
         ),
     ];
     for (yaml, expected) in rows {
@@ -325,22 +335,36 @@ fn the_cache_is_turned_off_by_a_word() {
 fn what_is_not_remembered_is_something_that_is_asked() {
     let rows = [
         ("{}", Ok(vec![])),
-        ("{ uncached: [envoy/authz/allow] }", Ok(vec!["envoy/authz/allow"])),
-        ("{ uncached: [/envoy/authz/allow/] }", Ok(vec!["/envoy/authz/allow/"])),
+        (
+            "{ uncached: [envoy/authz/allow] }",
+            Ok(vec!["envoy/authz/allow"]),
+        ),
+        (
+            "{ uncached: [/envoy/authz/allow/] }",
+            Ok(vec!["/envoy/authz/allow/"]),
+        ),
         (
             "{ entrypoint: a/b, providers: { x: c/d }, uncached: [c/d, a/b] }",
             Ok(vec!["a/b", "c/d"]),
         ),
-        ("{ query: data.a.b, uncached: [data.a.b] }", Ok(vec!["data.a.b"])),
+        (
+            "{ query: data.a.b, uncached: [data.a.b] }",
+            Ok(vec!["data.a.b"]),
+        ),
         ("{ uncached: [a/b] }", Err("a/b")),
-        ("{ entrypoint: a/b, uncached: [envoy/authz/allow] }", Err("envoy/authz/allow")),
+        (
+            "{ entrypoint: a/b, uncached: [envoy/authz/allow] }",
+            Err("envoy/authz/allow"),
+        ),
         ("{ entrypoint: none, uncached: [none] }", Err("none")),
         // A provider is named by its rule.
         ("{ providers: { x: c/d }, uncached: [x] }", Err("x")),
     ];
     for (rego, expected) in rows {
         let config = load(&format!("rego: {rego}"), &[]).unwrap();
-        let actual = config.policy_settings().map(|settings| settings.rego.caching.off);
+        let actual = config
+            .policy_settings()
+            .map(|settings| settings.rego.caching.off);
         let expected = expected
             .map(|paths| paths.into_iter().map(str::to_owned).collect())
             .map_err(|path| {

@@ -10,9 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::native::{
     KnownWorkload, MeshSettings, TrustedPeer, Workload, WorkloadConfig, WorkloadSources,
 };
-use super::rego::{
-    Asked, Caching, DEFAULT_ENTRYPOINT, InputSettings, RegoSettings, is_same_path,
-};
+use super::rego::{Asked, Caching, DEFAULT_ENTRYPOINT, InputSettings, RegoSettings, is_same_path};
 use super::{DefaultAction, OnError, PolicySettings, UnknownWorkload};
 use crate::attributes::{HeaderLookup, PathNormalization};
 use crate::units::Span;

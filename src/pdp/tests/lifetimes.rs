@@ -49,7 +49,10 @@ fn a_header_that_nobody_reads_makes_no_difference() {
     assert_eq!(check_equal(rego, &requests), 99);
     assert_eq!(check_equal(both, &requests), 99);
     let all = "package envoy.authz\nallow if count(input.attributes.request.http.headers) > 0\n";
-    assert_eq!(check_equal(|| Setup::default().with_rego(all), &requests), 50);
+    assert_eq!(
+        check_equal(|| Setup::default().with_rego(all), &requests),
+        50
+    );
 }
 
 #[test]
@@ -60,20 +63,31 @@ fn a_policy_says_how_long() {
     let rows: [(&'static str, Vec<(i64, CacheResult)>); 12] = [
         (
             "allow := {\"allowed\": true, \"cache_ttl_seconds\": 2}",
-            vec![(0, Miss), (2 * SECOND - 1, Hit), (2 * SECOND, Miss), (2 * SECOND, Hit)],
+            vec![
+                (0, Miss),
+                (2 * SECOND - 1, Hit),
+                (2 * SECOND, Miss),
+                (2 * SECOND, Hit),
+            ],
         ),
         (
             "allow := {\"allowed\": false, \"cache_ttl_seconds\": 0.5}",
             vec![(0, Miss), (SECOND / 2 - 1, Hit), (SECOND / 2, Miss)],
         ),
-        ("allow := {\"allowed\": true, \"cache_ttl_seconds\": 0}", vec![(0, off), (0, off)]),
+        (
+            "allow := {\"allowed\": true, \"cache_ttl_seconds\": 0}",
+            vec![(0, off), (0, off)],
+        ),
         // Never longer than configured, which is an hour.
         (
             "allow := {\"allowed\": true, \"cache_ttl_seconds\": 1e300}",
             vec![(0, Miss), (3600 * SECOND - 1, Hit), (3600 * SECOND, Miss)],
         ),
         ("allow := time.now_ns() > 0", vec![(0, time), (0, time)]),
-        ("allow := {\"allowed\": time.now_ns() > 0}", vec![(0, time), (0, time)]),
+        (
+            "allow := {\"allowed\": time.now_ns() > 0}",
+            vec![(0, time), (0, time)],
+        ),
         (
             "allow := {\"allowed\": time.now_ns() > 0, \"cache_ttl_seconds\": 2}",
             vec![(0, Miss), (2 * SECOND - 1, Hit), (2 * SECOND, Miss)],
@@ -82,13 +96,19 @@ fn a_policy_says_how_long() {
             "allow := {\"allowed\": time.now_ns() > 0, \"cache_ttl_seconds\": 0}",
             vec![(0, off)],
         ),
-        ("allow := rand.intn(\"a\", 5) < 9", vec![(0, random), (0, random)]),
+        (
+            "allow := rand.intn(\"a\", 5) < 9",
+            vec![(0, random), (0, random)],
+        ),
         (
             "allow := {\"allowed\": rand.intn(\"a\", 5) < 9, \"cache_ttl_seconds\": 1}",
             vec![(0, Miss), (0, Hit)],
         ),
         // Of several the strongest is told.
-        ("allow := rand.intn(\"a\", 5) < time.now_ns()", vec![(0, random)]),
+        (
+            "allow := rand.intn(\"a\", 5) < time.now_ns()",
+            vec![(0, random)],
+        ),
         (
             "allow := io.jwt.encode_sign({\"alg\": \"HS256\"}, {}, {\"kty\": \"oct\", \"k\": \"YQ\"}) != \"\"",
             vec![(0, random)],
@@ -107,10 +127,15 @@ fn only_rules_that_were_asked_count() {
     const CLOCK: &str = "package one\nallow if time.now_ns() > 0\n";
     let asks = |provider: &str, header: &str| {
         let when = json!([{"key": format!("request.headers[{header}]"), "values": ["*"]}]);
-        let spec = json!({"action": "CUSTOM", "provider": {"name": provider}, "rules": [{"when": when}]});
+        let spec =
+            json!({"action": "CUSTOM", "provider": {"name": provider}, "rules": [{"when": when}]});
         policy(provider, &spec)
     };
-    let objects = [on_header("DENY", "x-deny"), asks("one", "x-one"), asks("two", "x-two")];
+    let objects = [
+        on_header("DENY", "x-deny"),
+        asks("one", "x-one"),
+        asks("two", "x-two"),
+    ];
     let setup = || Setup::native(&objects).with_rego(CLOCK).with_rego(TWO);
     let pdp = |global: &'static str| setup().with_rego(global).cached().pdp();
 
@@ -148,7 +173,11 @@ fn rules_that_are_turned_off() {
     let asks = json!({"action": "CUSTOM", "provider": {"name": "one"},
         "rules": [{"when": [{"key": "request.headers[x-one]", "values": ["*"]}]}]});
     let off = Not(Unremembered::EntrypointOff);
-    let rows = [("one/allow", Miss, off), ("/one/allow", Miss, off), ("envoy/authz/allow", off, off)];
+    let rows = [
+        ("one/allow", Miss, off),
+        ("/one/allow", Miss, off),
+        ("envoy/authz/allow", off, off),
+    ];
     for (path, without, with) in rows {
         let setup = Setup::native(&[policy("asks", &asks)]);
         let pdp = setup
@@ -219,22 +248,53 @@ fn a_token_that_rego_verifies() {
                 (2 * SECOND, 403, Hit),
             ],
         ),
-        ("", json!({"exp": now}), vec![(0, 403, Miss), (SECOND, 403, Hit)]),
-        ("", json!({"exp": now + 1.5}), vec![(0, 200, Miss), (SECOND, 200, Hit), (3 * SECOND / 2, 403, Miss)]),
+        (
+            "",
+            json!({"exp": now}),
+            vec![(0, 403, Miss), (SECOND, 403, Hit)],
+        ),
+        (
+            "",
+            json!({"exp": 1_700_000_001.5}),
+            vec![
+                (0, 200, Miss),
+                (SECOND, 200, Hit),
+                (3 * SECOND / 2, 403, Miss),
+            ],
+        ),
         // Until it begins to be valid.
         (
             "",
             json!({"nbf": now + 2}),
-            vec![(0, 403, Miss), (SECOND, 403, Hit), (2 * SECOND, 200, Miss), (3 * SECOND, 200, Hit)],
+            vec![
+                (0, 403, Miss),
+                (SECOND, 403, Hit),
+                (2 * SECOND, 200, Miss),
+                (3 * SECOND, 200, Hit),
+            ],
         ),
         (
             "",
             json!({"nbf": now + 2, "exp": now + 3}),
-            vec![(0, 403, Miss), (SECOND, 403, Hit), (2 * SECOND, 200, Miss), (3 * SECOND, 403, Miss), (4 * SECOND, 403, Hit)],
+            vec![
+                (0, 403, Miss),
+                (SECOND, 403, Hit),
+                (2 * SECOND, 200, Miss),
+                (3 * SECOND, 403, Miss),
+                (4 * SECOND, 403, Hit),
+            ],
         ),
         // Without times, and with one that is given, it does not depend on the clock.
-        ("", json!({}), vec![(0, 200, Miss), (3_599 * SECOND, 200, Hit)]),
-        ("", json!({"exp": 1e300}), vec![(0, 200, Miss), (3_599 * SECOND, 200, Hit)]),
+        (
+            "",
+            json!({}),
+            vec![(0, 200, Miss), (3_599 * SECOND, 200, Hit)],
+        ),
+        (
+            "",
+            json!({"exp": 1e300}),
+            vec![(0, 200, Miss), (3_599 * SECOND, 200, Hit)],
+        ),
         (
             ", \"time\": 5000000000",
             json!({"exp": 6}),
@@ -264,7 +324,11 @@ fn a_token_that_rego_verifies() {
             let snapshot = pdp.snapshot();
             let (answer, result) = pdp.check_under(&snapshot, get(&[&line]), NOW_NS + later);
             let actual = (answer.decision.status(), result);
-            assert_eq!(actual, (status, expected), "{constraints} {claims} at {later}");
+            assert_eq!(
+                actual,
+                (status, expected),
+                "{constraints} {claims} at {later}"
+            );
         }
     }
 }
@@ -275,12 +339,17 @@ fn a_late_decision_goes_with_its_snapshot() {
     let allows = Setup::native(&[policy("all", &json!({"rules": [{}]}))]).cached();
     let pdp = allows.pdp();
     let before = pdp.snapshot();
-    let next = Setup::native(&[on_header("ALLOW", "x-allow")]).cached().pdp();
+    let next = Setup::native(&[on_header("ALLOW", "x-allow")])
+        .cached()
+        .pdp();
     pdp.snapshot.store(next.snapshot());
     let (late, result) = pdp.check_under(&before, get(&[]), NOW_NS);
     assert_eq!((late.decision.effect(), result), (Effect::Allow, Miss));
     let answer = pdp.check(get(&[]), NOW_NS);
-    assert_eq!((answer.decision.effect(), answer.cached), (Effect::Deny, false));
+    assert_eq!(
+        (answer.decision.effect(), answer.cached),
+        (Effect::Deny, false)
+    );
     let (again, result) = pdp.check_under(&before, get(&[]), NOW_NS);
     assert_eq!((again.decision.effect(), result), (Effect::Allow, Hit));
 }
@@ -290,7 +359,10 @@ fn everything_is_counted_and_explained() {
     const REGO: &str = "package envoy.authz\n\
         allow := {\"allowed\": time.now_ns() > 0, \"cache_ttl_seconds\": to_number(http.headers[\"x-ttl\"])}\n\
         http := input.attributes.request.http\n";
-    let pdp = Setup::native(&[on_header("DENY", "x-deny")]).with_rego(REGO).cached().pdp();
+    let pdp = Setup::native(&[on_header("DENY", "x-deny")])
+        .with_rego(REGO)
+        .cached()
+        .pdp();
     let rows = [
         ("x-deny: 1", "miss"),
         ("x-deny: 1", "hit"),
@@ -324,5 +396,8 @@ fn everything_is_counted_and_explained() {
         assert!(metrics.lines().any(|line| line == row), "{row}\n{metrics}");
     }
     // Nothing is shown that was not counted.
-    assert!(!metrics.contains("reads_time") && !metrics.contains("no_policy"), "{metrics}");
+    assert!(
+        !metrics.contains("reads_time") && !metrics.contains("no_policy"),
+        "{metrics}"
+    );
 }

@@ -379,7 +379,9 @@ fn a_query_is_looked_at_before_it_is_asked() {
 fn how_long_a_result_may_be_remembered() {
     let what = "failed to get cache_ttl_seconds: ";
     let not_number = |name| {
-        format!("{what}type assertion error, expected cache_ttl_seconds to be of type 'number' but got '{name}'")
+        format!(
+            "{what}type assertion error, expected cache_ttl_seconds to be of type 'number' but got '{name}'"
+        )
     };
     let seconds = |seconds| Ok(Some(Duration::from_secs_f64(seconds)));
     let rows = [
@@ -387,11 +389,10 @@ fn how_long_a_result_may_be_remembered() {
         ("0", seconds(0.0)),
         ("0.25", seconds(0.25)),
         ("1e3", seconds(1000.0)),
-        ("1e400", Ok(Some(Duration::MAX))),
+        ("1e300", Ok(Some(Duration::MAX))),
         ("100000000000000000000000000000000", Ok(Some(Duration::MAX))),
         ("-1", Err(format!("{what}-1 is below 0"))),
         ("-0.5", Err(format!("{what}-0.5 is below 0"))),
-        ("-1e400", Err(format!("{what}-1e400 is below 0"))),
         ("\"5\"", Err(not_number("string"))),
         ("null", Err(not_number("<nil>"))),
         ("true", Err(not_number("bool"))),
@@ -412,13 +413,16 @@ fn how_long_a_result_may_be_remembered() {
             );
             let strict = ask(&compile(&text), &Attributes::default());
             let ttl = strict.map(|outcome| outcome.cache_ttl);
-            let shown = ttl.map_err(|why| why.replace("-1e+400", "-1e400"));
-            assert_eq!(shown, *expected, "{value}");
+            assert_eq!(ttl, *expected, "{value}");
             let modules = [module("p.rego", &text)];
             let lax = RegoPolicies::compile(&modules, Data::default(), &lax).unwrap();
             let outcome = ask(&lax, &Attributes::default()).unwrap();
             let expected = expected.clone().unwrap_or(Some(Duration::ZERO));
-            assert_eq!((outcome.allowed, outcome.cache_ttl), (allowed, expected), "{value}");
+            assert_eq!(
+                (outcome.allowed, outcome.cache_ttl),
+                (allowed, expected),
+                "{value}"
+            );
         }
     }
     let plain = ask(&answering("true"), &Attributes::default()).unwrap();
