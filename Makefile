@@ -11,7 +11,7 @@ export DOORWARD_VECTORS
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: run test lint bench bench-code bench-compare bench-envoy bench-cores bench-memory bench-programs bench-pushes bench-start bench-downloads bench-kills fmt help
+.PHONY: run test lint bench bench-hot-path bench-compare bench-envoy bench-cores bench-memory bench-programs bench-pushes bench-start bench-downloads bench-kills fmt help
 
 run: ## Build Doorward and show it behind a real Envoy (ARGS=--free-ports: when a port is taken)
 	cargo build --release --locked
@@ -29,10 +29,10 @@ lint: ## Check the formatting and the lints
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 # ARGS is for a single one of them.
-bench: bench-code bench-compare bench-envoy bench-cores bench-memory ## Measure speed and memory, in all ways but those further on
+bench: bench-hot-path bench-compare bench-envoy bench-cores bench-memory ## Measure speed and memory, in all ways but those further on
 
-bench-code: ## Measure matchers
-	cargo bench --locked --bench matchers
+bench-hot-path: ## Measure the parts of a check inside one process
+	cargo bench --locked --bench hot-path
 
 bench-compare: bench-programs ## Compare the speed of whole processes with others'
 	$(PYTHON) benches/compare/compare.py $(ARGS)

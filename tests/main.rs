@@ -15,6 +15,7 @@
 mod support;
 
 mod access;
+mod allocations;
 mod architecture;
 mod authzen;
 mod bad_checks;

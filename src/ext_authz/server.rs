@@ -147,6 +147,13 @@ impl Server {
         (server, health_handle)
     }
 
+    /// The bytes of the reply to those of a check, as a connection would get them; nothing if that
+    /// is an error, or may have to wait for others. What a check costs can be measured here.
+    pub fn answer(&self, message: Bytes) -> Option<Bytes> {
+        let reply = self.check.check(message).ok()?.ok()?;
+        Some(reply.encode_to_vec().into())
+    }
+
     /// Serves connections until told to stop, then lets running checks end, for `grace` at most.
     pub async fn run(
         self,

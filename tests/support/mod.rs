@@ -5,6 +5,7 @@ pub mod authority;
 pub mod bundle;
 pub mod check;
 pub mod depot;
+pub mod door;
 pub mod http;
 pub mod issuer;
 pub mod upstream;

@@ -1,16 +1,9 @@
-//! What a check costs by the number of policies and rules, and what compiling them costs. Prints a
-//! table with the bounds that are kept; each figure is the median of many short runs on one core.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a bench prints, and ends when something is wrong"
-)]
+//! What a check costs by the number of policies and rules, and what compiling them costs.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use doorward::attributes::{Attributes, Headers, HttpRequest, Peer, Request};
@@ -24,11 +17,13 @@ use doorward::policy::{PolicySet, PolicySources};
 use doorward::snapshot::Snapshot;
 use doorward::telemetry::Metrics;
 
+use crate::harness::{heading, line, median, median_of, shown};
+
 /// Policies of one namespace in the first table.
 const A_NAMESPACE: usize = 5;
 
-fn main() {
-    println!("{:<58}{:>12}{:>10}", "", "measured", "bound");
+pub(crate) fn run() {
+    heading("native policies, from attributes to a decision");
     by_number_of_policies();
     by_number_of_rules();
     compiling();
@@ -43,8 +38,8 @@ fn by_number_of_policies() {
         let first = *first.get_or_insert(time);
         let ratio = time.as_secs_f64() / first.as_secs_f64();
         let what = format!("check of a workload with 5 of {count} policies");
-        println!("{what:<58}{:>12}{:>10}", shown(time), "");
-        println!("{:<58}{ratio:>12.2}{:>10}", "  against the first", "1.50");
+        line(&what, &shown(time), "");
+        line("  against the first", &format!("{ratio:.2}"), "1.50");
     }
 }
 
@@ -56,25 +51,20 @@ fn by_number_of_rules() {
     ] {
         let pdp = pdp(&long_policy(1_000));
         let time = median(|| check(&pdp, &request("ns1", rule, 9), allowed));
-        println!("{what:<58}{:>12}{:>10}", shown(time), "20 µs");
+        line(what, &shown(time), "20 µs");
     }
     let pdp = pdp(&long_policy(1));
     let time = median(|| check(&pdp, &request("ns1", 0, 9), true));
-    println!("{:<58}{:>12}", "the only rule allows", shown(time));
+    line("the only rule allows", &shown(time), "");
 }
 
 fn compiling() {
     let texts = many_namespaces(10_000);
     let resources = parse(&texts);
     let time = median_of(5, || drop(black_box(compile(&resources))));
-    println!(
-        "{:<58}{:>12}{:>10}",
-        "compiling 10,000 policies",
-        shown(time),
-        "1 s"
-    );
+    line("compiling 10,000 policies", &shown(time), "1 s");
     let time = median_of(3, || drop(black_box(parse(&texts))));
-    println!("{:<58}{:>12}", "reading them from YAML", shown(time));
+    line("reading them from YAML", &shown(time), "");
 }
 
 /// Policies of a rule each, five a namespace, as one text each.
@@ -185,30 +175,4 @@ fn check(pdp: &Pdp, request: &Attributes, allowed: bool) {
     let answer = pdp.check(request.clone(), 0);
     assert_eq!(answer.decision.reply().is_ok(), allowed);
     black_box(answer);
-}
-
-/// Time of one call: the median of runs of 200 calls.
-fn median(call: impl Fn()) -> Duration {
-    median_of(101, || (0..200).for_each(|_| call())) / 200
-}
-
-fn median_of(runs: usize, run: impl Fn()) -> Duration {
-    run();
-    let mut times: Vec<_> = (0..runs)
-        .map(|_| {
-            let start = Instant::now();
-            run();
-            start.elapsed()
-        })
-        .collect();
-    times.sort_unstable();
-    times.get(runs / 2).copied().unwrap()
-}
-
-fn shown(time: Duration) -> String {
-    match time.as_nanos() {
-        nanos @ ..10_000 => format!("{:.2} µs", nanos as f64 / 1e3),
-        nanos @ ..10_000_000 => format!("{:.1} µs", nanos as f64 / 1e3),
-        nanos => format!("{:.0} ms", nanos as f64 / 1e6),
-    }
 }
