@@ -129,7 +129,7 @@ impl Pdp {
         now_ns: i64,
     ) -> (Answer, CacheResult) {
         let decided = self.decide_under(snapshot, attributes, now_ns, true);
-        decided.unwrap_or_else(|attributes| (self.failed(*attributes, now_ns), NO_DECISION))
+        decided.unwrap_or_else(|attributes| (self.failed(&attributes, now_ns), NO_DECISION))
     }
 
     fn decide_under(
@@ -155,39 +155,39 @@ impl Pdp {
         let revision = snapshot.revision;
         match decided {
             Ok(Some((workload, decision, cache))) => {
-                let answer = self.answer(attributes, workload, decision, revision, cache, now_ns);
+                let answer = self.answer(&attributes, &workload, decision, revision, cache, now_ns);
                 Ok((answer, cache))
             }
             Ok(None) => Err(Box::new(attributes)),
-            Err(_) => Ok((self.failed(attributes, now_ns), NO_DECISION)),
+            Err(_) => Ok((self.failed(&attributes, now_ns), NO_DECISION)),
         }
     }
 
     /// Denies a request whose check failed by a fault of ours, and records that.
-    pub fn failed(&self, attributes: Attributes, now_ns: i64) -> Answer {
+    pub fn failed(&self, attributes: &Attributes, now_ns: i64) -> Answer {
         self.metrics.panics.inc();
         let reason = Reason::new(ReasonKind::InternalError, "the check failed");
         self.undecided(attributes, Decision::fail(500, reason), now_ns)
     }
 
     /// Denies a request that there is no place for, and records that.
-    pub fn crowded_out(&self, attributes: Attributes, why: String, now_ns: i64) -> Answer {
+    pub fn crowded_out(&self, attributes: &Attributes, why: String, now_ns: i64) -> Answer {
         let decision = Decision::fail(503, Reason::new(ReasonKind::Overloaded, why));
         self.undecided(attributes, decision, now_ns)
     }
 
     /// Denies a request that could not be read, and records that.
     pub fn refuse(&self, why: impl Into<String>, now_ns: i64) -> Answer {
-        self.undecided(Attributes::default(), malformed(why), now_ns)
+        self.undecided(&Attributes::default(), malformed(why), now_ns)
     }
 
     /// Answers without having looked at policies.
-    fn undecided(&self, attributes: Attributes, decision: Decision, now_ns: i64) -> Answer {
+    fn undecided(&self, attributes: &Attributes, decision: Decision, now_ns: i64) -> Answer {
         let revision = self.snapshot.load().revision;
         let decision = Arc::new(decision);
         self.answer(
             attributes,
-            Arc::default(),
+            &Arc::default(),
             decision,
             revision,
             NO_DECISION,
@@ -197,8 +197,8 @@ impl Pdp {
 
     fn answer(
         &self,
-        attributes: Attributes,
-        workload: Arc<Workload>,
+        attributes: &Attributes,
+        workload: &Arc<Workload>,
         decision: Arc<Decision>,
         revision: u64,
         cache: CacheResult,
@@ -214,12 +214,12 @@ impl Pdp {
         for (action, would_be) in decision.observed.dry_run.verdicts() {
             self.metrics.dry_run(action, would_be.result.as_str());
         }
-        self.recorder.record(Record {
+        self.recorder.record(&Record {
             id,
             time_ns: now_ns,
             revision,
             cached,
-            decision: Arc::clone(&decision),
+            decision: &decision,
             workload,
             attributes,
         });

@@ -2,6 +2,7 @@
 //! they are secret. Masked on the log's own copy, so that no reply ever changes.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// What stands in place of a secret.
 pub(super) const MASKED: &str = "**";
@@ -32,11 +33,60 @@ const PARTS: [&str; 12] = [
 /// Parameter names besides: OAuth codes, signed URLs.
 const PARAMETERS: [&str; 8] = ["code", "sig", "key", "auth", "jwt", "sid", "pwd", "pass"];
 
+/// How JSON's first bytes, `{"`, look in base64url.
+const TOKEN_START: &str = "eyJ";
+/// Most names of headers whose answers are kept, and the longest of them.
+const MAX_KNOWN: usize = 1_024;
+const MAX_KNOWN_NAME: usize = 64;
+
 /// Names to mask beside the built-in ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mask {
     names: Vec<String>,
 }
+
+/// A mask with the names of headers it was asked about before: they are few, and come again.
+#[derive(Debug)]
+pub(super) struct Masking {
+    mask: Mask,
+    known: HashMap<Box<str>, bool>,
+}
+
+// === impl Masking ===
+
+impl Masking {
+    pub(super) fn new(mask: Mask) -> Self {
+        let known = HashMap::new();
+        Self { mask, known }
+    }
+
+    /// A header value as it may be shown.
+    pub(super) fn header<'a>(&mut self, name: &str, value: &'a str) -> Cow<'a, str> {
+        let is_hidden = self.hides(name);
+        self.mask.value(name, is_hidden, value)
+    }
+
+    /// A path or URL as it may be shown.
+    pub(super) fn target<'a>(&self, target: &'a str) -> Cow<'a, str> {
+        self.mask.target(target)
+    }
+
+    fn hides(&mut self, name: &str) -> bool {
+        if let Some(is_hidden) = self.known.get(name) {
+            return *is_hidden;
+        }
+        let is_hidden = self.mask.hides(name, &HEADERS);
+        if name.len() <= MAX_KNOWN_NAME {
+            if self.known.len() >= MAX_KNOWN {
+                self.known.clear();
+            }
+            self.known.insert(name.into(), is_hidden);
+        }
+        is_hidden
+    }
+}
+
+// === impl Mask ===
 
 impl Mask {
     /// `names` are header and parameter names in any case.
@@ -55,7 +105,18 @@ impl Mask {
 
     /// A header value as it may be shown.
     pub fn header<'a>(&self, name: &str, value: &'a str) -> Cow<'a, str> {
-        if name != ":path" && (self.hides(name, &HEADERS) || looks_like_token(value)) {
+        self.value(name, self.hides(name, &HEADERS), value)
+    }
+
+    fn value<'a>(&self, name: &str, is_hidden: bool, value: &'a str) -> Cow<'a, str> {
+        let is_path = name == ":path";
+        if is_hidden && !is_path {
+            return Cow::Borrowed(MASKED);
+        }
+        if is_plain(value) {
+            return Cow::Borrowed(value);
+        }
+        if !is_path && looks_like_token(value) {
             return Cow::Borrowed(MASKED);
         }
         // Any header may hold a URL: `referer`, `x-envoy-original-path`.
@@ -64,6 +125,9 @@ impl Mask {
 
     /// A path or URL with its query string and fragment as it may be shown.
     pub fn target<'a>(&self, target: &'a str) -> Cow<'a, str> {
+        if is_plain(target) {
+            return Cow::Borrowed(target);
+        }
         let Some(end) = target.find(['?', '#']) else {
             return path(target);
         };
@@ -111,9 +175,30 @@ fn decoded(name: &str) -> Cow<'_, str> {
     percent_encoding::percent_decode_str(name).decode_utf8_lossy()
 }
 
+/// Whether there is nothing to look for: no query, no escape, no token. Most values are such.
+fn is_plain(value: &str) -> bool {
+    let (mut dots, mut others) = (0_usize, false);
+    // Without an early end and with short sums, many bytes are looked at at once.
+    for chunk in value.as_bytes().chunks(128) {
+        let (mut in_chunk, mut other) = (0_u8, 0_u8);
+        for byte in chunk {
+            in_chunk = in_chunk.wrapping_add(u8::from(*byte == b'.'));
+            other |= u8::from(matches!(byte, b'?' | b'#' | b'%'));
+        }
+        dots = dots.wrapping_add(usize::from(in_chunk));
+        others |= other != 0;
+    }
+    !others && (dots < 2 || !value.contains(TOKEN_START))
+}
+
+/// Whether a header of this name, in lower case, is hidden whatever else is configured.
+pub(super) fn is_never_shown(name: &str) -> bool {
+    HEADERS.contains(&name)
+}
+
 /// A signed token gives itself away wherever it stands, and whatever of it is escaped: `{"` in
 /// base64url, and two dots.
 fn looks_like_token(value: &str) -> bool {
     let value = decoded(value);
-    value.contains("eyJ") && value.bytes().filter(|byte| *byte == b'.').count() >= 2
+    value.contains(TOKEN_START) && value.bytes().filter(|byte| *byte == b'.').count() >= 2
 }

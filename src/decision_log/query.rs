@@ -1,5 +1,4 @@
-//! Questions to the decision log: which records, from which one on. Parameters are values, never
-//! parts of a statement.
+//! Questions to the decision log: which records, from which one on, and whether a record is one.
 
 use std::str::FromStr;
 
@@ -11,6 +10,8 @@ use serde_json::Value;
 use thiserror::Error;
 use uuid::Uuid;
 
+use super::block::{About, Stored};
+use super::membership::{self, Kind, digest};
 use crate::decision::Effect;
 
 /// Records on a page that names no limit.
@@ -38,7 +39,8 @@ pub struct Filter {
     pub cursor: Option<String>,
 }
 
-/// Records, newest first.
+/// Records, newest first. A page ends early where it would become too large, or take too long: with
+/// what was found by then, and a cursor.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Page {
     pub decisions: Vec<Value>,
@@ -53,8 +55,6 @@ pub enum QueryError {
     Parameter { name: &'static str, why: String },
     #[error("the decision log cannot be read: {0}")]
     Store(#[from] rusqlite::Error),
-    #[error("a stored decision cannot be read: {0}")]
-    Stored(#[from] serde_json::Error),
 }
 
 /// A place in the log: everything before this sequence number is older.
@@ -65,7 +65,7 @@ pub struct Cursor(pub i64);
 
 impl Filter {
     /// How many records to answer with.
-    pub(super) fn limit(&self) -> Result<u32, QueryError> {
+    fn limit(&self) -> Result<u32, QueryError> {
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
         if (1..=MAX_LIMIT).contains(&limit) {
             return Ok(limit);
@@ -73,79 +73,131 @@ impl Filter {
         Err(parameter("limit", format!("must be from 1 to {MAX_LIMIT}")))
     }
 
-    /// Conditions and their values.
-    pub(super) fn conditions(
-        &self,
-        now: Timestamp,
-    ) -> Result<Vec<(&'static str, SqlValue)>, QueryError> {
-        let mut conditions: Vec<(&'static str, SqlValue)> = Vec::new();
-        if let Some(since) = &self.since {
-            conditions.push((
-                "time_ns >= ?",
-                SqlValue::Integer(instant("since", since, now)?),
-            ));
-        }
-        if let Some(until) = &self.until {
-            conditions.push((
-                "time_ns < ?",
-                SqlValue::Integer(instant("until", until, now)?),
-            ));
-        }
-        if let Some(effect) = self.effect {
-            conditions.push((
-                "effect = ?",
-                SqlValue::Integer(i64::from(effect == Effect::Allow)),
-            ));
-        }
-        let texts = [
-            ("principal = ?", &self.principal),
-            ("request_principal = ?", &self.request_principal),
-            ("host = ?", &self.host),
-            ("policy = ?", &self.policy),
-            ("trace_id = ?", &self.trace_id),
-        ];
-        for (condition, text) in texts {
-            if let Some(text) = text {
-                conditions.push((condition, SqlValue::Text(text.clone())));
-            }
-        }
-        match self
-            .path
-            .as_deref()
-            .map(|path| (path.strip_suffix('*'), path))
-        {
-            Some((Some(prefix), _)) => {
-                conditions.push((
-                    "substr(path, 1, length(?)) = ?",
-                    SqlValue::Twice(prefix.to_owned()),
-                ));
-            }
-            Some((None, path)) => conditions.push(("path = ?", SqlValue::Text(path.to_owned()))),
-            None => {}
-        }
-        if let Some(revision) = self.revision {
-            let revision = i64::try_from(revision).unwrap_or(i64::MAX);
-            conditions.push(("revision = ?", SqlValue::Integer(revision)));
-        }
-        if let Some(id) = self.decision_id {
-            conditions.push(("id = ?", SqlValue::Blob(id.as_bytes().to_vec())));
-        }
-        if let Some(cursor) = &self.cursor {
-            let Cursor(before) = cursor.parse().map_err(|why| parameter("cursor", why))?;
-            conditions.push(("seq < ?", SqlValue::Integer(before)));
-        }
-        Ok(conditions)
+    /// What is asked for, read.
+    pub(super) fn wanted(&self, now: Timestamp) -> Result<Wanted, QueryError> {
+        let time = |name, text: &Option<String>| {
+            let text = text.as_ref();
+            text.map(|text| instant(name, text, now)).transpose()
+        };
+        let cursor = self.cursor.as_ref();
+        let cursor: Option<Cursor> = cursor
+            .map(|cursor| cursor.parse().map_err(|why| parameter("cursor", why)))
+            .transpose()?;
+        let path = self.path.clone().map(|path| match path.strip_suffix('*') {
+            Some(prefix) => WantedPath::Prefix(prefix.to_owned()),
+            None => WantedPath::Exact(path),
+        });
+        Ok(Wanted {
+            limit: self.limit()? as usize,
+            since: time("since", &self.since)?.unwrap_or(i64::MIN),
+            until: time("until", &self.until)?,
+            effect: self.effect,
+            principal: self.principal.clone(),
+            request_principal: self.request_principal.clone(),
+            path,
+            host: self.host.clone(),
+            policy: self.policy.clone(),
+            revision: self
+                .revision
+                .map(|revision| i64::try_from(revision).unwrap_or(i64::MAX)),
+            id: self.decision_id,
+            trace_id: self.trace_id.clone(),
+            before: cursor.map_or(i64::MAX, |Cursor(before)| before),
+        })
     }
 }
 
-/// A value bound to a condition.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum SqlValue {
-    Integer(i64),
-    Text(String),
-    /// Bound to two places.
-    Twice(String),
-    Blob(Vec<u8>),
+/// A question as it is held against blocks and records. What is `None` is not asked about.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) limit: usize,
+    /// Nanoseconds since 1970.
+    pub(super) since: i64,
+    /// Not within.
+    pub(super) until: Option<i64>,
+    effect: Option<Effect>,
+    principal: Option<String>,
+    request_principal: Option<String>,
+    path: Option<WantedPath>,
+    host: Option<String>,
+    policy: Option<String>,
+    revision: Option<i64>,
+    id: Option<Uuid>,
+    trace_id: Option<String>,
+    /// Only what has a lower number.
+    pub(super) before: i64,
+}
+
+#[derive(Debug, Clone)]
+enum WantedPath {
+    Exact(String),
+    Prefix(String),
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    /// Whether a block may hold such records, by what it says of itself.
+    pub(super) fn may_be_in(&self, block: &About) -> bool {
+        let revision =
+            |wanted: i64| block.revision.first <= wanted && wanted <= block.revision.last;
+        block.seq.first < self.before
+            && block.time_ns.last >= self.since
+            && self.until.is_none_or(|until| block.time_ns.first < until)
+            && self.effect.is_none_or(|effect| block.effect == effect)
+            && self.revision.is_none_or(revision)
+    }
+
+    /// Digests of which a block with such a record has every one.
+    pub(super) fn digests(&self) -> Vec<u64> {
+        let texts = [
+            (Kind::Principal, &self.principal),
+            (Kind::RequestPrincipal, &self.request_principal),
+            (Kind::Host, &self.host),
+            (Kind::Policy, &self.policy),
+            (Kind::Trace, &self.trace_id),
+        ];
+        let texts = texts.into_iter().filter_map(|(kind, text)| {
+            let text = text.as_ref()?;
+            Some(digest(kind, text.as_bytes()))
+        });
+        let id = self.id.map(|id| digest(Kind::Id, id.as_bytes()));
+        let path = self.path.as_ref().and_then(|path| match path {
+            WantedPath::Exact(path) => Some(digest(Kind::Path, path.as_bytes())),
+            WantedPath::Prefix(prefix) => membership::of_prefix(prefix),
+        });
+        texts.chain(id).chain(path).collect()
+    }
+
+    /// Whether a record of a block that may hold such is one.
+    pub(super) fn is_met_by(&self, record: &Stored<'_>) -> bool {
+        let is = |wanted: &Option<String>, text: Option<&str>| {
+            wanted.is_none() || wanted.as_deref() == text
+        };
+        let verdict = &record.verdict;
+        record.seq < self.before
+            && record.time_ns >= self.since
+            && self.until.is_none_or(|until| record.time_ns < until)
+            && self.revision.is_none_or(|wanted| record.revision == wanted)
+            && self.id.is_none_or(|wanted| record.id == wanted)
+            && is(&self.principal, verdict.principal)
+            && is(&self.request_principal, verdict.request_principal)
+            && is(&self.policy, verdict.policy)
+            && is(&self.host, record.host)
+            && self.is_path(record.path)
+            && self
+                .trace_id
+                .as_deref()
+                .is_none_or(|wanted| record.trace.is_some_and(|trace| trace.is(wanted)))
+    }
+
+    fn is_path(&self, path: Option<&str>) -> bool {
+        match &self.path {
+            None => true,
+            Some(WantedPath::Exact(wanted)) => path == Some(wanted),
+            Some(WantedPath::Prefix(prefix)) => path.is_some_and(|path| path.starts_with(prefix)),
+        }
+    }
 }
 
 fn parameter(name: &'static str, why: impl Into<String>) -> QueryError {

@@ -1,54 +1,70 @@
-//! The decision log's file: SQLite, one writer, readers beside it.
+//! The decision log's file: blocks of records in SQLite, one writer, readers beside it. What a block
+//! says of itself is a row by itself, so that those that cannot hold what is asked for are passed
+//! over without being read.
 
+mod earlier;
+mod merging;
+mod reading;
+mod retention;
+
+use std::collections::HashSet;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, OpenFlags, params, params_from_iter};
-use serde_json::Value;
+use prometheus_client::metrics::counter::Counter;
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, params};
 
-use super::query::{Cursor, Filter, Page, QueryError, SqlValue};
-use super::record::Entry;
+use super::block::{About, Block, Damaged, Range, about_sum};
 use crate::decision::Effect;
 
 /// Version of the tables below.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
+/// `blocks` has what blocks say of themselves, under the number of their last record; `bytes` is the
+/// size of the contents, and `sum` a checksum of all the rest. `numbers` has the number of the next
+/// record: it is given once, whatever is removed.
 const SCHEMA: &str = "
-    CREATE TABLE decisions (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
-        id BLOB NOT NULL,
-        time_ns INTEGER NOT NULL,
-        revision INTEGER NOT NULL,
+    CREATE TABLE blocks (
+        block INTEGER PRIMARY KEY,
         effect INTEGER NOT NULL,
-        principal TEXT,
-        request_principal TEXT,
-        host TEXT,
-        path TEXT,
-        policy TEXT,
-        trace_id TEXT,
-        shown TEXT NOT NULL
+        count INTEGER NOT NULL,
+        first_seq INTEGER NOT NULL,
+        first_time_ns INTEGER NOT NULL,
+        last_time_ns INTEGER NOT NULL,
+        first_revision INTEGER NOT NULL,
+        last_revision INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        sum INTEGER NOT NULL
     ) STRICT;
-    CREATE INDEX decisions_by_id ON decisions (id);
-    CREATE INDEX decisions_by_time ON decisions (time_ns);
-    CREATE INDEX decisions_by_effect ON decisions (effect, seq);
+    CREATE INDEX blocks_by_effect ON blocks (effect, block, count, bytes);
+    CREATE TABLE contents (
+        block INTEGER PRIMARY KEY,
+        members BLOB NOT NULL,
+        entries BLOB NOT NULL,
+        details BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE numbers (next_seq INTEGER NOT NULL) STRICT;
+    INSERT INTO numbers VALUES (1);
 ";
-/// Share of the log removed at once when it is too large.
-const PRUNE_SHARE: i64 = 10;
-/// Most times that is done in a row.
-const PRUNE_ROUNDS: usize = 50;
-/// Instructions of the database between two looks at a query's time.
-const PROGRESS_STEPS: i32 = 10_000;
-/// Longest a query may take.
-const QUERY_LIMIT: Duration = Duration::from_secs(2);
+/// What a row of `blocks` is read by.
+const ABOUT: &str = "block, effect, count, first_seq, first_time_ns, last_time_ns, \
+                     first_revision, last_revision, bytes, sum";
+/// Pages that are written back into the file at once, out of those that were appended to its log.
+const CHECKPOINT_PAGES: i64 = 4_000;
+/// The log is cut to so many bytes when it begins anew.
+const JOURNAL_BYTES: i64 = 32 << 20;
+/// Most damaged blocks that are told apart.
+const MAX_DAMAGED: usize = 10_000;
 
 /// One connection to the log's file.
 #[derive(Debug)]
 pub struct LogStore {
     connection: Mutex<Connection>,
+    /// Counts blocks that were found damaged.
+    damaged: Counter,
+    known_damaged: Mutex<HashSet<i64>>,
 }
 
 impl LogStore {
@@ -57,150 +73,182 @@ impl LogStore {
         // Records are for this program alone; what SQLite puts beside the file gets its mode.
         let mut options = File::options();
         options.create(true).append(true).mode(0o600).open(path)?;
-        let connection = Connection::open(path)?;
+        Self::writing(Connection::open(path)?)
+    }
+
+    #[cfg(test)]
+    pub(super) fn in_memory() -> Self {
+        Self::writing(Connection::open_in_memory().unwrap()).unwrap()
+    }
+
+    fn writing(connection: Connection) -> anyhow::Result<Self> {
         connection.busy_timeout(Duration::from_secs(5))?;
         // Takes effect only before the first table is made.
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // A crash of the machine may cost the last batches; one of the process costs nothing.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
-        match connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? {
-            0 => {
-                connection.execute_batch(SCHEMA)?;
-                connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-            }
-            SCHEMA_VERSION => {}
-            newer => anyhow::bail!(
-                "its schema version {newer} is not {SCHEMA_VERSION}, which this version knows"
-            ),
-        }
-        Ok(Self {
-            connection: Mutex::new(connection),
-        })
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        connection.pragma_update(None, "journal_size_limit", JOURNAL_BYTES)?;
+        let mut store = Self::of(connection);
+        store.prepare()?;
+        Ok(store)
     }
 
     /// Opens the file for queries.
     pub fn open_reader(path: &Path) -> anyhow::Result<Self> {
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         connection.busy_timeout(Duration::from_secs(5))?;
-        Ok(Self {
+        Ok(Self::of(connection))
+    }
+
+    fn of(connection: Connection) -> Self {
+        Self {
             connection: Mutex::new(connection),
-        })
-    }
-
-    fn with<T>(&self, act: impl FnOnce(&mut Connection) -> T) -> T {
-        act(&mut self
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Stores entries in one transaction.
-    pub fn append(&mut self, entries: &[Entry]) -> rusqlite::Result<()> {
-        self.with(|connection| {
-            let transaction = connection.transaction()?;
-            {
-                let mut insert = transaction.prepare_cached(
-                    "INSERT INTO decisions (id, time_ns, revision, effect, principal, request_principal, \
-                     host, path, policy, trace_id, shown) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                )?;
-                for entry in entries {
-                    insert.execute(params![
-                        entry.id.as_bytes().as_slice(),
-                        entry.time_ns,
-                        i64::try_from(entry.revision).unwrap_or(i64::MAX),
-                        i64::from(entry.effect == Effect::Allow),
-                        entry.principal,
-                        entry.request_principal,
-                        entry.host,
-                        entry.path,
-                        entry.policy,
-                        entry.trace_id,
-                        entry.shown,
-                    ])?;
-                }
-            }
-            transaction.commit()
-        })
-    }
-
-    /// Removes what is too old, and the oldest while the file is too large.
-    pub fn prune(&self, retention: Duration, max_bytes: u64) -> rusqlite::Result<()> {
-        self.with(|connection| {
-            let age = i64::try_from(retention.as_nanos()).unwrap_or(i64::MAX);
-            let now = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
-            connection.execute("DELETE FROM decisions WHERE time_ns < ?", [now.saturating_sub(age)])?;
-            // Bounded: each round removes a share of what is left.
-            for _ in 0..PRUNE_ROUNDS {
-                if used_bytes(connection)? <= max_bytes {
-                    break;
-                }
-                connection.execute(
-                    "DELETE FROM decisions WHERE seq < (SELECT min(seq) + (max(seq) - min(seq)) / ? + 1 FROM decisions)",
-                    [PRUNE_SHARE],
-                )?;
-            }
-            // Each step gives back one page.
-            let mut vacuum = connection.prepare_cached("PRAGMA incremental_vacuum")?;
-            let mut steps = vacuum.query([])?;
-            while steps.next()?.is_some() {}
-            connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
-        })
-    }
-
-    /// Answers a question.
-    pub fn query(&self, filter: &Filter) -> Result<Page, QueryError> {
-        let limit = filter.limit()?;
-        let conditions = filter.conditions(Timestamp::now())?;
-        let mut statement = "SELECT seq, shown FROM decisions".to_owned();
-        let mut values = Vec::new();
-        for (index, (condition, value)) in conditions.into_iter().enumerate() {
-            statement.push_str(if index == 0 { " WHERE " } else { " AND " });
-            statement.push_str(condition);
-            match value {
-                SqlValue::Integer(number) => values.push(Sql::Integer(number)),
-                SqlValue::Text(text) => values.push(Sql::Text(text)),
-                SqlValue::Twice(text) => values.extend([Sql::Text(text.clone()), Sql::Text(text)]),
-                SqlValue::Blob(bytes) => values.push(Sql::Blob(bytes)),
-            }
+            damaged: Counter::default(),
+            known_damaged: Mutex::default(),
         }
-        statement.push_str(" ORDER BY seq DESC LIMIT ?");
-        // One more than asked for tells whether there is a next page.
-        values.push(Sql::Integer(i64::from(limit) + 1));
-        let mut rows = self.with(|connection| -> rusqlite::Result<Vec<(i64, String)>> {
-            limit_time(connection)?;
-            let mut statement = connection.prepare_cached(&statement)?;
-            let rows = statement.query_map(params_from_iter(values), |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
-            rows.collect()
-        })?;
-        let has_more = rows.len() > limit as usize;
-        rows.truncate(limit as usize);
-        let next_cursor = rows
-            .last()
-            .filter(|_| has_more)
-            .map(|(seq, _)| Cursor(*seq).to_string());
-        let decisions = rows
-            .into_iter()
-            .map(|(_, shown)| serde_json::from_str(&shown))
-            .collect::<Result<Vec<Value>, _>>()?;
-        Ok(Page {
-            decisions,
-            next_cursor,
-        })
+    }
+
+    /// Counts damaged blocks by this counter.
+    #[must_use]
+    pub(super) fn counting(self, damaged: Counter) -> Self {
+        Self { damaged, ..self }
+    }
+
+    /// Makes the tables. Those of an earlier version stay until what they hold is taken over.
+    fn prepare(&mut self) -> anyhow::Result<()> {
+        let connection = self.connection();
+        let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        match version {
+            SCHEMA_VERSION => return Ok(()),
+            0 | earlier::SCHEMA_VERSION => {}
+            newer => anyhow::bail!(
+                "its schema version {newer} is not {SCHEMA_VERSION}, which this version knows"
+            ),
+        }
+        let transaction = connection.unchecked_transaction()?;
+        transaction.execute_batch(SCHEMA)?;
+        if version == earlier::SCHEMA_VERSION {
+            earlier::begin(&transaction)?;
+        }
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        Ok(transaction.commit()?)
+    }
+
+    pub(super) fn connection(&self) -> MutexGuard<'_, Connection> {
+        let connection = self.connection.lock();
+        connection.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of the next record.
+    pub(super) fn next_seq(&self) -> rusqlite::Result<i64> {
+        let query = "SELECT next_seq FROM numbers";
+        self.connection().query_row(query, [], |row| row.get(0))
+    }
+
+    /// Stores blocks in one transaction.
+    pub(super) fn append(&self, blocks: &[Block]) -> rusqlite::Result<()> {
+        let connection = self.connection();
+        let transaction = connection.unchecked_transaction()?;
+        for block in blocks {
+            insert(&transaction, block)?;
+        }
+        let last = blocks.iter().map(|block| block.about.seq.last).max();
+        let mut update =
+            transaction.prepare_cached("UPDATE numbers SET next_seq = max(next_seq, ?)")?;
+        update.execute([last.map_or(0, |last| last.saturating_add(1))])?;
+        drop(update);
+        transaction.commit()
+    }
+
+    /// Notes that a block cannot be read, once.
+    fn is_damaged(&self, block: i64) {
+        let known = self.known_damaged.lock();
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        if known.len() < MAX_DAMAGED && known.insert(block) {
+            self.damaged.inc();
+            tracing::error!(
+                block,
+                "a block of the decision log is damaged and passed over"
+            );
+        }
     }
 }
 
-fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
-    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let pages = pragma("page_count")?.saturating_sub(pragma("freelist_count")?);
-    let bytes = pages.saturating_mul(pragma("page_size")?);
-    Ok(u64::try_from(bytes).unwrap_or(0))
+fn insert(transaction: &Transaction<'_>, block: &Block) -> rusqlite::Result<()> {
+    let about = block.about;
+    let key = about.seq.last;
+    let bytes = i64::try_from(block.size()).unwrap_or(i64::MAX);
+    let mut insert =
+        transaction.prepare_cached("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+    insert.execute(params![
+        key,
+        i64::from(about.effect == Effect::Allow),
+        about.count,
+        about.seq.first,
+        about.time_ns.first,
+        about.time_ns.last,
+        about.revision.first,
+        about.revision.last,
+        bytes,
+        about_sum(&about, bytes),
+    ])?;
+    let mut insert = transaction.prepare_cached("INSERT INTO contents VALUES (?, ?, ?, ?)")?;
+    insert.execute(params![key, block.members, block.index, block.details])?;
+    Ok(())
 }
 
-/// Lets the next statement run only so long.
-fn limit_time(connection: &mut Connection) -> rusqlite::Result<()> {
-    let start = std::time::Instant::now();
-    connection.progress_handler(PROGRESS_STEPS, Some(move || start.elapsed() > QUERY_LIMIT))
+fn remove(transaction: &Transaction<'_>, block: i64) -> rusqlite::Result<()> {
+    for statement in [
+        "DELETE FROM blocks WHERE block = ?",
+        "DELETE FROM contents WHERE block = ?",
+    ] {
+        transaction.prepare_cached(statement)?.execute([block])?;
+    }
+    Ok(())
+}
+
+/// What a block says of itself, if that is what was written. The key is told either way.
+fn about(row: &Row<'_>) -> rusqlite::Result<(i64, Result<About, Damaged>)> {
+    let key = row.get(0)?;
+    let effect = match row.get(1)? {
+        0 => Ok(Effect::Deny),
+        1 => Ok(Effect::Allow),
+        _ => Err(Damaged),
+    };
+    let about = About {
+        effect: effect.unwrap_or(Effect::Deny),
+        count: row.get(2)?,
+        seq: Range {
+            first: row.get(3)?,
+            last: key,
+        },
+        time_ns: Range {
+            first: row.get(4)?,
+            last: row.get(5)?,
+        },
+        revision: Range {
+            first: row.get(6)?,
+            last: row.get(7)?,
+        },
+    };
+    let is_whole = about_sum(&about, row.get(8)?) == row.get::<_, i64>(9)?;
+    let checked = effect.and(is_whole.then_some(about).ok_or(Damaged));
+    Ok((key, checked))
+}
+
+/// A column of a block's contents; `None` if the block is gone.
+fn content(
+    connection: &Connection,
+    column: &'static str,
+    block: i64,
+) -> rusqlite::Result<Option<Vec<u8>>> {
+    let statement = match column {
+        "members" => "SELECT members FROM contents WHERE block = ?",
+        "entries" => "SELECT entries FROM contents WHERE block = ?",
+        _ => "SELECT details FROM contents WHERE block = ?",
+    };
+    let mut statement = connection.prepare_cached(statement)?;
+    statement.query_row([block], |row| row.get(0)).optional()
 }

@@ -372,11 +372,11 @@ impl CheckService {
             Ok(place) => {
                 let pdp = Arc::clone(&self.pdp);
                 let answer = place.run(move || pdp.check(*attributes, now_ns)).await;
-                answer.unwrap_or_else(|| self.pdp.failed(Attributes::default(), now_ns))
+                answer.unwrap_or_else(|| self.pdp.failed(&Attributes::default(), now_ns))
             }
             Err(crowded) => self
                 .pdp
-                .crowded_out(*attributes, crowded.to_string(), now_ns),
+                .crowded_out(&attributes, crowded.to_string(), now_ns),
         };
         self.reply(&answer, started)
     }

@@ -63,14 +63,20 @@ pub(super) async fn get(
     let id = id
         .parse()
         .map_err(|_| ApiError::invalid("a decision id is a UUID"))?;
-    let filter = Filter {
+    let mut filter = Filter {
         decision_id: Some(id),
         limit: Some(1),
         ..Filter::default()
     };
-    let page = api.log.ask(filter).await?;
-    let found = page.decisions.into_iter().next();
-    found
-        .map(Json)
-        .ok_or_else(|| ApiError::missing(format!("there is no decision `{id}`")))
+    // A page that took too long is empty and tells where to go on.
+    loop {
+        let page = api.log.ask(filter.clone()).await?;
+        if let Some(found) = page.decisions.into_iter().next() {
+            return Ok(Json(found));
+        }
+        if page.next_cursor.is_none() {
+            return Err(ApiError::missing(format!("there is no decision `{id}`")));
+        }
+        filter.cursor = page.next_cursor;
+    }
 }

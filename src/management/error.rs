@@ -195,7 +195,7 @@ impl From<QueryError> for ApiError {
         let message = error.to_string();
         match error {
             QueryError::Parameter { .. } => Self::invalid(message),
-            QueryError::Store(_) | QueryError::Stored(_) => internal(message),
+            QueryError::Store(_) => internal(message),
         }
     }
 }

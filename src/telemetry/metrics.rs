@@ -48,6 +48,8 @@ pub struct Metrics {
     pub undecodable: Counter,
     pub log_written: Counter,
     log_dropped: Family<Labels<1>, Counter>,
+    /// Blocks of the decision log that do not hold what was written.
+    pub log_damaged: Counter,
     activations: Family<Labels<1>, Counter>,
     store_failures: Family<Labels<1>, Counter>,
     /// Revision of the active snapshot.
@@ -160,6 +162,11 @@ impl Default for Metrics {
                 known,
                 "decision_log_dropped",
                 "Decisions lost to the decision log",
+            ),
+            log_damaged: new(
+                known,
+                "decision_log_damaged",
+                "Blocks of the decision log that could not be read",
             ),
             activations: new(known, "activations", "Attempts to change policy, by result"),
             store_failures: new(

@@ -2,12 +2,27 @@
 
 use super::*;
 use crate::decision::Effect;
-use crate::decision_log::record::Entry;
+use crate::decision_log::block::{Block, Builder};
+use crate::decision_log::details::{Details, put_as_shown, put_details};
+use crate::decision_log::entry::{Entry, Verdict};
 
-fn entry(seq: i64) -> Entry {
-    Entry {
-        id: Uuid::from_u128(seq.unsigned_abs().into()),
-        time_ns: NOW_NS + seq * 1_000_000_000,
+/// A record to be found, and what it refers to.
+#[derive(Clone)]
+struct Row {
+    number: i64,
+    revision: u64,
+    effect: Effect,
+    principal: Option<String>,
+    request_principal: Option<String>,
+    host: Option<String>,
+    path: Option<String>,
+    policy: Option<String>,
+    trace_id: Option<String>,
+}
+
+fn row(number: i64) -> Row {
+    Row {
+        number,
         revision: 1,
         effect: Effect::Deny,
         principal: None,
@@ -16,23 +31,66 @@ fn entry(seq: i64) -> Entry {
         path: None,
         policy: None,
         trace_id: None,
-        shown: json!({ "n": seq }).to_string(),
     }
 }
 
-fn store(entries: &[Entry]) -> LogStore {
-    let mut store = LogStore::open(Path::new(":memory:")).unwrap();
-    store.append(entries).unwrap();
+impl Row {
+    fn add(&self, seq: i64, builder: &mut Builder) {
+        let mut details = Vec::new();
+        put_details(&mut details, &Details::default(), |_| None);
+        let verdict = Verdict {
+            effect: self.effect,
+            policy: self.policy.clone(),
+            principal: self.principal.clone(),
+            request_principal: self.request_principal.clone(),
+            shown: "{}".to_owned(),
+        };
+        builder.push(&Entry {
+            seq,
+            id: Uuid::from_u128(self.number.unsigned_abs().into()),
+            time_ns: NOW_NS + self.number * 1_000_000_000,
+            revision: self.revision,
+            cached: false,
+            verdict: &verdict,
+            host: self.host.as_deref(),
+            path: self.path.as_deref(),
+            trace_id: self.trace_id.as_deref(),
+            details: &details,
+        });
+    }
+}
+
+/// Stores rows: a block for each effect.
+fn append(store: &LogStore, rows: &[Row]) {
+    let first = store.next_seq().unwrap();
+    let mut builders = [Builder::new(Effect::Allow), Builder::new(Effect::Deny)];
+    for (seq, row) in (first..).zip(rows) {
+        let [allows, denials] = &mut builders;
+        let is_allow = row.effect == Effect::Allow;
+        row.add(seq, if is_allow { allows } else { denials });
+    }
+    let blocks: Vec<Block> = builders.iter_mut().filter_map(Builder::finish).collect();
+    store.append(&blocks).unwrap();
+}
+
+fn store(rows: &[Row]) -> LogStore {
+    let store = LogStore::in_memory();
+    append(&store, rows);
     store
+}
+
+/// Numbers of the records on a page, newest first.
+fn numbers(page: &Page) -> Vec<i64> {
+    let number = |shown: &Value| {
+        let id: Uuid = shown["decision_id"].as_str().unwrap().parse().unwrap();
+        i64::try_from(id.as_u128()).unwrap()
+    };
+    page.decisions.iter().map(number).collect()
 }
 
 /// Numbers of the records found, newest first.
 fn found(store: &LogStore, filter: &Filter) -> Vec<i64> {
-    let page = store.query(filter).unwrap();
-    page.decisions
-        .iter()
-        .map(|shown| shown["n"].as_i64().unwrap())
-        .collect()
+    numbers(&store.query(filter).unwrap())
 }
 
 fn filter(parameters: Value) -> Filter {
@@ -48,59 +106,59 @@ fn each_parameter_finds_its_records() {
     let hostile = "x' OR 1=1; DROP TABLE decisions; -- \" % _ ? \u{1F511}";
     let with_nul = "a\0b";
     let store = store(&[
-        entry(0),
-        Entry {
+        row(0),
+        Row {
             effect: Effect::Allow,
-            ..entry(1)
+            ..row(1)
         },
-        Entry {
+        Row {
             principal: some("spiffe://td/a"),
-            ..entry(2)
+            ..row(2)
         },
-        Entry {
+        Row {
             request_principal: some("i/s"),
-            ..entry(3)
+            ..row(3)
         },
-        Entry {
+        Row {
             host: some("shop.example"),
-            ..entry(4)
+            ..row(4)
         },
-        Entry {
+        Row {
             path: some("/a"),
-            ..entry(5)
+            ..row(5)
         },
-        Entry {
+        Row {
             path: some("/ab"),
-            ..entry(6)
+            ..row(6)
         },
-        Entry {
+        Row {
             path: some("/A%_*"),
-            ..entry(7)
+            ..row(7)
         },
-        Entry {
+        Row {
             policy: some("shop/p"),
-            ..entry(8)
+            ..row(8)
         },
-        Entry {
+        Row {
             revision: 2,
-            ..entry(9)
+            ..row(9)
         },
-        Entry {
+        Row {
             trace_id: some("0af7"),
-            ..entry(10)
+            ..row(10)
         },
-        Entry {
+        Row {
             principal: some(hostile),
             path: some(hostile),
-            ..entry(11)
+            ..row(11)
         },
-        Entry {
+        Row {
             host: some(with_nul),
-            ..entry(12)
+            ..row(12)
         },
-        Entry {
+        Row {
             policy: some(&"p".repeat(100_000)),
-            ..entry(13)
+            ..row(13)
         },
     ]);
     let all: Vec<i64> = (0..14).rev().collect();
@@ -155,7 +213,7 @@ fn each_parameter_finds_its_records() {
 
 #[test]
 fn times() {
-    let store = store(&[entry(0), entry(1), entry(2)]);
+    let store = store(&[row(0), row(1), row(2)]);
     let rows: &[(Value, &[i64])] = &[
         (json!({"since": "2023-11-14T22:13:21.123456789Z"}), &[2, 1]),
         (json!({"since": "2023-11-14T22:13:21.12345679Z"}), &[2]),
@@ -197,15 +255,8 @@ fn durations_count_back_from_now() {
     ];
     for (text, seconds) in rows {
         let filter = filter(json!({ "since": text }));
-        let conditions = filter.conditions(now).unwrap();
-        let [(condition, query::SqlValue::Integer(value))] = conditions.as_slice() else {
-            panic!("{text}")
-        };
-        assert_eq!(
-            (*condition, *value),
-            ("time_ns >= ?", seconds * 1_000_000_000),
-            "{text}"
-        );
+        let wanted = filter.wanted(now).unwrap();
+        assert_eq!(wanted.since, seconds * 1_000_000_000, "{text}");
     }
 }
 
@@ -271,7 +322,7 @@ fn parameters_that_cannot_be_read_are_named() {
 
 #[test]
 fn pages_have_neither_gaps_nor_repeats() {
-    let mut store = store(&(0..25).map(entry).collect::<Vec<_>>());
+    let store = store(&(0..25).map(row).collect::<Vec<_>>());
     for limit in [1, 4, 5, 24, 25, 26] {
         let mut seen = Vec::new();
         let mut cursor = None;
@@ -285,15 +336,11 @@ fn pages_have_neither_gaps_nor_repeats() {
             pages += 1;
             assert!(pages < 200, "no end with {limit}");
             // What comes in meanwhile is on no later page.
-            store
-                .append(&[
-                    Entry {
-                        effect: Effect::Allow,
-                        ..entry(100 + pages)
-                    },
-                    entry(200 + pages),
-                ])
-                .unwrap();
+            let allow = Row {
+                effect: Effect::Allow,
+                ..row(100 + pages)
+            };
+            append(&store, &[allow, row(200 + pages)]);
             if cursor.is_none() {
                 break;
             }
@@ -316,4 +363,101 @@ fn pages_have_neither_gaps_nor_repeats() {
             next_cursor: None
         }
     );
+}
+
+/// All records that a question finds, over as many pages as it takes, and how many these are.
+fn all_pages(store: &LogStore, filter: &Filter, limit: Duration) -> (Vec<i64>, usize) {
+    let mut filter = filter.clone();
+    let (mut seen, mut pages) = (Vec::new(), 0);
+    loop {
+        let page = store.query_within(&filter, limit).unwrap();
+        seen.extend(numbers(&page));
+        pages += 1;
+        assert!(pages < 1_000, "no end");
+        filter.cursor = page.next_cursor;
+        if filter.cursor.is_none() {
+            return (seen, pages);
+        }
+    }
+}
+
+/// Blocks of the two effects overlap in every way, and no time is left for more than one a page.
+#[test]
+fn pages_that_took_too_long_go_on_where_they_ended() {
+    let store = LogStore::in_memory();
+    let mut rows: Vec<Row> = (0..200).map(row).collect();
+    for (index, row) in rows.iter_mut().enumerate() {
+        if index % 7 < 3 {
+            row.effect = Effect::Allow;
+        }
+        row.host = some(["a", "b"][index % 2]);
+    }
+    let mut rest = rows.as_slice();
+    for length in [1, 50, 3, 1, 1, 90, 20, 34] {
+        let (now, later) = rest.split_at(length);
+        append(&store, now);
+        rest = later;
+    }
+    assert!(rest.is_empty());
+    store.merge().unwrap();
+    let questions = [
+        json!({}),
+        json!({"limit": 1}),
+        json!({"limit": 7, "effect": "allow"}),
+        json!({"limit": 1000, "host": "b"}),
+        json!({"host": "none"}),
+    ];
+    for question in questions {
+        let filter = filter(question.clone());
+        let expected = rows.iter().rev().filter(|row| {
+            filter.effect.is_none_or(|effect| row.effect == effect)
+                && (filter.host.is_none() || row.host == filter.host)
+        });
+        let expected: Vec<i64> = expected.map(|row| row.number).collect();
+        let (hasty, _) = all_pages(&store, &filter, Duration::ZERO);
+        assert_eq!(hasty, expected, "{question}");
+        let (calm, _) = all_pages(&store, &filter, Duration::MAX);
+        assert_eq!(calm, expected, "{question}");
+    }
+}
+
+/// A page takes so much memory and no more.
+#[test]
+fn pages_are_bounded() {
+    let store = LogStore::in_memory();
+    let verdict = Verdict {
+        effect: Effect::Deny,
+        policy: None,
+        principal: None,
+        request_principal: None,
+        shown: "{}".to_owned(),
+    };
+    let mut builder = Builder::new(Effect::Deny);
+    for number in 1..=6_u128 {
+        let id = Uuid::from_u128(number);
+        let fill = "f".repeat(6 << 20);
+        let mut details = Vec::new();
+        put_as_shown(
+            &mut details,
+            &json!({"decision_id": id, "fill": fill}).to_string(),
+        );
+        let entry = Entry {
+            seq: i64::try_from(number).unwrap(),
+            id,
+            time_ns: NOW_NS,
+            revision: 1,
+            cached: false,
+            verdict: &verdict,
+            host: None,
+            path: None,
+            trace_id: None,
+            details: &details,
+        };
+        assert!(builder.push(&entry));
+        store.append(&[builder.finish().unwrap()]).unwrap();
+    }
+    let page = store.query(&Filter::default()).unwrap();
+    assert_eq!(numbers(&page), [6, 5]);
+    let (seen, pages) = all_pages(&store, &Filter::default(), Duration::MAX);
+    assert_eq!((seen, pages), (vec![6, 5, 4, 3, 2, 1], 3));
 }

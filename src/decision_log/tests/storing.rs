@@ -1,37 +1,80 @@
-//! What is kept, and for how long.
+//! What is kept, for how long, and in which form.
+
+use prometheus_client::metrics::counter::Counter;
 
 use super::*;
-use crate::decision_log::record::Entry;
-
-fn entries(count: usize, age: Duration) -> Vec<Entry> {
-    let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap();
-    let age = i64::try_from(age.as_nanos()).unwrap();
-    let entry = |index| {
-        let mut record = record(http(&format!("/{index}"), &[("x-fill", &"f".repeat(500))]));
-        record.time_ns = now - age;
-        record.into_entry(&Mask::default())
-    };
-    (0..count).map(entry).collect()
-}
-
-fn paths(store: &LogStore) -> Vec<String> {
-    let page = store
-        .query(&Filter {
-            limit: Some(1_000),
-            ..Filter::default()
-        })
-        .unwrap();
-    let path = |shown: &Value| shown["request"]["path"].as_str().unwrap().to_owned();
-    page.decisions.iter().map(path).collect()
-}
+use crate::decision::{Effect, Grounds, conclude};
+use crate::decision_log::block::MAX_RECORDS;
+use crate::policy::DefaultAction;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
+fn now_ns() -> i64 {
+    i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap()
+}
+
+/// A record of some age with so much in it that hardly compresses.
+fn aged(index: usize, age: Duration, fill: usize) -> Recorded {
+    let mut number = index as u64 + 1;
+    let noise = std::iter::repeat_with(|| {
+        number = number
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        char::from_digit(u32::try_from(number >> 59).unwrap(), 36).unwrap()
+    });
+    let noise: String = noise.take(fill).collect();
+    let mut record = record(http(&format!("/{index}"), &[("x-fill", &noise)]));
+    record.time_ns = now_ns() - i64::try_from(age.as_nanos()).unwrap();
+    record
+}
+
+fn records(count: usize, age: Duration) -> Vec<Recorded> {
+    (0..count).map(|index| aged(index, age, 500)).collect()
+}
+
+fn allowed(record: Recorded) -> Recorded {
+    let decision = conclude(Grounds {
+        default_action: DefaultAction::Allow,
+        ..Grounds::default()
+    });
+    Recorded {
+        decision: Arc::new(decision),
+        ..record
+    }
+}
+
+fn paths_of(store: &LogStore, filter: &Filter) -> Vec<String> {
+    let path = |shown: &Value| shown["request"]["path"].as_str().unwrap().to_owned();
+    let mut filter = Filter {
+        limit: Some(1_000),
+        ..filter.clone()
+    };
+    let mut paths = Vec::new();
+    loop {
+        let page = store.query(&filter).unwrap();
+        paths.extend(page.decisions.iter().map(path));
+        filter.cursor = page.next_cursor;
+        if filter.cursor.is_none() {
+            return paths;
+        }
+    }
+}
+
+fn paths(store: &LogStore) -> Vec<String> {
+    paths_of(store, &Filter::default())
+}
+
+fn count_of_blocks(store: &LogStore) -> i64 {
+    let count = "SELECT count(*) FROM blocks";
+    let connection = store.connection();
+    connection.query_row(count, [], |row| row.get(0)).unwrap()
+}
+
 #[test]
 fn what_is_too_old_goes() {
-    let mut store = LogStore::open(Path::new(":memory:")).unwrap();
-    store.append(&entries(3, 8 * DAY)).unwrap();
-    store.append(&entries(2, 6 * DAY)).unwrap();
+    let store = LogStore::in_memory();
+    store_records(&store, &records(3, 8 * DAY));
+    store_records(&store, &records(2, 6 * DAY));
     store.prune(7 * DAY, u64::MAX).unwrap();
     assert_eq!(paths(&store), ["/1", "/0"]);
     store.prune(Duration::MAX, u64::MAX).unwrap();
@@ -40,30 +83,58 @@ fn what_is_too_old_goes() {
 
 #[test]
 fn the_oldest_go_while_it_is_too_large() {
-    let mut store = LogStore::open(Path::new(":memory:")).unwrap();
-    store.append(&entries(1_000, Duration::ZERO)).unwrap();
+    let store = LogStore::in_memory();
+    for _ in 0..10 {
+        store_records(&store, &records(100, Duration::ZERO));
+    }
     store.prune(DAY, 100_000_000).unwrap();
     assert_eq!(paths(&store).len(), 1_000);
-    store.prune(DAY, 100_000).unwrap();
+    store.prune(DAY, 200_000).unwrap();
     let left = paths(&store);
     assert!((1..1_000).contains(&left.len()), "{}", left.len());
-    assert_eq!(left[0], "/999");
-    store.prune(DAY, 100_000).unwrap();
+    assert_eq!(left[0], "/99");
+    store.prune(DAY, 200_000).unwrap();
     assert_eq!(paths(&store), left);
     // Even the last may be too large; an empty log is none.
-    for _ in 0..200 {
+    for _ in 0..5 {
         store.prune(DAY, 0).unwrap();
     }
     assert!(paths(&store).is_empty());
+    // Numbers are given once.
+    store_records(&store, &records(1, Duration::ZERO));
+    assert_eq!(store.next_seq().unwrap(), 1_002);
+}
+
+/// Neither effect drives the other out.
+#[test]
+fn a_flood_of_one_effect_leaves_the_other() {
+    let store = LogStore::in_memory();
+    store_records(&store, &[allowed(aged(0, Duration::ZERO, 500))]);
+    for _ in 0..10 {
+        store_records(&store, &records(100, Duration::ZERO));
+    }
+    store.prune(DAY, 200_000).unwrap();
+    let left = |effect| {
+        paths_of(
+            &store,
+            &Filter {
+                effect: Some(effect),
+                ..Filter::default()
+            },
+        )
+    };
+    assert_eq!(left(Effect::Allow), ["/0"]);
+    let denials = left(Effect::Deny).len();
+    assert!((1..1_000).contains(&denials), "{denials}");
 }
 
 #[test]
 fn the_file_shrinks() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("decisions.db");
-    let mut store = LogStore::open(&path).unwrap();
+    let store = LogStore::open(&path).unwrap();
     let size = || std::fs::metadata(&path).unwrap().len();
-    store.append(&entries(1_000, 8 * DAY)).unwrap();
+    store_records(&store, &records(2_000, 8 * DAY));
     store.prune(30 * DAY, u64::MAX).unwrap();
     let full = size();
     store.prune(7 * DAY, u64::MAX).unwrap();
@@ -80,7 +151,7 @@ fn a_file_of_another_version_is_left_alone() {
     let error = LogStore::open(&path).unwrap_err().to_string();
     assert_eq!(
         error,
-        "its schema version 99 is not 1, which this version knows"
+        "its schema version 99 is not 2, which this version knows"
     );
     std::fs::write(
         &path,
@@ -90,14 +161,163 @@ fn a_file_of_another_version_is_left_alone() {
     assert!(LogStore::open(&path).is_err());
 }
 
+/// The tables of version 1.
+const EARLIER: &str = "
+    CREATE TABLE decisions (seq INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL,
+        time_ns INTEGER NOT NULL, revision INTEGER NOT NULL, effect INTEGER NOT NULL, principal TEXT,
+        request_principal TEXT, host TEXT, path TEXT, policy TEXT, trace_id TEXT,
+        shown TEXT NOT NULL) STRICT;
+    CREATE INDEX decisions_by_id ON decisions (id);
+    CREATE INDEX decisions_by_time ON decisions (time_ns);
+    CREATE INDEX decisions_by_effect ON decisions (effect, seq);
+    PRAGMA user_version = 1;
+";
+
+#[test]
+fn records_of_the_version_before_are_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("decisions.db");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch(EARLIER).unwrap();
+    let id = Uuid::from_u128(1);
+    for index in 0..5_000_i64 {
+        let shown = json!({"decision_id": id, "request": {"path": format!("/{index}")}});
+        let row = "INSERT INTO decisions (id, time_ns, revision, effect, principal, path, policy, \
+                   trace_id, shown) VALUES (?, ?, 3, ?, 'p', ?, 'q', 'abc', ?)";
+        let values = rusqlite::params![
+            id.as_bytes().as_slice(),
+            now_ns(),
+            index % 2,
+            format!("/{index}"),
+            shown.to_string()
+        ];
+        connection.execute(row, values).unwrap();
+    }
+    connection
+        .execute("DELETE FROM decisions WHERE seq > 4990", [])
+        .unwrap();
+    drop(connection);
+
+    let store = LogStore::open(&path).unwrap();
+    assert_eq!(store.next_seq().unwrap(), 5_001);
+    assert!(store.take_over().unwrap());
+    // As after an end in between.
+    drop(store);
+    let store = LogStore::open(&path).unwrap();
+    store_records(&store, &records(1, Duration::ZERO));
+    while store.take_over().unwrap() {}
+    assert!(!store.take_over().unwrap());
+    let mut expected = vec!["/0".to_owned()];
+    expected.extend((0..4_990).rev().map(|index| format!("/{index}")));
+    assert_eq!(paths(&store), expected);
+    let denied = json!({"effect": "deny", "principal": "p", "policy": "q", "trace_id": "abc",
+        "revision": 3, "decision_id": id, "path": "/77*"});
+    let denied: Filter = serde_json::from_value(denied).unwrap();
+    let found = paths_of(&store, &denied);
+    assert_eq!(found, ["/778", "/776", "/774", "/772", "/770"]);
+}
+
 #[test]
 fn readers_cannot_write() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("decisions.db");
-    let mut writer = LogStore::open(&path).unwrap();
-    let mut reader = LogStore::open_reader(&path).unwrap();
-    writer.append(&entries(1, Duration::ZERO)).unwrap();
+    let writer = LogStore::open(&path).unwrap();
+    let reader = LogStore::open_reader(&path).unwrap();
+    store_records(&writer, &records(1, Duration::ZERO));
     assert_eq!(paths(&reader), ["/0"]);
-    assert!(reader.append(&entries(1, Duration::ZERO)).is_err());
+    assert!(reader.append(&[]).is_err());
     assert_eq!(paths(&reader), ["/0"]);
+}
+
+/// However few records came at a time, there are few blocks in the end, with the same records.
+#[test]
+fn small_blocks_become_few() {
+    let store = LogStore::in_memory();
+    let mut expected = Vec::new();
+    for index in 0..300 {
+        let record = aged(index, Duration::from_secs(300 - index as u64), 10);
+        let record = if index % 3 == 0 {
+            allowed(record)
+        } else {
+            record
+        };
+        expected.insert(0, format!("/{index}"));
+        store_records(&store, &[record]);
+        if index % 10 == 0 {
+            store.merge().unwrap();
+        }
+    }
+    store.merge().unwrap();
+    let count = count_of_blocks(&store);
+    assert!(count <= 16, "{count}");
+    assert_eq!(paths(&store), expected);
+    assert_eq!(store.next_seq().unwrap(), 301);
+}
+
+/// Records that are far apart in time stay apart, since they go at different times.
+#[test]
+fn blocks_are_not_long() {
+    let store = LogStore::in_memory();
+    for index in 0..3 {
+        store_records(
+            &store,
+            &[aged(index, DAY * (3 - u32::try_from(index).unwrap()), 10)],
+        );
+    }
+    store.merge().unwrap();
+    assert_eq!(count_of_blocks(&store), 3);
+    store_records(&store, &records(MAX_RECORDS + 1, Duration::ZERO));
+    assert_eq!(count_of_blocks(&store), 5);
+}
+
+/// Each byte of the contents and each number about them, changed one at a time: the block is passed
+/// over and counted, and the others are there.
+#[test]
+fn damage_is_noticed_and_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("decisions.db");
+    let store = LogStore::open(&path).unwrap();
+    store_records(&store, &records(2, Duration::ZERO));
+    store_records(&store, &records(1, Duration::ZERO));
+    let changes = [
+        ("blocks", "effect", "1 - effect"),
+        ("blocks", "effect", "7"),
+        ("blocks", "count", "count + 1"),
+        ("blocks", "first_seq", "first_seq - 1"),
+        ("blocks", "first_time_ns", "0"),
+        ("blocks", "last_time_ns", "0"),
+        ("blocks", "first_revision", "0"),
+        ("blocks", "last_revision", "0"),
+        ("blocks", "bytes", "bytes - 1"),
+        ("blocks", "sum", "sum + 1"),
+        ("contents", "members", "x'00'"),
+        ("contents", "members", "zeroblob(length(members))"),
+        ("contents", "entries", "substr(entries, 2)"),
+        ("contents", "entries", "details"),
+        ("contents", "details", "x''"),
+        ("contents", "details", "zeroblob(length(details))"),
+        (
+            "contents",
+            "entries",
+            "(SELECT entries FROM contents AS others WHERE block = 3)",
+        ),
+    ];
+    for (table, column, value) in changes {
+        let damaged = Counter::default();
+        let store = LogStore::open(&path).unwrap().counting(damaged.clone());
+        store.connection().execute_batch("BEGIN").unwrap();
+        let change = format!("UPDATE {table} SET {column} = {value} WHERE block = 2");
+        assert_eq!(store.connection().execute(&change, []).unwrap(), 1);
+        // Asked twice, it is counted once.
+        for _ in 0..2 {
+            assert_eq!(paths(&store), ["/0"], "{table} {column} {value}");
+            assert_eq!(damaged.get(), 1, "{table} {column} {value}");
+        }
+    }
+    assert_eq!(paths(&store).len(), 3);
+    // Merging leaves it where it is.
+    let change = "UPDATE contents SET details = x'00' WHERE block = 2";
+    store.connection().execute(change, []).unwrap();
+    store.merge().unwrap();
+    assert_eq!(count_of_blocks(&store), 2);
 }

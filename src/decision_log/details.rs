@@ -1,0 +1,155 @@
+//! What is stored of a record and never filtered on: how it lies in memory, and how a whole record is
+//! shown. The newest form is written; earlier ones are read.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::block::Stored;
+use super::fields::{Fields, put_bytes, put_optional};
+
+/// The text of the JSON as it was shown by versions that stored nothing else.
+const AS_SHOWN: u8 = 1;
+/// The fields below.
+const FIELDS: u8 = 2;
+
+/// The request of a record, but for what blocks are searched by.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Details<'a> {
+    /// `IP:PORT` or a path.
+    pub(super) source: Option<&'a str>,
+    pub(super) destination: Option<&'a str>,
+    /// Without an HTTP request, nothing follows.
+    pub(super) has_http: bool,
+    pub(super) method: &'a str,
+    pub(super) scheme: &'a str,
+    pub(super) protocol: &'a str,
+    /// The path with its query string, if it has one.
+    pub(super) target: Option<&'a str>,
+}
+
+/// Where header lines are written.
+#[derive(Debug)]
+pub(super) struct Lines<'a>(&'a mut Vec<u8>);
+
+/// The HTTP request as it is shown.
+#[derive(Debug, Serialize)]
+struct ShownRequest<'a> {
+    method: &'a str,
+    host: &'a str,
+    path: &'a str,
+    scheme: &'a str,
+    protocol: &'a str,
+    headers: BTreeMap<&'a str, Cow<'a, str>>,
+}
+
+/// Writes the details of a record, with the header lines that `write_lines` has. It returns the id that
+/// one of them has for the request.
+pub(super) fn put_details<'a>(
+    buffer: &mut Vec<u8>,
+    details: &Details<'_>,
+    write_lines: impl FnOnce(&mut Lines<'_>) -> Option<Cow<'a, str>>,
+) {
+    buffer.push(FIELDS);
+    put_optional(buffer, details.source.map(str::as_bytes));
+    put_optional(buffer, details.destination.map(str::as_bytes));
+    buffer.push(details.has_http.into());
+    if !details.has_http {
+        return;
+    }
+    for text in [details.method, details.scheme, details.protocol] {
+        put_bytes(buffer, text.as_bytes());
+    }
+    put_optional(buffer, details.target.map(str::as_bytes));
+    let request_id = write_lines(&mut Lines(buffer));
+    put_optional(buffer, None);
+    put_optional(buffer, request_id.as_deref().map(str::as_bytes));
+}
+
+/// Writes what an earlier version stored as the text of a JSON object.
+pub(super) fn put_as_shown(buffer: &mut Vec<u8>, text: &str) {
+    buffer.push(AS_SHOWN);
+    buffer.extend_from_slice(text.as_bytes());
+}
+
+/// A record as the API shows it. `None` is damage.
+pub(super) fn shown(record: &Stored<'_>, details: &[u8]) -> Option<Value> {
+    let mut fields = Fields::of(details);
+    match fields.byte()? {
+        AS_SHOWN => serde_json::from_slice(details.get(1..)?).ok(),
+        FIELDS => shown_of(record, &mut fields),
+        _ => None,
+    }
+}
+
+fn shown_of(record: &Stored<'_>, fields: &mut Fields<'_>) -> Option<Value> {
+    let mut members: Map<String, Value> = serde_json::from_str(record.verdict.shown).ok()?;
+    let mut add = |name: &str, value: Value| members.insert(name.to_owned(), value);
+    add("decision_id", record.id.to_string().into());
+    add("time", rfc3339(record.time_ns).into());
+    add("revision", record.revision.into());
+    add("cached", record.cached.into());
+    if let Some(source) = fields.optional_text()? {
+        add("source", source.into());
+    }
+    if let Some(destination) = fields.optional_text()? {
+        add("destination", destination.into());
+    }
+    if let Some(trace) = record.trace {
+        add("trace_id", trace.to_string().into());
+    }
+    if fields.byte()? == 0 {
+        return Some(Value::Object(members));
+    }
+    let (method, scheme, protocol) = (fields.text()?, fields.text()?, fields.text()?);
+    let path = record.path.unwrap_or_default();
+    let target = fields.optional_text()?;
+    let request = ShownRequest {
+        method,
+        host: record.host.unwrap_or_default(),
+        path: target.unwrap_or(path),
+        scheme,
+        protocol,
+        headers: headers(fields)?,
+    };
+    add("request", serde_json::to_value(request).ok()?);
+    if let Some(id) = fields.optional_text()? {
+        add("request_id", id.into());
+    }
+    Some(Value::Object(members))
+}
+
+/// Lines of one name are one value, joined by `,`.
+fn headers<'a>(fields: &mut Fields<'a>) -> Option<BTreeMap<&'a str, Cow<'a, str>>> {
+    let mut headers: BTreeMap<&str, Cow<'_, str>> = BTreeMap::new();
+    while let Some(name) = fields.optional_text()? {
+        let value = fields.text()?;
+        let joined = headers.entry(name).or_default();
+        if joined.is_empty() {
+            *joined = Cow::Borrowed(value);
+        } else {
+            let joined = joined.to_mut();
+            joined.push(',');
+            joined.push_str(value);
+        }
+    }
+    Some(headers)
+}
+
+fn rfc3339(time_ns: i64) -> String {
+    Timestamp::from_nanosecond(i128::from(time_ns))
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .to_string()
+}
+
+// === impl Lines ===
+
+impl Lines<'_> {
+    pub(super) fn put(&mut self, name: &str, value: &str) {
+        put_optional(self.0, Some(name.as_bytes()));
+        put_bytes(self.0, value.as_bytes());
+    }
+}

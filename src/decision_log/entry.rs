@@ -1,0 +1,292 @@
+//! From what was handed over to what is stored: secrets masked, texts cut to a length, the verdict
+//! written once for all records that share it.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::details::{Details, put_details};
+use super::mask::{Mask, Masking};
+use super::queue::Head;
+use super::record::{Asked, Place, PlacePort, REQUEST_ID, TRACE_PARENT};
+use crate::decision::{Decision, Effect, Reason};
+use crate::policy::native::{Observed, Workload};
+
+/// Longest text of a request that is kept, in bytes.
+const MAX_TEXT: usize = 8 * 1024;
+/// Most verdicts that are kept for records that share them.
+const MAX_VERDICTS: usize = 256;
+
+/// A record as it goes into a block.
+#[derive(Debug, Clone)]
+pub(super) struct Entry<'a> {
+    pub(super) seq: i64,
+    pub(super) id: Uuid,
+    pub(super) time_ns: i64,
+    pub(super) revision: u64,
+    pub(super) cached: bool,
+    pub(super) verdict: &'a Verdict,
+    pub(super) host: Option<&'a str>,
+    /// Without query string.
+    pub(super) path: Option<&'a str>,
+    pub(super) trace_id: Option<&'a str>,
+    pub(super) details: &'a [u8],
+}
+
+/// What was decided and for whom; many records have the same.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Verdict {
+    pub(super) effect: Effect,
+    /// `namespace/name`, or the Rego entrypoint.
+    pub(super) policy: Option<String>,
+    pub(super) principal: Option<String>,
+    pub(super) request_principal: Option<String>,
+    /// Members of the record as it is shown, as the text of a JSON object.
+    pub(super) shown: String,
+}
+
+/// The members of a record that a verdict stands for. What is not known is left out.
+#[derive(Debug, Serialize)]
+struct Members<'a> {
+    effect: Effect,
+    /// HTTP status of the reply; 200 for an allow.
+    status: u16,
+    reason: &'a Reason,
+    /// `audited` and `dry_run`.
+    #[serde(flatten)]
+    observed: &'a Observed,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer_principal: Option<&'a str>,
+    /// The peer that handed `peer_principal` on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forwarded_by: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_principal: Option<&'a str>,
+    #[serde(skip_serializing_if = "Workload::is_unknown")]
+    workload: &'a Workload,
+}
+
+/// Makes entries, one after the other, in memory that it uses again.
+#[derive(Debug)]
+pub(super) struct Editor {
+    masking: Masking,
+    verdicts: Verdicts,
+    details: Vec<u8>,
+    source: String,
+    destination: String,
+}
+
+/// Verdicts of decisions that came from the cache, by where they are in memory. They are kept along
+/// with it, so that no other can come to be there.
+#[derive(Debug, Default)]
+struct Verdicts {
+    known: HashMap<(usize, usize), Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    verdict: Rc<Verdict>,
+    _decision: Arc<Decision>,
+    _workload: Arc<Workload>,
+}
+
+// === impl Editor ===
+
+impl Editor {
+    pub(super) fn new(mask: Mask) -> Self {
+        Self {
+            masking: Masking::new(mask),
+            verdicts: Verdicts::default(),
+            details: Vec::new(),
+            source: String::new(),
+            destination: String::new(),
+        }
+    }
+
+    /// Lets go of decisions that were kept only to be recognized.
+    pub(super) fn rest(&mut self) {
+        self.verdicts.known.clear();
+    }
+
+    /// Masks a record and hands it to `store`. `None` if the request is not as it was written down.
+    pub(super) fn edit(
+        &mut self,
+        head: &Head,
+        request: &[u8],
+        store: &mut dyn FnMut(&Entry<'_>),
+    ) -> Option<()> {
+        let asked = Asked::read(request)?;
+        let verdict = self.verdicts.of(head);
+        let mut details = Details {
+            source: text_of(asked.source.as_ref(), &mut self.source),
+            destination: text_of(asked.destination.as_ref(), &mut self.destination),
+            ..Details::default()
+        };
+        let mut entry = Entry {
+            seq: head.seq,
+            id: head.id,
+            time_ns: head.time_ns,
+            revision: head.revision,
+            cached: head.cached,
+            verdict: &verdict,
+            host: None,
+            path: None,
+            trace_id: None,
+            details: &[],
+        };
+        self.details.clear();
+        let Some(http) = asked.http else {
+            put_details(&mut self.details, &details, |_| None);
+            entry.details = &self.details;
+            store(&entry);
+            return Some(());
+        };
+        let host = clip(http.host);
+        let target = self.masking.target(http.path);
+        let path = clip(target.split(['?', '#']).next().unwrap_or_default());
+        let target = clip(&target);
+        let [method, scheme, protocol] = [http.method, http.scheme, http.protocol].map(clip);
+        details.has_http = true;
+        (details.method, details.scheme, details.protocol) = (&method, &scheme, &protocol);
+        details.target = Some(&*target).filter(|target| *target != path);
+        let masking = &mut self.masking;
+        let mut trace = None;
+        put_details(&mut self.details, &details, |lines| {
+            let mut request_id = None;
+            for (name, value) in http.headers {
+                let value = text(value);
+                lines.put(&clip(name), &clipped(masking.header(name, &value)));
+                if name.eq_ignore_ascii_case(REQUEST_ID) {
+                    join(&mut request_id, value);
+                } else if name.eq_ignore_ascii_case(TRACE_PARENT) {
+                    join(&mut trace, value);
+                }
+            }
+            let request_id = request_id?;
+            let shown = masking.header(REQUEST_ID, &request_id);
+            Some(Cow::Owned(clip(&shown).into_owned()))
+        });
+        entry.host = Some(&host);
+        entry.path = Some(&path);
+        entry.trace_id = trace.as_deref().and_then(trace_id);
+        entry.details = &self.details;
+        store(&entry);
+        Some(())
+    }
+}
+
+// === impl Verdicts ===
+
+impl Verdicts {
+    fn of(&mut self, head: &Head) -> Rc<Verdict> {
+        if !head.cached {
+            return Rc::new(Verdict::new(&head.decision, &head.workload));
+        }
+        let place = (
+            Arc::as_ptr(&head.decision).addr(),
+            Arc::as_ptr(&head.workload).addr(),
+        );
+        if let Some(known) = self.known.get(&place) {
+            return Rc::clone(&known.verdict);
+        }
+        if self.known.len() >= MAX_VERDICTS {
+            self.known.clear();
+        }
+        let known = self.known.entry(place).or_insert_with(|| Known {
+            verdict: Rc::new(Verdict::new(&head.decision, &head.workload)),
+            _decision: Arc::clone(&head.decision),
+            _workload: Arc::clone(&head.workload),
+        });
+        Rc::clone(&known.verdict)
+    }
+}
+
+// === impl Verdict ===
+
+impl Verdict {
+    fn new(decision: &Decision, workload: &Workload) -> Self {
+        let principal = decision.peer_principal.as_deref().map(clip);
+        let request_principal = decision.request_principal.as_deref().map(clip);
+        let members = Members {
+            effect: decision.effect(),
+            status: decision.status(),
+            reason: &decision.reason,
+            observed: &decision.observed,
+            peer_principal: principal.as_deref(),
+            forwarded_by: decision.forwarded_by.as_deref().map(clip),
+            request_principal: request_principal.as_deref(),
+            workload,
+        };
+        Self {
+            effect: decision.effect(),
+            // Nothing in it can fail to be written.
+            shown: serde_json::to_string(&members).unwrap_or_default(),
+            policy: decision.reason.decided_by().cloned(),
+            principal: principal.map(Cow::into_owned),
+            request_principal: request_principal.map(Cow::into_owned),
+        }
+    }
+}
+
+/// `IP:PORT` or a path.
+fn text_of<'a>(place: Option<&Place<'_>>, text: &'a mut String) -> Option<&'a str> {
+    let place = place?;
+    let address = clip(place.address);
+    text.clear();
+    let written = match place.port {
+        Some(PlacePort::Number(port)) if address.contains(':') => {
+            write!(text, "[{address}]:{port}")
+        }
+        Some(PlacePort::Number(port)) => write!(text, "{address}:{port}"),
+        Some(PlacePort::Name(name)) => write!(text, "{address}:{}", clip(name)),
+        None => text.write_str(&address),
+    };
+    written.ok().map(|()| text.as_str())
+}
+
+/// The value of a header as text, other bytes than UTF-8 replaced.
+fn text(value: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(value) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(value),
+    }
+}
+
+/// Several lines of a header are one value, joined by `,`.
+fn join<'a>(joined: &mut Option<Cow<'a, str>>, value: Cow<'a, str>) {
+    match joined {
+        None => *joined = Some(value),
+        Some(joined) => {
+            let joined = joined.to_mut();
+            joined.push(',');
+            joined.push_str(&value);
+        }
+    }
+}
+
+/// The trace a request belongs to, by W3C Trace Context.
+fn trace_id(parent: &str) -> Option<&str> {
+    let id = parent.split('-').nth(1)?;
+    let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_id.then_some(id)
+}
+
+/// Cuts a text at a character boundary.
+fn clip(text: &str) -> Cow<'_, str> {
+    match text.get(..text.floor_char_boundary(MAX_TEXT)) {
+        Some(start) if start.len() < text.len() => Cow::Owned(format!("{start}…")),
+        _ => Cow::Borrowed(text),
+    }
+}
+
+fn clipped(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => clip(text),
+        Cow::Owned(text) => Cow::Owned(clip(&text).into_owned()),
+    }
+}

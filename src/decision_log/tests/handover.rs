@@ -1,0 +1,130 @@
+//! Records between the threads: none is lost unseen, none waits for others.
+
+use super::*;
+use crate::decision_log::queue::{Chunk, Taken};
+
+fn queue() -> Queue {
+    Queue::new(1, Arc::default())
+}
+
+fn lost(queue: &Queue) -> u64 {
+    let text = queue.metrics().encode();
+    let rows = text.lines().filter_map(|line| {
+        let row = line.strip_prefix("doorward_decision_log_dropped_total{")?;
+        row.rsplit_once(' ')?.1.parse::<u64>().ok()
+    });
+    rows.sum()
+}
+
+/// Numbers of the records taken, and how long each request is that belongs to one.
+fn taken(taken: &Taken) -> Vec<(i64, usize)> {
+    let records = taken.chunks.iter().flat_map(Chunk::records);
+    records
+        .map(|(head, request)| (head.seq, request.len()))
+        .collect()
+}
+
+#[test]
+fn records_keep_their_order_and_their_requests() {
+    let queue = queue();
+    // Small ones, one that is larger than a chunk, and again small ones.
+    let paths = [10, 20, 600_000, 30, 200_000, 200_000, 40];
+    let requests = paths.map(|length| record(http(&"p".repeat(length), &[])));
+    requests
+        .iter()
+        .for_each(|record| queue.push(&record.record()));
+    let first = queue.take(Duration::ZERO);
+    let seen = taken(&first);
+    assert_eq!(
+        seen.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(),
+        [1, 2, 3, 4, 5, 6, 7]
+    );
+    for ((_, length), path) in seen.iter().zip(paths) {
+        assert!((path..path + 100).contains(length), "{length} {path}");
+    }
+    assert!(!first.is_last);
+    first
+        .chunks
+        .into_iter()
+        .for_each(|chunk| queue.give_back(chunk));
+    // What is given back is empty.
+    queue.push(&requests[0].record());
+    let seen = taken(&queue.take(Duration::ZERO));
+    assert_eq!(seen.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [8]);
+}
+
+/// What there is no room for is counted, has a number, and hinders nothing that comes later.
+#[test]
+fn what_is_too_much_is_counted() {
+    let queue = queue();
+    let large = record(http(&"p".repeat(1 << 20), &[]));
+    for _ in 0..100 {
+        queue.push(&large.record());
+    }
+    let first = queue.take(Duration::ZERO);
+    let count = first.chunks.len() as u64;
+    assert!((60..64).contains(&count), "{count}");
+    assert_eq!(lost(&queue), 100 - count);
+    // Taken is not stored yet.
+    queue.push(&large.record());
+    assert_eq!(lost(&queue), 101 - count);
+    first
+        .chunks
+        .into_iter()
+        .for_each(|chunk| queue.give_back(chunk));
+    queue.push(&large.record());
+    assert_eq!(lost(&queue), 101 - count);
+    assert_eq!(taken(&queue.take(Duration::ZERO))[0].0, 102);
+}
+
+#[test]
+fn the_end_is_told() {
+    let queue = queue();
+    let one = record(http("/", &[]));
+    queue.push(&one.record());
+    queue.end();
+    let last = queue.take(Duration::from_secs(3600));
+    assert!(last.is_last);
+    assert_eq!(taken(&last).len(), 1);
+    queue.push(&one.record());
+    assert_eq!(lost(&queue), 1);
+    assert!(taken(&queue.take(Duration::from_secs(3600))).is_empty());
+}
+
+/// From many threads at once: each record arrives once, under a number of its own.
+#[test]
+fn threads_hand_over_together() {
+    let queue = queue();
+    let one = record(http("/", &[]));
+    let mut seen = Vec::new();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| (0..5_000).for_each(|_| queue.push(&one.record()))))
+            .collect();
+        while seen.len() < 20_000 {
+            let some = queue.take(Duration::from_millis(10));
+            seen.extend(taken(&some).into_iter().map(|(seq, _)| seq));
+            some.chunks
+                .into_iter()
+                .for_each(|chunk| queue.give_back(chunk));
+            assert!(lost(&queue) == 0);
+        }
+        threads
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
+    });
+    assert_eq!(seen, (1..=20_000).collect::<Vec<_>>());
+}
+
+/// A secret that is known by its header's name is not even in the memory that is handed over.
+#[test]
+fn known_secrets_stay_with_the_request() {
+    let queue = queue();
+    let secret = "c4n4ry";
+    let headers = [("authorization", secret), ("cookie", secret), ("x", "y")];
+    queue.push(&record(http("/", &headers)).record());
+    let some = queue.take(Duration::ZERO);
+    let (_, request) = some.chunks[0].records().next().unwrap();
+    let text = String::from_utf8_lossy(request);
+    assert!(!text.contains(secret) && text.contains("cookie"), "{text}");
+}

@@ -1,0 +1,173 @@
+//! The log's thread: takes records, puts them into blocks, stores these, and keeps the file in order.
+
+use std::time::{Duration, Instant};
+
+use super::block::{Block, Builder};
+use super::entry::{Editor, Entry};
+use super::queue::{Chunk, Queue, Taken};
+use super::{LogSettings, LogStore};
+use crate::decision::Effect;
+
+/// How often old records are removed and small blocks merged, and after how many bytes of new blocks
+/// at the latest.
+const TIDY_INTERVAL: Duration = Duration::from_secs(10);
+const TIDY_BYTES: usize = 16 << 20;
+/// How long a record may wait in a block that is not full, under load.
+const BLOCK_DELAY: Duration = Duration::from_millis(100);
+/// Bytes of blocks that are stored at once at the latest.
+const MAX_BATCH: usize = 8 << 20;
+
+/// What the thread works with.
+pub(super) struct Writer<'a> {
+    queue: &'a Queue,
+    settings: LogSettings,
+    store: &'a LogStore,
+    editor: Editor,
+    allows: Builder,
+    denials: Builder,
+    /// Blocks that are to be stored next, and their size in bytes.
+    blocks: Vec<Block>,
+    bytes: usize,
+    /// When the oldest record came that is not stored yet.
+    began: Option<Instant>,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(queue: &'a Queue, settings: LogSettings, store: &'a LogStore) -> Self {
+        Self {
+            queue,
+            editor: Editor::new(settings.mask.clone()),
+            settings,
+            store,
+            allows: Builder::new(Effect::Allow),
+            denials: Builder::new(Effect::Deny),
+            blocks: Vec::new(),
+            bytes: 0,
+            began: None,
+        }
+    }
+
+    /// Runs until the queue has ended and all that was handed over before is stored.
+    pub(super) fn run(mut self) {
+        let mut has_earlier = true;
+        self.tidy();
+        let mut tidied = Instant::now();
+        let mut written = 0;
+        loop {
+            let patience = if has_earlier || self.began.is_some() {
+                Duration::ZERO
+            } else {
+                TIDY_INTERVAL
+            };
+            let taken = self.queue.take(patience);
+            let (is_last, is_idle) = (taken.is_last, taken.chunks.is_empty());
+            written += self.store(taken);
+            if is_last {
+                return;
+            }
+            if is_idle {
+                self.editor.rest();
+            }
+            if has_earlier {
+                has_earlier = self.take_over();
+            }
+            if tidied.elapsed() >= TIDY_INTERVAL || written >= TIDY_BYTES {
+                self.tidy();
+                tidied = Instant::now();
+                written = 0;
+            }
+        }
+    }
+
+    /// Stores what was taken, at once or, while more comes, soon. Returns how many bytes were stored.
+    fn store(&mut self, taken: Taken) -> usize {
+        let mut stored = 0;
+        if !taken.chunks.is_empty() && self.began.is_none() {
+            self.began = Some(Instant::now());
+        }
+        for chunk in taken.chunks {
+            self.add(&chunk);
+            self.queue.give_back(chunk);
+            if self.bytes >= MAX_BATCH {
+                stored += self.commit();
+            }
+        }
+        let is_due = |began: Instant| began.elapsed() >= BLOCK_DELAY;
+        if !taken.is_busy || taken.is_last || self.began.is_some_and(is_due) {
+            for builder in [&mut self.allows, &mut self.denials] {
+                self.blocks.extend(builder.finish());
+            }
+            stored += self.commit();
+            self.began = None;
+        }
+        stored
+    }
+
+    fn add(&mut self, chunk: &Chunk) {
+        let (allows, denials) = (&mut self.allows, &mut self.denials);
+        let (blocks, bytes) = (&mut self.blocks, &mut self.bytes);
+        let mut lost = 0;
+        let mut put = |entry: &Entry<'_>| {
+            let builder = match entry.verdict.effect {
+                Effect::Allow => &mut *allows,
+                Effect::Deny => &mut *denials,
+            };
+            if !builder.has_room(entry.time_ns) {
+                let block = builder.finish();
+                *bytes += block.as_ref().map_or(0, Block::size);
+                blocks.extend(block);
+            }
+            if !builder.push(entry) {
+                lost += 1;
+            }
+        };
+        let mut unread = 0;
+        for (head, request) in chunk.records() {
+            if self.editor.edit(head, request, &mut put).is_none() {
+                unread += 1;
+            }
+        }
+        if lost + unread > 0 {
+            self.queue.metrics().log_dropped("too_large", lost + unread);
+        }
+    }
+
+    /// Stores the blocks that are ready.
+    fn commit(&mut self) -> usize {
+        if self.blocks.is_empty() {
+            return 0;
+        }
+        let counts = self.blocks.iter().map(|block| block.about.count);
+        let count = counts.sum::<i64>().cast_unsigned();
+        match self.store.append(&self.blocks) {
+            Ok(()) => {
+                self.queue.metrics().log_written.inc_by(count);
+            }
+            Err(error) => {
+                self.queue.metrics().log_dropped("store", count);
+                tracing::error!(%error, count, "decisions could not be stored");
+            }
+        }
+        let stored = self.blocks.iter().map(Block::size).sum();
+        self.blocks.clear();
+        self.bytes = 0;
+        stored
+    }
+
+    fn take_over(&self) -> bool {
+        self.store.take_over().unwrap_or_else(|error| {
+            tracing::error!(%error, "decisions of an earlier version could not be taken over");
+            false
+        })
+    }
+
+    fn tidy(&self) {
+        let (retention, max_bytes) = (self.settings.retention, self.settings.max_bytes);
+        if let Err(error) = self.store.prune(retention, max_bytes) {
+            tracing::error!(%error, "old decisions could not be removed");
+        }
+        if let Err(error) = self.store.merge() {
+            tracing::error!(%error, "decisions could not be put together");
+        }
+    }
+}
