@@ -25,7 +25,7 @@ fn a_check_allocates_no_more_than_it_did() {
 }
 
 /// Of one check among many: the least of some, since a cache tidies up now and then.
-fn allocations(sources: Sources) -> u64 {
+fn allocations(sources: Sources<'_>) -> u64 {
     let door = Door::new(sources);
     let message = message();
     assert!(door.allows(&message));

@@ -9,8 +9,10 @@
 )]
 
 mod harness;
-mod matchers;
 mod wire;
+mod keys;
+mod matchers;
+mod rego;
 #[path = "../../tests/support/door.rs"]
 mod door;
 
@@ -20,5 +22,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     wire::run();
+    keys::run();
     matchers::run();
+    rego::run();
 }

@@ -17,26 +17,23 @@ use doorward::identity::RemoteKeySets;
 use doorward::pdp::Pdp;
 use doorward::snapshot::Snapshot;
 use doorward::telemetry::Metrics;
-use doorward_proto::envoy::config::core::v3::address::Address as AddressKind;
-use doorward_proto::envoy::config::core::v3::socket_address::PortSpecifier;
-use doorward_proto::envoy::config::core::v3::{Address, SocketAddress};
-use doorward_proto::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer, Request};
+use doorward_proto::envoy::service::auth::v3::CheckResponse;
 use doorward_proto::envoy::service::auth::v3::check_response::HttpResponse;
-use doorward_proto::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
 use prost::Message as _;
-use serde_json::json;
+use prost_reflect::{DescriptorPool, DynamicMessage};
+use serde_json::{Map, Value, json};
 use tokio::runtime::Runtime;
 
 /// Policies, a bundle, and whether decisions are remembered.
-pub type Sources = (&'static str, Option<&'static str>, bool);
+pub type Sources<'a> = (&'a str, Option<&'a str>, bool);
 
 /// All but the first check are cache hits.
-pub const CACHED: Sources = ("policies/quickstart", Some("bundles/quickstart"), true);
+pub const CACHED: Sources<'_> = ("policies/quickstart", Some("bundles/quickstart"), true);
 /// Five policies and a token that was seen before.
-pub const NATIVE: Sources = ("benches/compare/policies/native.yaml", None, false);
-pub const REGO_CONSTANT: Sources = ("benches/compare/policies/constant.rego", None, false);
-pub const REGO_JWT: Sources = ("benches/compare/policies/jwt.rego", None, false);
-pub const REGO_RBAC: Sources = ("benches/compare/policies/rbac", None, false);
+pub const NATIVE: Sources<'_> = ("benches/compare/policies/native.yaml", None, false);
+pub const REGO_CONSTANT: Sources<'_> = ("benches/compare/policies/constant.rego", None, false);
+pub const REGO_JWT: Sources<'_> = ("benches/compare/policies/jwt.rego", None, false);
+pub const REGO_RBAC: Sources<'_> = ("benches/compare/policies/rbac", None, false);
 
 /// A door and what it needs to live.
 pub struct Door {
@@ -45,27 +42,8 @@ pub struct Door {
 }
 
 impl Door {
-    /// With nothing recorded.
-    pub fn new((policies, bundle, remembers): Sources) -> Self {
-        let config = config(policies, bundle);
-        let settings = ActivationSettings {
-            bundles: config.bundle_settings(false).unwrap(),
-            policy: config.policy_settings().unwrap(),
-            cache: config.cache.into(),
-        };
-        let files = FilePolicies::load(&file_sources(&config), &settings.bundles).unwrap();
-        let policies = Arc::new(files.compile(&settings).unwrap());
-        let mut cache = settings.cache;
-        if !remembers {
-            cache.max_bytes = 0;
-        }
-        let snapshot = Snapshot::new(1, policies, RemoteKeySets::default(), cache);
-        let metrics = Arc::new(Metrics::default());
-        let pdp = Arc::new(Pdp::new(
-            Arc::new(ArcSwap::from_pointee(snapshot)),
-            Recorder::default(),
-            Arc::clone(&metrics),
-        ));
+    pub fn new(sources: Sources<'_>) -> Self {
+        let (config, metrics) = (Config::default(), Arc::new(Metrics::default()));
         let runtime = Runtime::new().unwrap();
         let entered = runtime.enter();
         let outside = Arc::new(Outside::new(
@@ -75,6 +53,7 @@ impl Door {
             Arc::clone(&metrics),
         ));
         drop(entered);
+        let pdp = Arc::new(pdp(sources));
         let server = Server::new(&config.ext_authz, pdp, outside, metrics);
         let (server, _) = runtime.block_on(server);
         Self {
@@ -95,84 +74,86 @@ impl Door {
     }
 }
 
+/// What decides behind a door, with nothing recorded.
+pub fn pdp((policies, bundle, remembers): Sources<'_>) -> Pdp {
+    let config = config(policies, bundle);
+    let mut settings = ActivationSettings {
+        bundles: config.bundle_settings(false).unwrap(),
+        policy: config.policy_settings().unwrap(),
+        cache: config.cache.into(),
+    };
+    if !remembers {
+        settings.cache.max_bytes = 0;
+    }
+    let files = FilePolicies::load(&file_sources(&config), &settings.bundles).unwrap();
+    let policies = Arc::new(files.compile(&settings).unwrap());
+    let snapshot = Snapshot::new(1, policies, RemoteKeySets::default(), settings.cache);
+    Pdp::new(
+        Arc::new(ArcSwap::from_pointee(snapshot)),
+        Recorder::default(),
+        Arc::default(),
+    )
+}
+
 fn config(policies: &str, bundle: Option<&str>) -> Config {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let bundles = bundle.map(|bundle| ("quickstart", json!({"path": root.join(bundle)})));
+    let bundle = bundle.map(|path| ("quickstart".to_owned(), json!({"path": root.join(path)})));
     serde_json::from_value(json!({
         "policies": [root.join(policies)],
-        "bundles": serde_json::Map::from_iter(bundles.map(|(name, source)| (name.to_owned(), source))),
+        "bundles": bundle.into_iter().collect::<Map<String, Value>>(),
         "mesh": {"default_workload": {"namespace": "foo", "labels": {"app": "httpbin"}}},
     }))
     .unwrap()
 }
 
 /// What Istio's sidecar would ask for `curl httpbin.foo:8000/headers`, as in `compare/wire.py`.
-pub fn request() -> CheckRequest {
+pub fn request() -> Value {
     let token = include_str!("../../policies/quickstart/demo.jwt").trim();
-    let bearer = format!("Bearer {token}");
-    let headers = [
-        (":authority", "httpbin.foo:8000"),
-        (":method", "GET"),
-        (":path", "/headers"),
-        (":scheme", "http"),
-        ("accept", "*/*"),
-        ("accept-encoding", "gzip, deflate, br"),
-        ("authorization", &bearer),
-        ("user-agent", "curl/8.5.0"),
-        ("x-b3-sampled", "1"),
-        ("x-b3-spanid", "e457b5a2e4d86bd1"),
-        ("x-b3-traceid", "80f198ee56343ba864fe8b2a57d3eff7"),
-        ("x-envoy-attempt-count", "1"),
-        (
-            "x-forwarded-client-cert",
-            r#"By=spiffe://cluster.local/ns/foo/sa/httpbin;Subject="";URI=spiffe://cluster.local/ns/foo/sa/sleep"#,
-        ),
-        ("x-forwarded-proto", "http"),
-        ("x-request-id", "0c2e6b3e-6f0f-4f2b-9d55-1f5c7a3b9f10"),
-    ];
-    CheckRequest {
-        attributes: Some(AttributeContext {
-            source: Some(peer("10.1.2.3", 45_678, "sleep")),
-            destination: Some(peer("10.1.2.9", 8_000, "httpbin")),
-            request: Some(Request {
-                time: Some(prost_types::Timestamp {
-                    seconds: 1_750_000_000,
-                    nanos: 123_456_789,
-                }),
-                http: Some(HttpRequest {
-                    id: "12345678901234567890".to_owned(),
-                    method: "GET".to_owned(),
-                    path: "/headers".to_owned(),
-                    host: "httpbin.foo:8000".to_owned(),
-                    scheme: "http".to_owned(),
-                    protocol: "HTTP/1.1".to_owned(),
-                    headers: headers
-                        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                        .into_iter()
-                        .collect(),
-                    ..HttpRequest::default()
-                }),
-            }),
-            ..AttributeContext::default()
-        }),
-    }
+    let peer = |ip: &str, port: u16, account: &str| {
+        json!({
+            "address": {"socketAddress": {"address": ip, "portValue": port}},
+            "principal": format!("spiffe://cluster.local/ns/foo/sa/{account}"),
+        })
+    };
+    json!({"attributes": {
+        "source": peer("10.1.2.3", 45_678, "sleep"),
+        "destination": peer("10.1.2.9", 8_000, "httpbin"),
+        "request": {
+            "time": "2025-06-15T15:06:40.123456789Z",
+            "http": {
+                "id": "12345678901234567890",
+                "method": "GET",
+                "path": "/headers",
+                "host": "httpbin.foo:8000",
+                "scheme": "http",
+                "protocol": "HTTP/1.1",
+                "headers": {
+                    ":authority": "httpbin.foo:8000",
+                    ":method": "GET",
+                    ":path": "/headers",
+                    ":scheme": "http",
+                    "accept": "*/*",
+                    "accept-encoding": "gzip, deflate, br",
+                    "authorization": format!("Bearer {token}"),
+                    "user-agent": "curl/8.5.0",
+                    "x-b3-sampled": "1",
+                    "x-b3-spanid": "e457b5a2e4d86bd1",
+                    "x-b3-traceid": "80f198ee56343ba864fe8b2a57d3eff7",
+                    "x-envoy-attempt-count": "1",
+                    "x-forwarded-client-cert": "By=spiffe://cluster.local/ns/foo/sa/httpbin;\
+                        Subject=\"\";URI=spiffe://cluster.local/ns/foo/sa/sleep",
+                    "x-forwarded-proto": "http",
+                    "x-request-id": "0c2e6b3e-6f0f-4f2b-9d55-1f5c7a3b9f10",
+                },
+            },
+        },
+    }})
 }
 
 /// The same as it comes from a connection.
 pub fn message() -> Bytes {
-    request().encode_to_vec().into()
-}
-
-fn peer(ip: &str, port: u32, account: &str) -> Peer {
-    Peer {
-        address: Some(Address {
-            address: Some(AddressKind::SocketAddress(SocketAddress {
-                address: ip.to_owned(),
-                port_specifier: Some(PortSpecifier::PortValue(port)),
-                ..SocketAddress::default()
-            })),
-        }),
-        principal: format!("spiffe://cluster.local/ns/foo/sa/{account}"),
-        ..Peer::default()
-    }
+    let pool = DescriptorPool::decode(doorward_proto::DESCRIPTORS).unwrap();
+    let kind = pool.get_message_by_name("envoy.service.auth.v3.CheckRequest");
+    let message = DynamicMessage::deserialize(kind.unwrap(), request()).unwrap();
+    message.encode_to_vec().into()
 }
