@@ -37,7 +37,8 @@ import tempfile
 from pathlib import Path
 
 from common import (
-    CONNECTIONS, LIMIT, RELEASE, YARDSTICK, Failure, absolute, check_machine, end, finish, option_parser, positive, run, say,
+    CONNECTIONS, LIMIT, RELEASE, YARDSTICK, Failure, absolute, check_machine, end, finish, option_parser, positive,
+    run, say,
 )
 from measure import Metrics, compare, measure_pushes
 from report import report
@@ -105,7 +106,8 @@ def measure(options, work, stack):
         "results": results,
         "decisions": decisions,
         "push": push,
-        "binary_bytes": {path.name: path.stat().st_size for path in (options.binary, options.noop, options.raw) if path.exists()},
+        "binary_bytes": {path.name: path.stat().st_size
+                         for path in (options.binary, options.noop, options.raw) if path.exists()},
     }
 
 

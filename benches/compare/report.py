@@ -9,7 +9,8 @@ HEADING = ("server", "streams", "checks/s", f"to {YARDSTICK}", f"to {LIMIT}", "p
 def report(numbers):
     machine = numbers["machine"]
     lines = [f"\n{machine['cpu']}, Linux {machine['kernel']}, {machine['h2load']}; {CONNECTIONS} connections, "
-             f"{plural(numbers['rounds'])} of {numbers['seconds']:g} s, request of {numbers['request_bytes']:,} bytes\n"]
+             f"{plural(numbers['rounds'])} of {numbers['seconds']:g} s, request of {numbers['request_bytes']:,} "
+             "bytes\n"]
     lines.append(table(HEADING, [table_cells(result) for result in numbers["results"]]) + "\n")
     lines += [f"{result['server']}, {plural(result['streams'], 'stream')}: records were dropped, so it does not count"
               for result in numbers["results"] if result["log_dropped"]]

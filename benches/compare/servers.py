@@ -36,6 +36,7 @@ class Server:
         self.name = name
         self.address = self.management = None
         self.rss_start = self.answer_bytes = 0
+        self.records = False
         self.out, self.err = (work / f"{name.replace(' ', '-')}.{kind}" for kind in ("stdout", "stderr"))
         # Without our own settings, which would override the configuration, and without backtraces: with them
         # the parser of Rego notes a stack for each alternative that it gives up.
@@ -155,6 +156,7 @@ def start_native(stack, options, work, name, policies, bundles, cache, log):
         "cache": {} if cache else {"max_bytes": "0B"},
         "decision_log": {"enabled": log},
     })
+    server.records = log
     if log:
         server.give_log_core(options.cores[1])
     return server
