@@ -26,7 +26,9 @@ use hash::{Finished, Hasher, Prehashed};
 use key::Encoding;
 
 /// Memory an entry takes besides its key and the decision, in bytes.
-const ENTRY_OVERHEAD: usize = 320;
+const ENTRY_OVERHEAD: usize = 400;
+/// Of all of it an allocator takes so much more, as a part: it hands out sizes of its own.
+const ALLOCATOR_SHARE: usize = 8;
 
 /// Section `cache` of the configuration, or `off` in its place.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -278,7 +280,7 @@ impl Entries {
             .max_capacity(settings.max_bytes)
             .weigher(|key: &StoredKey, entry: &Entry| {
                 let weight = key.encoding.len() + entry.decision.weight() + ENTRY_OVERHEAD;
-                u32::try_from(weight).unwrap_or(u32::MAX)
+                u32::try_from(weight + weight / ALLOCATOR_SHARE).unwrap_or(u32::MAX)
             })
             // By this memory is freed; whether a decision still holds is told by the caller's clock.
             .time_to_live(settings.ttl)

@@ -3,6 +3,7 @@
 
 mod bundles;
 mod counters;
+mod durations;
 mod logging;
 mod metrics;
 mod plugin;

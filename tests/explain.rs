@@ -41,7 +41,7 @@ fn the_api_decides_and_explains() {
     assert_eq!(allowed["decision"]["effect"], "allow");
     assert_eq!(allowed["decision"]["reason"]["policy"], "default/readers");
     assert!(allowed.get("explanation").is_none(), "{allowed}");
-    for query in ["?explain", "?explain=true"] {
+    for (query, cache) in [("?explain", "miss"), ("?explain=true", "hit")] {
         let denied = ask(query, "PUT");
         assert_eq!(denied["decision"]["denied_response"]["status"], 403);
         let explanation = &denied["explanation"];
@@ -50,6 +50,7 @@ fn the_api_decides_and_explains() {
             explanation["cache_key"]["fields"],
             json!(["principal", "method", "protocol"])
         );
+        assert_eq!(explanation["cache"], cache);
         let rule = &explanation["rules"][0];
         assert_eq!(rule["matched"], false);
         let holds: Vec<_> = rule["tests"].as_array().unwrap().iter().collect();
@@ -130,6 +131,7 @@ fn the_command_asks_a_server_or_files() {
         for line in [
             "DENY 403: no ALLOW rule matched",
             "  workload           default app=web",
+            "  told apart by      principal, method, protocol",
             "  no match  ALLOW default/readers rule 0",
             "    - to[0].operation.methods    GET  found PUT",
         ] {

@@ -7,12 +7,12 @@ use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
 use super::bundles::BundleMetrics;
 use super::counters::{Counters, Label};
+use super::durations::Durations;
 use super::plugin::PluginMetrics;
 
 /// Upper bounds of check latency, in seconds.
@@ -41,7 +41,7 @@ pub struct Metrics {
     cache_bytes: Gauge,
     cache_evictions: Family<Labels<1>, Counter>,
     dry_run: Family<Labels<2>, Counter>,
-    check_duration: Histogram,
+    check_duration: Durations,
     /// Checks that panicked; must stay 0.
     pub panics: Counter,
     /// Requests that could not be decoded.
@@ -84,7 +84,7 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("doorward");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the running program", build);
-        let check_duration = Histogram::new(CHECK_BUCKETS);
+        let check_duration = Durations::new(CHECK_BUCKETS);
         registry.register_with_unit(
             "check_duration",
             "Time from a received CheckRequest to its reply, decoding included",
@@ -276,7 +276,7 @@ impl Metrics {
     /// Notes how long a check took. `error` is asked for why it came to no decision, if somebody wants
     /// to know.
     pub fn check_took(&self, duration: Duration, error: impl FnOnce() -> Option<&'static str>) {
-        self.check_duration.observe(duration.as_secs_f64());
+        self.check_duration.observe(duration);
         if let Some(plugin) = &self.plugin {
             plugin.checked(duration, error());
         }

@@ -7,16 +7,16 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
 
+use super::durations::Durations;
 use super::metrics::{Labels, new};
 
 #[derive(Debug)]
 pub(super) struct PluginMetrics {
     registry: Registry,
-    durations: Histogram,
+    durations: Durations,
     errors: Family<Labels<1>, Bare>,
 }
 
@@ -53,7 +53,7 @@ impl PluginMetrics {
             "error_counter",
             "Checks without a decision, by reason",
         );
-        let durations = Histogram::new(bounds);
+        let durations = Durations::new(bounds);
         let handler = (Cow::Borrowed("handler"), Cow::Borrowed("check"));
         registry.sub_registry_with_label(handler).register(
             "grpc_request_duration_seconds",
@@ -70,7 +70,7 @@ impl PluginMetrics {
     /// Rule: a check counts among the durations or among the errors.
     pub(super) fn checked(&self, duration: Duration, error: Option<&'static str>) {
         match error {
-            None => self.durations.observe(duration.as_secs_f64()),
+            None => self.durations.observe(duration),
             Some(reason) => {
                 let errors = self.errors.get_or_create(&[("reason", reason)]);
                 errors.inc();
