@@ -6,6 +6,7 @@ mod legacy;
 mod request;
 mod response;
 mod server;
+mod wire;
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Borrow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +52,17 @@ pub struct Answer {
     pub cached: bool,
     /// Headers of the request to remove beside those the decision removes.
     pub lookalikes: Vec<String>,
+}
+
+/// How much a thread may do for a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effort {
+    /// What takes microseconds: remember, and compare with native policies.
+    Little,
+    /// Evaluate Rego besides, up to its limits.
+    Evaluate,
+    /// Wait besides for what policies ask of others.
+    Wait,
 }
 
 impl Pdp {
@@ -96,26 +108,32 @@ impl Pdp {
     }
 
     /// Decides a request and records the decision. `now_ns` is the time in nanoseconds since 1970.
-    pub fn check(&self, attributes: Attributes, now_ns: i64) -> Answer {
-        self.check_under(&self.snapshot.load(), attributes, now_ns)
+    pub fn check(&self, attributes: impl Borrow<Attributes>, now_ns: i64) -> Answer {
+        self.check_under(&self.snapshot.load(), attributes.borrow(), now_ns)
             .0
     }
 
-    /// Decides a request as `check` does, but hands it back if the answer may have to wait for what
-    /// policies ask of others. Then `check` belongs on a thread that may wait.
-    pub fn check_at_once(
+    /// Decides a request as `check` does, if that takes no more than `effort`. Otherwise it fails with
+    /// what it takes: the request then belongs on a thread that may give as much.
+    pub fn check_within(
         &self,
-        attributes: Attributes,
+        effort: Effort,
+        attributes: &Attributes,
         now_ns: i64,
-    ) -> Result<Answer, Box<Attributes>> {
-        let decided = self.decide_under(&self.snapshot.load(), attributes, now_ns, false);
+    ) -> Result<Answer, Effort> {
+        let decided = self.decide_under(&self.snapshot.load(), attributes, now_ns, effort);
         decided.map(|(answer, _)| answer)
     }
 
     /// Decides a request as `check` does, and tells what it looked at. For people.
-    pub fn check_explained(&self, attributes: Attributes, now_ns: i64) -> (Answer, Explanation) {
+    pub fn check_explained(
+        &self,
+        attributes: impl Borrow<Attributes>,
+        now_ns: i64,
+    ) -> (Answer, Explanation) {
+        let attributes = attributes.borrow();
         let snapshot = self.snapshot.load_full();
-        let explain = || Explanation::of(&snapshot, &attributes, now_ns);
+        let explain = || Explanation::of(&snapshot, attributes, now_ns);
         let mut explanation = catch_unwind(AssertUnwindSafe(explain)).unwrap_or_default();
         let (answer, cache) = self.check_under(&snapshot, attributes, now_ns);
         explanation.cache = Some(cache.as_str());
@@ -125,41 +143,41 @@ impl Pdp {
     fn check_under(
         &self,
         snapshot: &Snapshot,
-        attributes: Attributes,
+        attributes: &Attributes,
         now_ns: i64,
     ) -> (Answer, CacheResult) {
-        let decided = self.decide_under(snapshot, attributes, now_ns, true);
-        decided.unwrap_or_else(|attributes| (self.failed(&attributes, now_ns), NO_DECISION))
+        let decided = self.decide_under(snapshot, attributes, now_ns, Effort::Wait);
+        decided.unwrap_or_else(|_| (self.failed(attributes, now_ns), NO_DECISION))
     }
 
     fn decide_under(
         &self,
         snapshot: &Snapshot,
-        attributes: Attributes,
+        attributes: &Attributes,
         now_ns: i64,
-        may_wait: bool,
-    ) -> Result<(Answer, CacheResult), Box<Attributes>> {
+        effort: Effort,
+    ) -> Result<(Answer, CacheResult), Effort> {
         // A panic anywhere below denies this request and no other.
         let decided = catch_unwind(AssertUnwindSafe(|| {
-            match Workload::of(&attributes, &snapshot.policies.settings.workloads) {
+            match Workload::of(attributes, &snapshot.policies.settings.workloads) {
                 Ok(workload) => {
-                    let decided = decide(snapshot, &workload, &attributes, now_ns, may_wait);
+                    let decided = decide(snapshot, &workload, attributes, now_ns, effort);
                     decided.map(|(decision, cache)| (workload, decision, cache))
                 }
                 Err(why) => {
-                    let decision = malformed(why).about(&reported(&attributes), None);
-                    Some((Arc::default(), Arc::new(decision), NO_DECISION))
+                    let decision = malformed(why).about(&reported(attributes), None);
+                    Ok((Arc::default(), Arc::new(decision), NO_DECISION))
                 }
             }
         }));
         let revision = snapshot.revision;
         match decided {
-            Ok(Some((workload, decision, cache))) => {
-                let answer = self.answer(&attributes, &workload, decision, revision, cache, now_ns);
+            Ok(Ok((workload, decision, cache))) => {
+                let answer = self.answer(attributes, &workload, decision, revision, cache, now_ns);
                 Ok((answer, cache))
             }
-            Ok(None) => Err(Box::new(attributes)),
-            Err(_) => Ok((self.failed(&attributes, now_ns), NO_DECISION)),
+            Ok(Err(needs)) => Err(needs),
+            Err(_) => Ok((self.failed(attributes, now_ns), NO_DECISION)),
         }
     }
 
@@ -255,18 +273,19 @@ fn seconds(now_ns: i64) -> u64 {
     u64::try_from(now_ns / 1_000_000_000).unwrap_or(0)
 }
 
-/// Looks into the cache, or evaluates and remembers. `None` if it may have to wait and must not.
+/// Looks into the cache, or evaluates and remembers. Fails with what it needs if that is more than
+/// `effort`.
 fn decide(
     snapshot: &Snapshot,
     workload: &Arc<Workload>,
     attributes: &Attributes,
     now_ns: i64,
-    may_wait: bool,
-) -> Option<(Arc<Decision>, CacheResult)> {
+    effort: Effort,
+) -> Result<(Arc<Decision>, CacheResult), Effort> {
     let policies = &snapshot.policies;
     let refused = |decision: Decision| {
         let decision = decision.about(&reported(attributes), None);
-        Some((Arc::new(decision), NO_DECISION))
+        Ok((Arc::new(decision), NO_DECISION))
     };
     if let Err(why) = check_form(attributes) {
         return refused(malformed(why));
@@ -284,10 +303,11 @@ fn decide(
     if let Some(key) = &key
         && let Some(decision) = cache.get(key, now_ns)
     {
-        return Some((decision, CacheResult::Hit));
+        return Ok((decision, CacheResult::Hit));
     }
-    if !may_wait && plan.reads.external {
-        return None;
+    let needs = needs(policies, &attached);
+    if needs > effort {
+        return Err(needs);
     }
     let caller = match identify(
         &plan.reads,
@@ -308,7 +328,19 @@ fn decide(
         Some(key) => cache.insert(key, &decision, now_ns),
         None => CACHE_IS_OFF,
     };
-    Some((decision, result))
+    Ok((decision, result))
+}
+
+/// What evaluating the policies of a workload can take.
+fn needs(policies: &PolicySet, attached: &Attached) -> Effort {
+    let each = policies
+        .entrypoints(attached)
+        .map(|entrypoint| match entrypoint {
+            entrypoint if entrypoint.reads().external => Effort::Wait,
+            entrypoint if entrypoint.is_settled() => Effort::Little,
+            _ => Effort::Evaluate,
+        });
+    each.max().unwrap_or(Effort::Little)
 }
 
 /// The policies for a workload; `None` if it cannot be told which these are.

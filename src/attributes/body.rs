@@ -103,7 +103,7 @@ impl BodyKind {
 impl HeaderLookup {
     /// Rule: names are looked up in lower case, exactly.
     pub fn find<'a>(self, http: &'a HttpRequest, name: &'a str) -> Option<Cow<'a, str>> {
-        let joined = super::lookup(http.headers.merged(), name);
+        let joined = http.headers.merged().get(name);
         joined.map(Cow::Borrowed).or_else(|| match self {
             Self::Joined => None,
             Self::Raw => http.headers.joined(name),

@@ -5,13 +5,16 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::Pairs;
+use super::{Pairs, TextMap};
+
+/// Length of a usual header in bytes, name and value.
+const USUAL_LINE: usize = 64;
 
 /// Headers of a request. Names compare without regard to ASCII case.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Headers {
     /// One entry a name, repeated headers joined by the proxy (`,`), sorted by name.
-    merged: Pairs,
+    merged: TextMap,
     /// Every line in order, if the proxy sends them so; then `merged` is usually empty.
     raw: Option<Vec<(String, Bytes)>>,
     /// Whether those lines came as text and not as bytes, which a Rego policy can see.
@@ -30,18 +33,28 @@ impl Headers {
 
     pub fn new(merged: Pairs, raw: Option<Vec<(String, Bytes)>>) -> Self {
         Self {
-            merged,
+            merged: merged.into_iter().collect(),
             raw,
             raw_is_text: false,
         }
     }
 
-    /// The same, of lines that came as text.
-    pub fn with_lines_as_text(self) -> Self {
-        Self {
-            raw_is_text: true,
-            ..self
+    /// Makes room for so many bytes of joined headers.
+    pub fn reserve(&mut self, bytes: usize) {
+        if self.merged.is_empty() {
+            self.merged = TextMap::with_capacity(bytes / USUAL_LINE, bytes);
         }
+    }
+
+    /// Sets the joined form of one header.
+    pub fn set_merged(&mut self, name: &str, value: &str) {
+        self.merged.insert(name, value);
+    }
+
+    /// Sets the raw form, of lines that came as text or as bytes.
+    pub fn set_lines(&mut self, lines: Vec<(String, Bytes)>, as_text: bool) {
+        self.raw = Some(lines);
+        self.raw_is_text = as_text;
     }
 
     pub fn raw_is_text(&self) -> bool {
@@ -49,7 +62,7 @@ impl Headers {
     }
 
     /// The joined form as the proxy sent it.
-    pub fn merged(&self) -> &Pairs {
+    pub fn merged(&self) -> &TextMap {
         &self.merged
     }
 
@@ -67,15 +80,12 @@ impl Headers {
 
     /// Every header line as name and bytes.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        let merged = if self.raw.is_none() {
-            self.merged.as_slice()
-        } else {
-            &[]
-        };
+        let merged = self.raw.is_none().then(|| self.merged.iter());
         let raw = self.raw.as_deref().unwrap_or(&[]);
         merged
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_bytes()))
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| (name, value.as_bytes()))
             .chain(raw.iter().map(|(name, value)| (name.as_str(), &value[..])))
     }
 
@@ -101,16 +111,12 @@ impl Headers {
 
     /// Bytes held.
     pub fn weight(&self) -> usize {
-        let merged = self
-            .merged
-            .iter()
-            .map(|(name, value)| name.len() + value.len());
         let raw = self
             .raw
             .iter()
             .flatten()
             .map(|(name, value)| name.len() + value.len());
-        merged.chain(raw).sum()
+        self.merged.weight() + raw.sum::<usize>()
     }
 
     /// The first name whose value holds a byte that cannot stand in a header (NUL, CR, LF), or
@@ -118,7 +124,7 @@ impl Headers {
     pub fn invalid(&self) -> Option<&str> {
         let forbidden = |bytes: &[u8]| bytes.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n'));
         let merged = self.merged.iter();
-        let merged = merged.map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let merged = merged.map(|(name, value)| (name, value.as_bytes()));
         let raw = self.raw.iter().flatten();
         let raw = raw.map(|(name, value)| (name.as_str(), &value[..]));
         merged

@@ -223,3 +223,34 @@ fn bytes_that_cannot_stand_in_a_header_are_found() {
     );
     assert_eq!(raw.invalid(), Some("x"));
 }
+
+#[test]
+fn a_text_map_is_a_sorted_map() {
+    let pairs = [
+        ("x-user", "a"),
+        ("", "empty"),
+        ("authorization", ""),
+        ("authorization-token", "1"),
+        ("authorization-token-2", "2"),
+        ("authoriz", "eight"),
+        ("authoriz\0", "nine"),
+        ("a", "é"),
+        ("x-user", "b"),
+        ("ü", "u"),
+    ];
+    let expected: BTreeMap<_, _> = pairs.into_iter().collect();
+    let map = TextMap::from_iter(pairs);
+    assert!(
+        map.iter()
+            .eq(expected.iter().map(|(name, value)| (*name, *value)))
+    );
+    for (name, value) in expected {
+        assert_eq!(map.get(name), Some(value), "{name:?}");
+    }
+    for name in ["x", "x-use", "x-user ", "authorizatio", "\0"] {
+        assert_eq!(map.get(name), None, "{name:?}");
+    }
+    // What was replaced is no part of it.
+    assert_eq!(map, TextMap::from_iter(pairs.into_iter().skip(1)));
+    assert_ne!(map, TextMap::from_iter(pairs.into_iter().skip(2)));
+}

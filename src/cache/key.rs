@@ -341,7 +341,11 @@ impl Writer {
     }
 
     fn headers(&mut self, headers: &Headers) {
-        self.pairs(headers.merged());
+        self.number(headers.merged().len() as u64);
+        for (name, value) in headers.merged().iter() {
+            self.text(name);
+            self.text(value);
+        }
         self.0.push(u8::from(headers.raw_is_text()));
         self.optional(headers.raw(), |writer, lines| {
             writer.number(lines.len() as u64);

@@ -24,5 +24,8 @@ pub fn from_json(json: &Value) -> Result<Attributes, String> {
     let descriptor = descriptor.ok_or_else(|| format!("`{MESSAGE}` is not known"))?;
     let message =
         DynamicMessage::deserialize(descriptor, json).map_err(|error| error.to_string())?;
-    request::decode(message.encode_to_vec().into()).map_err(|error| error.to_string())
+    let decoded = request::decode(&message.encode_to_vec().into());
+    decoded
+        .map(|attributes| *attributes)
+        .map_err(|error| error.to_string())
 }

@@ -5,26 +5,27 @@ use doorward_proto::envoy::config::core::v3::HeaderValueOption;
 use doorward_proto::envoy::service::auth::v2 as auth;
 use doorward_proto::envoy::service::auth::v3::check_response::HttpResponse;
 use doorward_proto::envoy::service::auth::v3::{CheckResponse, OkHttpResponse};
-use prost::{DecodeError, Message as _};
+use prost::Message as _;
 use tonic::Status;
 
-use super::request::{address, metadata, timestamp};
+use super::request::{address, metadata};
 use super::response::{self, Replies};
+use super::wire::Undecodable;
 use crate::attributes::{
     Address, Attributes, Headers, HttpRequest, Metadata, Peer, ProtocolVersion, Request,
-    SocketAddress,
+    SocketAddress, Timestamp,
 };
 use crate::decision::Mutations;
 use crate::pdp::Answer;
 
 /// Decodes a request. An absent or empty message is legal and becomes empty attributes.
-pub(super) fn decode(bytes: bytes::Bytes) -> Result<Attributes, DecodeError> {
+pub(super) fn decode(bytes: bytes::Bytes) -> Result<Box<Attributes>, Undecodable> {
     let auth::CheckRequest { attributes } = auth::CheckRequest::decode(bytes)?;
     let attributes = attributes.map(attribute_context);
-    Ok(attributes.unwrap_or_else(|| Attributes {
+    Ok(Box::new(attributes.unwrap_or_else(|| Attributes {
         version: ProtocolVersion::V2,
         ..Attributes::default()
-    }))
+    })))
 }
 
 fn attribute_context(context: auth::AttributeContext) -> Attributes {
@@ -41,7 +42,10 @@ fn attribute_context(context: auth::AttributeContext) -> Attributes {
         source: source.map(peer),
         destination: destination.map(peer),
         request: request.map(|auth::attribute_context::Request { time, http }| Request {
-            time: time.as_ref().map(timestamp),
+            time: time.map(|time| Timestamp {
+                seconds: time.seconds,
+                nanos: time.nanos,
+            }),
             http: http.map(http_request),
         }),
         context_extensions: context_extensions.into_iter().collect(),

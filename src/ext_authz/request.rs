@@ -1,75 +1,231 @@
-//! From a `CheckRequest` to attributes. Strings are moved, never copied; messages are taken apart
-//! in full, so that a field added to the protocol cannot be overlooked.
+//! From a `CheckRequest` to attributes, in one pass over its bytes and with few copies: this is done
+//! for every check. Fields that are not known are skipped, as protobuf wants it.
 
+use bytes::Bytes;
 use doorward_proto::envoy::config::core::v3 as core;
-use doorward_proto::envoy::service::auth::v3 as auth;
-use prost::DecodeError;
-use prost::Message as _;
+use prost::Message;
 use prost_types::value::Kind;
 
+use super::wire::{Fields, Undecodable, Value};
 use crate::attributes::{
-    Address, Attributes, Headers, HttpRequest, JsonObject, Metadata, Peer, Port, ProtocolVersion,
-    Request, SocketAddress, Timestamp, TypedValue,
+    Address, Attributes, HttpRequest, JsonObject, Metadata, Pairs, Peer, Port, Request,
+    SocketAddress, Timestamp, TypedValue,
 };
 
+/// Most bytes kept ready for the headers of a request before they are read.
+const USUAL_HEADERS: usize = 2_048;
 /// Whole numbers up to here are exact in a double.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Decodes a request. An absent or empty message is legal and becomes empty attributes.
-pub(super) fn decode(bytes: bytes::Bytes) -> Result<Attributes, DecodeError> {
-    let auth::CheckRequest { attributes } = auth::CheckRequest::decode(bytes)?;
-    Ok(attributes.map(attribute_context).unwrap_or_default())
+pub(super) fn decode(message: &Bytes) -> Result<Box<Attributes>, Undecodable> {
+    let mut attributes = Box::<Attributes>::default();
+    let mut parts = Parts::default();
+    let mut fields = Fields::of(message);
+    while let Some((number, value)) = fields.next()? {
+        if number == 1 {
+            attributes.given = true;
+            attribute_context(value.bytes()?, message, &mut attributes, &mut parts)?;
+        }
+    }
+    parts.put_into(&mut attributes);
+    Ok(attributes)
 }
 
-fn attribute_context(context: auth::AttributeContext) -> Attributes {
-    let auth::AttributeContext {
-        source,
-        destination,
-        request,
-        context_extensions,
-        metadata_context,
-        route_metadata_context,
-        tls_session,
-    } = context;
-    Attributes {
-        version: ProtocolVersion::V3,
-        given: true,
-        source: source.map(peer),
-        destination: destination.map(peer),
-        request: request.map(|auth::attribute_context::Request { time, http }| Request {
-            time: time.as_ref().map(timestamp),
-            http: http.map(http_request),
-        }),
-        context_extensions: context_extensions.into_iter().collect(),
-        metadata: metadata_context.map(metadata),
-        route_metadata: route_metadata_context.map(metadata),
-        sni: tls_session.map(|auth::attribute_context::TlsSession { sni }| sni),
+/// What is read by `prost`: it is rare, or small and nested.
+#[derive(Default)]
+struct Parts {
+    source: Option<core::Address>,
+    destination: Option<core::Address>,
+    header_map: Option<core::HeaderMap>,
+    metadata: Option<core::Metadata>,
+    route_metadata: Option<core::Metadata>,
+}
+
+impl Parts {
+    fn put_into(self, attributes: &mut Attributes) {
+        let at = |from: core::Address| from.address.map_or(Address::Empty, address);
+        if let Some(peer) = &mut attributes.source {
+            peer.address = self.source.map(at);
+        }
+        if let Some(peer) = &mut attributes.destination {
+            peer.address = self.destination.map(at);
+        }
+        let http = attributes.request.as_mut().and_then(|it| it.http.as_mut());
+        if let (Some(http), Some(map)) = (http, self.header_map) {
+            let (lines, is_text) = header_lines(map);
+            http.headers.set_lines(lines, is_text);
+        }
+        attributes.metadata = self.metadata.map(metadata);
+        attributes.route_metadata = self.route_metadata.map(metadata);
     }
 }
 
-pub(super) fn timestamp(time: &prost_types::Timestamp) -> Timestamp {
-    Timestamp {
-        seconds: time.seconds,
-        nanos: time.nanos,
-    }
+/// Rule: a message that comes again is added to what came before, field by field.
+fn again<M: Message + Default>(
+    part: &mut Option<M>,
+    value: Value<'_>,
+    message: &Bytes,
+) -> Result<(), Undecodable> {
+    let bytes = message.slice_ref(value.bytes()?);
+    Ok(part.get_or_insert_default().merge(bytes)?)
 }
 
-fn peer(peer: auth::attribute_context::Peer) -> Peer {
-    let auth::attribute_context::Peer {
-        address,
-        service,
-        labels,
-        principal,
-        certificate,
-    } = peer;
-    Peer {
-        address: address
-            .map(|core::Address { address }| address.map_or(Address::Empty, self::address)),
-        service,
-        labels: labels.into_iter().collect(),
-        principal,
-        certificate,
+fn attribute_context(
+    bytes: &[u8],
+    message: &Bytes,
+    into: &mut Attributes,
+    parts: &mut Parts,
+) -> Result<(), Undecodable> {
+    let mut fields = Fields::of(bytes);
+    while let Some((number, value)) = fields.next()? {
+        match number {
+            1 => {
+                let source = into.source.get_or_insert_default();
+                peer(value.bytes()?, message, source, &mut parts.source)?;
+            }
+            2 => {
+                let destination = into.destination.get_or_insert_default();
+                peer(value.bytes()?, message, destination, &mut parts.destination)?;
+            }
+            4 => {
+                let request = into.request.get_or_insert_default();
+                self::request(value.bytes()?, message, request, &mut parts.header_map)?;
+            }
+            10 => pair(value, &mut into.context_extensions)?,
+            11 => again(&mut parts.metadata, value, message)?,
+            12 => tls_session(value.bytes()?, into.sni.get_or_insert_default())?,
+            13 => again(&mut parts.route_metadata, value, message)?,
+            _ => {}
+        }
     }
+    Ok(())
+}
+
+fn peer(
+    bytes: &[u8],
+    message: &Bytes,
+    into: &mut Peer,
+    address: &mut Option<core::Address>,
+) -> Result<(), Undecodable> {
+    let mut fields = Fields::of(bytes);
+    while let Some((number, value)) = fields.next()? {
+        match number {
+            1 => again(address, value, message)?,
+            2 => into.service = value.text()?.to_owned(),
+            3 => pair(value, &mut into.labels)?,
+            4 => into.principal = value.text()?.to_owned(),
+            5 => into.certificate = value.text()?.to_owned(),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn request(
+    bytes: &[u8],
+    message: &Bytes,
+    into: &mut Request,
+    header_map: &mut Option<core::HeaderMap>,
+) -> Result<(), Undecodable> {
+    let mut fields = Fields::of(bytes);
+    while let Some((number, value)) = fields.next()? {
+        match number {
+            1 => time(value.bytes()?, into.time.get_or_insert_default())?,
+            2 => {
+                let http = into.http.get_or_insert_default();
+                http_request(value.bytes()?, message, http, header_map)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn time(bytes: &[u8], into: &mut Timestamp) -> Result<(), Undecodable> {
+    let mut fields = Fields::of(bytes);
+    while let Some((number, value)) = fields.next()? {
+        match number {
+            1 => into.seconds = value.number()?.cast_signed(),
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "protobuf's rule for 32 bits of a longer number"
+            )]
+            2 => into.nanos = value.number()? as i32,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn http_request(
+    bytes: &[u8],
+    message: &Bytes,
+    into: &mut HttpRequest,
+    header_map: &mut Option<core::HeaderMap>,
+) -> Result<(), Undecodable> {
+    into.headers.reserve(bytes.len().min(USUAL_HEADERS));
+    let mut fields = Fields::of(bytes);
+    while let Some((number, value)) = fields.next()? {
+        match number {
+            1 => into.id = value.text()?.to_owned(),
+            2 => into.method = value.text()?.to_owned(),
+            3 => {
+                let (name, value) = entry(value)?;
+                into.headers.set_merged(name, value);
+            }
+            4 => into.path = value.text()?.to_owned(),
+            5 => into.host = value.text()?.to_owned(),
+            6 => into.scheme = value.text()?.to_owned(),
+            7 => into.query = value.text()?.to_owned(),
+            8 => into.fragment = value.text()?.to_owned(),
+            9 => into.size = value.number()?.cast_signed(),
+            10 => into.protocol = value.text()?.to_owned(),
+            11 => into.body = value.text()?.to_owned(),
+            12 => into.raw_body = message.slice_ref(value.bytes()?),
+            13 => again(header_map, value, message)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn tls_session(bytes: &[u8], sni: &mut String) -> Result<(), Undecodable> {
+    let mut fields = Fields::of(bytes);
+    while let Some((number, value)) = fields.next()? {
+        if number == 1 {
+            value.text()?.clone_into(sni);
+        }
+    }
+    Ok(())
+}
+
+/// An entry of a map. Rule: what is left out is empty.
+fn entry<'a>(value: Value<'a>) -> Result<(&'a str, &'a str), Undecodable> {
+    let mut found = ("", "");
+    let mut fields = Fields::of(value.bytes()?);
+    while let Some((number, value)) = fields.next()? {
+        match number {
+            1 => found.0 = value.text()?,
+            2 => found.1 = value.text()?,
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+/// Rule: of entries with the same name the last counts.
+fn pair(value: Value<'_>, into: &mut Pairs) -> Result<(), Undecodable> {
+    let (name, value) = entry(value)?;
+    match into.binary_search_by(|(known, _)| known.as_str().cmp(name)) {
+        Ok(at) => {
+            if let Some((_, old)) = into.get_mut(at) {
+                value.clone_into(old);
+            }
+        }
+        Err(at) => into.insert(at, (name.to_owned(), value.to_owned())),
+    }
+    Ok(())
 }
 
 pub(super) fn address(address: core::address::Address) -> Address {
@@ -115,60 +271,25 @@ pub(super) fn address(address: core::address::Address) -> Address {
     }
 }
 
-fn http_request(http: auth::attribute_context::HttpRequest) -> HttpRequest {
-    let auth::attribute_context::HttpRequest {
-        id,
-        method,
-        headers,
-        header_map,
-        path,
-        host,
-        scheme,
-        query,
-        fragment,
-        size,
-        protocol,
-        body,
-        raw_body,
-    } = http;
+/// The lines of a header map, and whether they came as text.
+fn header_lines(map: core::HeaderMap) -> (Vec<(String, Bytes)>, bool) {
     let is_text = |line: &core::HeaderValue| line.raw_value.is_empty() && !line.value.is_empty();
-    let lines = header_map.as_ref().map(|map| map.headers.as_slice());
-    let raw_is_text = lines.is_some_and(|lines| lines.iter().any(is_text));
-    let raw = header_map.map(|core::HeaderMap { headers }| {
-        let lines = headers.into_iter().map(
-            |core::HeaderValue {
-                 key,
-                 value,
-                 raw_value,
-             }| {
-                let value = if raw_value.is_empty() {
-                    value.into()
-                } else {
-                    raw_value
-                };
-                (key, value)
-            },
-        );
-        lines.collect()
-    });
-    let headers = Headers::new(headers.into_iter().collect(), raw);
-    HttpRequest {
-        id,
-        method,
-        headers: match raw_is_text {
-            true => headers.with_lines_as_text(),
-            false => headers,
+    let came_as_text = map.headers.iter().any(is_text);
+    let lines = map.headers.into_iter().map(
+        |core::HeaderValue {
+             key,
+             value,
+             raw_value,
+         }| {
+            let value = if raw_value.is_empty() {
+                value.into()
+            } else {
+                raw_value
+            };
+            (key, value)
         },
-        path,
-        host,
-        scheme,
-        query,
-        fragment,
-        size,
-        protocol,
-        body,
-        raw_body,
-    }
+    );
+    (lines.collect(), came_as_text)
 }
 
 pub(super) fn metadata(metadata: core::Metadata) -> Metadata {

@@ -2,3 +2,4 @@ mod json;
 mod legacy;
 mod replies;
 mod requests;
+mod wire;

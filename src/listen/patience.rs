@@ -137,6 +137,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Opening<S> {
     }
 }
 
+/// Writes of several slices are not offered: HTTP/2 then puts more of what is small together, and sends
+/// many answers at once.
 impl<S: AsyncWrite + Unpin> AsyncWrite for Opening<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
@@ -144,18 +146,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Opening<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -400,6 +400,13 @@ impl Entrypoint {
         &self.path
     }
 
+    /// Whether its answer, the same for every request, is known already.
+    pub fn is_settled(&self) -> bool {
+        self.constant
+            .as_ref()
+            .is_some_and(|constant| constant.get().is_some())
+    }
+
     /// What its answers depend on.
     pub fn reads(&self) -> &Reads {
         &self.reads

@@ -75,9 +75,7 @@ pub fn header_lines(http: &HttpRequest, name: &str) -> Vec<Vec<u8>> {
         }
         None => {
             let merged = http.headers.merged().iter().filter(|(key, _)| named(key));
-            merged
-                .map(|(_, value)| value.clone().into_bytes())
-                .collect()
+            merged.map(|(_, value)| value.as_bytes().to_vec()).collect()
         }
     }
 }

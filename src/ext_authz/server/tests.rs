@@ -1,20 +1,24 @@
 //! Checks that fail by a fault of ours, and peers that keep a connection waiting. What becomes of others
 //! is tested with the whole program.
 
-use std::pin::pin;
-use std::task::Waker;
+use std::time::Instant;
 
+use bytes::Bytes;
 use doorward_proto::envoy::service::auth::v3::check_response::HttpResponse;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use tonic::Code;
 
+use super::check::Longer;
 use super::*;
 use crate::address::OwnPorts;
+use crate::attributes::ProtocolVersion;
 use crate::external;
+use crate::pdp::Effort;
 use crate::policy::config::{MeshConfig, RegoConfig, settings};
 use crate::policy::{PolicySet, PolicySources};
 
-fn service() -> CheckService {
+fn checks() -> Checks {
     let settings = settings(
         &MeshConfig::default(),
         &RegoConfig::default(),
@@ -29,13 +33,12 @@ fn service() -> CheckService {
         OwnPorts::default(),
         Arc::clone(&metrics),
     );
-    CheckService {
+    Checks {
         pdp: Arc::new(Pdp::over(policies)),
         outside: Arc::new(outside),
         metrics,
         max_message_bytes: 1 << 20,
         replies: Replies::default(),
-        version: ProtocolVersion::V3,
     }
 }
 
@@ -43,15 +46,17 @@ fn service() -> CheckService {
 #[test]
 fn a_check_that_gets_no_thread_is_denied() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let service = runtime.block_on(async { service() });
-    let waiting = Waiting {
+    let checks = runtime.block_on(async { checks() });
+    let longer = Longer {
         attributes: Box::default(),
+        needs: Effort::Wait,
+        version: ProtocolVersion::V3,
         now_ns: 0,
         started: Instant::now(),
     };
-    let metrics = Arc::clone(&service.metrics);
-    let wait = pin!(service.wait(waiting));
-    let reply = wait.poll(&mut Context::from_waker(Waker::noop()));
+    let metrics = Arc::clone(&checks.metrics);
+    let finish = pin!(checks.finish(longer));
+    let reply = finish.poll(&mut Context::from_waker(Waker::noop()));
     let Poll::Ready(Ok(reply)) = reply else {
         panic!("{reply:?}");
     };
@@ -64,6 +69,13 @@ fn a_check_that_gets_no_thread_is_denied() {
 
 const SHORT: Duration = Duration::from_millis(300);
 const NEVER: Duration = Duration::from_secs(600);
+const ENDLESS: Patience = Patience {
+    opening: NEVER,
+    write: NEVER,
+    message: NEVER,
+    pings: NEVER,
+    pong: NEVER,
+};
 /// After this a test has failed.
 const LATE: Duration = Duration::from_secs(20);
 
@@ -74,13 +86,17 @@ const PONG: &[u8; 17] = b"\0\0\x08\x06\x01\0\0\0\0whoisit?";
 
 /// Connections to a server, whose other ends take little that is not read.
 async fn connect<const COUNT: usize>(patience: Patience) -> [TcpStream; COUNT] {
-    let CheckService {
+    let Checks {
         pdp,
         outside,
         metrics,
         ..
-    } = service();
-    let (server, _) = Server::new(&Config::default(), pdp, outside, metrics).await;
+    } = checks();
+    let config = Config {
+        max_message_bytes: Size(1024),
+        ..Config::default()
+    };
+    let (server, _) = Server::new(&config, pdp, outside, metrics).await;
     let listener = Listener::bind(&Address::loopback(0)).await.unwrap();
     let Ok(Address::Tcp(address)) = listener.address() else {
         panic!("{listener:?}");
@@ -100,7 +116,7 @@ async fn connect<const COUNT: usize>(patience: Patience) -> [TcpStream; COUNT] {
 async fn a_peer_must_begin_and_may_then_be_idle() {
     let patience = Patience {
         opening: SHORT,
-        write: NEVER,
+        ..ENDLESS
     };
     let [mut silent, mut slow, mut idle] = connect(patience).await;
     slow.write_all(&BEGINNING[..7]).await.unwrap();
@@ -120,8 +136,8 @@ async fn a_peer_must_begin_and_may_then_be_idle() {
 #[tokio::test]
 async fn a_peer_must_read() {
     let patience = Patience {
-        opening: NEVER,
         write: SHORT,
+        ..ENDLESS
     };
     let [mut deaf] = connect(patience).await;
     deaf.write_all(BEGINNING).await.unwrap();
@@ -132,4 +148,127 @@ async fn a_peer_must_read() {
         }
     };
     tokio::time::timeout(LATE, asking).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_must_answer_pings() {
+    let patience = Patience {
+        pings: SHORT,
+        pong: SHORT,
+        ..ENDLESS
+    };
+    let [mut asleep, awake] = connect(patience).await;
+    asleep.write_all(BEGINNING).await.unwrap();
+    let awake = Client::open(awake).await;
+    let mut told = Vec::new();
+    let read = asleep.read_to_end(&mut told);
+    drop(tokio::time::timeout(LATE, read).await.unwrap());
+    tokio::time::sleep(SHORT * 4).await;
+    assert_eq!(awake.ask(&[WHOLE], true).await, Some(0));
+}
+
+/// A message of nothing.
+const WHOLE: &[u8] = b"\0\0\0\0\0";
+
+/// A proxy's side of a connection.
+struct Client(h2::client::SendRequest<Bytes>);
+
+impl Client {
+    async fn open(stream: TcpStream) -> Self {
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        Self(client.ready().await.unwrap())
+    }
+
+    /// The status of gRPC that a check of these parts is answered with. Without an end there may be
+    /// more to come.
+    async fn ask(&self, parts: &[&[u8]], ends: bool) -> Option<i32> {
+        let uri = format!("http://localhost/{SERVICE}/Check");
+        let request = http::Request::post(uri).body(()).unwrap();
+        let (answer, mut call) = self.0.clone().send_request(request, false).unwrap();
+        for part in parts {
+            call.send_data(Bytes::copy_from_slice(part), false).unwrap();
+            tokio::task::yield_now().await;
+        }
+        if ends {
+            call.send_data(Bytes::new(), true).unwrap();
+        }
+        let answer = tokio::time::timeout(LATE, answer).await.unwrap().ok()?;
+        let (head, mut body) = answer.into_parts();
+        while let Some(part) = body.data().await {
+            drop(part.unwrap());
+        }
+        let trailers = body.trailers().await.unwrap();
+        let status = trailers.unwrap_or(head.headers).get("grpc-status").cloned();
+        status.unwrap().to_str().unwrap().parse().ok()
+    }
+}
+
+#[tokio::test]
+async fn a_call_holds_one_message() {
+    let [stream] = connect(ENDLESS).await;
+    let client = Client::open(stream).await;
+    let long = |length: usize| {
+        let mut bytes = vec![0; 5 + length];
+        bytes[1..5].copy_from_slice(&u32::try_from(length).unwrap().to_be_bytes());
+        bytes
+    };
+    let (largest, longer) = (long(4096), long(4097));
+    let rows: &[(&[&[u8]], Code)] = &[
+        (&[WHOLE], Code::Ok),
+        (&[b"\0\0", b"\0", b"\0\0"], Code::Ok),
+        (&[b"\0\0\0\0\x02", b"\x0a\x00"], Code::Ok),
+        // Over the limit it is denied, over four times the limit an error.
+        (&[&largest], Code::Ok),
+        (&[&largest[..2000], &largest[2000..]], Code::Ok),
+        (&[&longer], Code::ResourceExhausted),
+        (&[&longer[..2000], &longer[2000..]], Code::ResourceExhausted),
+        (&[], Code::Internal),
+        (&[b"\0\0\0\0"], Code::Internal),
+        (&[WHOLE, WHOLE], Code::Internal),
+        (&[b"\0\0\0\0\x03\x0a\x00"], Code::Internal),
+        (&[b"\0\0\0\0\x01\x0a\x00"], Code::Internal),
+        (&[b"\x01\0\0\0\0"], Code::Unimplemented),
+        (&[b"\x02\0\0\0\0"], Code::Internal),
+    ];
+    for (parts, expected) in rows {
+        let status = client.ask(parts, true).await;
+        assert_eq!(status, Some(*expected as i32), "{parts:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_must_come() {
+    let patience = Patience {
+        message: SHORT,
+        ..ENDLESS
+    };
+    let [stream] = connect(patience).await;
+    let client = Client::open(stream).await;
+    for parts in [&[][..], &[&WHOLE[..3]], &[WHOLE]] {
+        let status = client.ask(parts, false).await;
+        assert_eq!(status, Some(Code::DeadlineExceeded as i32), "{parts:?}");
+    }
+    assert_eq!(client.ask(&[WHOLE], true).await, Some(0));
+}
+
+/// More calls at once than are taken together, and some that never end between them.
+#[tokio::test]
+async fn many_calls_at_once_are_all_answered() {
+    let [stream] = connect(ENDLESS).await;
+    let client = Client::open(stream).await;
+    let beginning = [&WHOLE[..1]];
+    let hanging = client.ask(&beginning, false);
+    let all = async {
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..300 {
+            let client = Client(client.0.clone());
+            calls.spawn(async move { client.ask(&[WHOLE], true).await });
+        }
+        calls.join_all().await
+    };
+    tokio::select! {
+        _ = hanging => panic!("a call without a message was answered"),
+        all = all => assert!(all.iter().all(|status| *status == Some(0)), "{all:?}"),
+    }
 }

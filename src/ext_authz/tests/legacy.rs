@@ -40,7 +40,7 @@ fn a_request_is_read_as_in_version_3() {
         attributes: Some(context),
     };
     let bytes = bytes.encode_to_vec();
-    let mut newer = request::decode(bytes.clone().into()).unwrap();
+    let mut newer = request::decode(&bytes.clone().into()).unwrap();
     newer.version = ProtocolVersion::V2;
     assert_eq!(legacy::decode(bytes.into()), Ok(newer));
 

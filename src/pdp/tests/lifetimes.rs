@@ -10,7 +10,7 @@ const SECOND: i64 = 1_000_000_000;
 /// What the cache has to do with a GET at so many nanoseconds.
 fn result(pdp: &Pdp, lines: &[&str], later: i64) -> CacheResult {
     let snapshot = pdp.snapshot();
-    pdp.check_under(&snapshot, get(lines), NOW_NS + later).1
+    pdp.check_under(&snapshot, &get(lines), NOW_NS + later).1
 }
 
 /// Asks at each of these times and compares what the cache had to do with it.
@@ -206,7 +206,7 @@ fn what_others_answer() {
     let external = Not(Unremembered::External);
     let at_once = |lines: &[&str]| {
         let snapshot = pdp.snapshot();
-        let answer = pdp.decide_under(&snapshot, get(lines), NOW_NS, false);
+        let answer = pdp.decide_under(&snapshot, &get(lines), NOW_NS, Effort::Evaluate);
         answer.ok().map(|(_, result)| result)
     };
     assert_eq!(at_once(&["x-known: 1"]), None);
@@ -322,7 +322,7 @@ fn a_token_that_rego_verifies() {
         let line = line(claims.clone());
         for (later, status, expected) in rows {
             let snapshot = pdp.snapshot();
-            let (answer, result) = pdp.check_under(&snapshot, get(&[&line]), NOW_NS + later);
+            let (answer, result) = pdp.check_under(&snapshot, &get(&[&line]), NOW_NS + later);
             let actual = (answer.decision.status(), result);
             assert_eq!(
                 actual,
@@ -343,14 +343,14 @@ fn a_late_decision_goes_with_its_snapshot() {
         .cached()
         .pdp();
     pdp.snapshot.store(next.snapshot());
-    let (late, result) = pdp.check_under(&before, get(&[]), NOW_NS);
+    let (late, result) = pdp.check_under(&before, &get(&[]), NOW_NS);
     assert_eq!((late.decision.effect(), result), (Effect::Allow, Miss));
     let answer = pdp.check(get(&[]), NOW_NS);
     assert_eq!(
         (answer.decision.effect(), answer.cached),
         (Effect::Deny, false)
     );
-    let (again, result) = pdp.check_under(&before, get(&[]), NOW_NS);
+    let (again, result) = pdp.check_under(&before, &get(&[]), NOW_NS);
     assert_eq!((again.decision.effect(), result), (Effect::Allow, Hit));
 }
 

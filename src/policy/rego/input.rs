@@ -111,11 +111,17 @@ impl<'a> Object<'a> {
     }
 
     fn pairs(&mut self, name: Value, pairs: &Pairs) {
-        if !pairs.is_empty() {
+        let texts = pairs.iter();
+        self.texts(
+            name,
+            texts.map(|(name, value)| (name.as_str(), value.as_str())),
+        );
+    }
+
+    fn texts<'t>(&mut self, name: Value, texts: impl ExactSizeIterator<Item = (&'t str, &'t str)>) {
+        if texts.len() > 0 {
             self.build(name, |wanted| {
-                let members = pairs.iter();
-                let members = members.filter(|(name, _)| wanted.member(name).is_some());
-                let members = members.map(|(name, value)| (name.as_str(), value.as_str()));
+                let members = texts.filter(|(name, _)| wanted.member(name).is_some());
                 let members = members.map(|(name, value)| (name.into(), value.into()));
                 Value::from(members.collect::<BTreeMap<_, _>>())
             });

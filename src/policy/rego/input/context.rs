@@ -116,7 +116,7 @@ fn http_request(http: &HttpRequest, wanted: &Paths) -> Value {
     let mut object = Object::of(wanted);
     object.text(key!("id"), &http.id);
     object.text(key!("method"), &http.method);
-    object.pairs(key!("headers"), http.headers.merged());
+    object.texts(key!("headers"), http.headers.merged().iter());
     if let Some(raw) = http.headers.raw() {
         let is_text = http.headers.raw_is_text();
         object.build(key!("headerMap"), |_| header_map(raw, is_text));

@@ -89,7 +89,7 @@ fn http_request(http: &HttpRequest, wanted: &Paths) -> Value {
     let mut object = Object::of(wanted);
     object.text(key!("id"), &http.id);
     object.text(key!("method"), &http.method);
-    object.pairs(key!("headers"), http.headers.merged());
+    object.texts(key!("headers"), http.headers.merged().iter());
     object.text(key!("path"), &http.path);
     object.text(key!("host"), &http.host);
     object.text(key!("scheme"), &http.scheme);

@@ -1,0 +1,129 @@
+//! Names and values in one piece of memory: the headers of a request cost two allocations instead of
+//! two each.
+
+use std::fmt;
+
+/// Names and values, sorted by name, each name once.
+#[derive(Clone, Default)]
+pub struct TextMap {
+    /// All names and values. Text that was replaced stays between them.
+    text: String,
+    entries: Vec<Entry>,
+}
+
+/// Where a name and its value stand in the text: one after the other.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    /// The name's first bytes, which sort as it does and mostly tell names apart.
+    head: u64,
+    name: usize,
+    value: usize,
+    end: usize,
+}
+
+impl TextMap {
+    /// With room for so many names and so many bytes.
+    pub fn with_capacity(names: usize, bytes: usize) -> Self {
+        Self {
+            text: String::with_capacity(bytes),
+            entries: Vec::with_capacity(names),
+        }
+    }
+
+    /// Sets the value of a name.
+    pub fn insert(&mut self, name: &str, value: &str) {
+        let found = self.find(name);
+        let start = self.text.len();
+        self.text.push_str(name);
+        self.text.push_str(value);
+        let entry = Entry {
+            head: head(name),
+            name: start,
+            value: start + name.len(),
+            end: self.text.len(),
+        };
+        match found {
+            Ok(at) => {
+                if let Some(old) = self.entries.get_mut(at) {
+                    *old = entry;
+                }
+            }
+            Err(at) => self.entries.insert(at, entry),
+        }
+    }
+
+    /// The value of exactly this name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let entry = self.entries.get(self.find(name).ok()?)?;
+        Some(self.pair(entry).1)
+    }
+
+    /// In the order of names.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.entries.iter().map(|entry| self.pair(entry))
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Bytes held.
+    pub fn weight(&self) -> usize {
+        self.text.capacity() + self.entries.capacity() * size_of::<Entry>()
+    }
+
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        let wanted = head(name);
+        self.entries.binary_search_by(|entry| {
+            let heads = entry.head.cmp(&wanted);
+            heads.then_with(|| self.name(entry).cmp(name.as_bytes()))
+        })
+    }
+
+    fn name(&self, entry: &Entry) -> &[u8] {
+        let text = self.text.as_bytes();
+        text.get(entry.name..entry.value).unwrap_or_default()
+    }
+
+    fn pair(&self, entry: &Entry) -> (&str, &str) {
+        let name = self.text.get(entry.name..entry.value);
+        let value = self.text.get(entry.value..entry.end);
+        (name.unwrap_or_default(), value.unwrap_or_default())
+    }
+}
+
+/// The first eight bytes as a number that sorts as they do. A shorter text is filled up with zeros, so
+/// that equal heads say nothing of what follows.
+fn head(text: &str) -> u64 {
+    let mut first = [0; 8];
+    for (to, from) in first.iter_mut().zip(text.bytes()) {
+        *to = from;
+    }
+    u64::from_be_bytes(first)
+}
+
+impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for TextMap {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
+        let mut map = Self::default();
+        for (name, value) in pairs {
+            map.insert(name.as_ref(), value.as_ref());
+        }
+        map
+    }
+}
+
+impl PartialEq for TextMap {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl fmt::Debug for TextMap {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_map().entries(self.iter()).finish()
+    }
+}

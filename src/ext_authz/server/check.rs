@@ -1,0 +1,149 @@
+//! From a check's message to its reply, with everything that can go wrong in between. How messages
+//! come and replies go is left to `connection`.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use bytes::Bytes;
+use doorward_proto::envoy::service::auth::v3::CheckResponse;
+use tonic::Status;
+
+use crate::attributes::{Attributes, ProtocolVersion};
+use crate::ext_authz::{Replies, legacy, request, response};
+use crate::external::Outside;
+use crate::pdp::{Answer, Effort, Pdp};
+use crate::telemetry::{Metrics, unix_nanos};
+
+/// Answers checks.
+#[derive(Debug)]
+pub(super) struct Checks {
+    pub pdp: Arc<Pdp>,
+    pub outside: Arc<Outside>,
+    pub metrics: Arc<Metrics>,
+    /// A larger message is denied.
+    pub max_message_bytes: usize,
+    pub replies: Replies,
+}
+
+/// What becomes of a check: a reply, or a gRPC error.
+pub(super) type Reply = Result<CheckResponse, Status>;
+
+/// A check that takes longer than a thread which reads others should be held up.
+#[derive(Debug)]
+pub(super) struct Longer {
+    pub attributes: Box<Attributes>,
+    pub needs: Effort,
+    pub version: ProtocolVersion,
+    /// Nanoseconds since 1970.
+    pub now_ns: i64,
+    pub started: Instant,
+}
+
+impl Checks {
+    /// From a message's bytes to the reply. Whatever is wrong with a request denies it, a panic of
+    /// our own included: a connection that breaks off is an error to a proxy.
+    pub(super) fn check(&self, message: Bytes, version: ProtocolVersion) -> Result<Reply, Longer> {
+        catch_unwind(AssertUnwindSafe(|| self.begin(message, version))).unwrap_or_else(|_| {
+            self.metrics.panics.inc();
+            Ok(Ok(response::failed()))
+        })
+    }
+
+    fn begin(&self, message: Bytes, version: ProtocolVersion) -> Result<Reply, Longer> {
+        let started = Instant::now();
+        let now_ns = unix_nanos();
+        let answer = match self.read(message, version) {
+            Ok(attributes) => {
+                let decided = self.pdp.check_within(Effort::Little, &attributes, now_ns);
+                decided.map_err(|needs| Longer {
+                    attributes,
+                    needs,
+                    version,
+                    now_ns,
+                    started,
+                })?
+            }
+            Err(why) => self.pdp.refuse(why, now_ns),
+        };
+        Ok(self.reply(&answer, version, started))
+    }
+
+    /// What is asked, or why that cannot be told.
+    fn read(&self, message: Bytes, version: ProtocolVersion) -> Result<Box<Attributes>, String> {
+        if message.len() > self.max_message_bytes {
+            return Err(format!(
+                "the check is larger than {} bytes",
+                self.max_message_bytes
+            ));
+        }
+        let decoded = match version {
+            ProtocolVersion::V3 => request::decode(&message),
+            ProtocolVersion::V2 => legacy::decode(message),
+        };
+        decoded.map_err(|error| {
+            self.metrics.undecodable.inc();
+            format!("the check cannot be decoded: {error}")
+        })
+    }
+
+    /// Decides a check that may take long, or may have to wait. A panic denies it here too, wherever
+    /// it comes from: that no thread can be had is one.
+    pub(super) async fn finish(&self, longer: Longer) -> Reply {
+        let mut answering = std::pin::pin!(self.answer(longer));
+        std::future::poll_fn(|context| {
+            let polled = catch_unwind(AssertUnwindSafe(|| answering.as_mut().poll(context)));
+            polled.unwrap_or_else(|_| {
+                self.metrics.panics.inc();
+                Poll::Ready(Ok(response::failed()))
+            })
+        })
+        .await
+    }
+
+    async fn answer(&self, longer: Longer) -> Reply {
+        let Longer {
+            attributes,
+            needs,
+            version,
+            now_ns,
+            started,
+        } = longer;
+        let decided = match needs {
+            Effort::Wait => Err(needs),
+            needs => self.pdp.check_within(needs, &attributes, now_ns),
+        };
+        // Policy may have become another since, so that it takes more now.
+        let answer = match decided {
+            Ok(answer) => answer,
+            Err(_) => self.wait(attributes, now_ns).await,
+        };
+        self.reply(&answer, version, started)
+    }
+
+    /// Has a check run where it may wait for what policies ask of others.
+    async fn wait(&self, attributes: Box<Attributes>, now_ns: i64) -> Answer {
+        match self.outside.place() {
+            Ok(place) => {
+                let pdp = Arc::clone(&self.pdp);
+                let answer = place.run(move || pdp.check(*attributes, now_ns)).await;
+                answer.unwrap_or_else(|| self.pdp.failed(&Attributes::default(), now_ns))
+            }
+            Err(crowded) => self
+                .pdp
+                .crowded_out(&attributes, crowded.to_string(), now_ns),
+        }
+    }
+
+    fn reply(&self, answer: &Answer, version: ProtocolVersion, started: Instant) -> Reply {
+        let reply = match version {
+            ProtocolVersion::V3 => response::reply(answer, self.replies),
+            ProtocolVersion::V2 => legacy::reply(answer, self.replies),
+        };
+        let error = || response::error_of(&answer.decision.reason);
+        self.metrics.check_took(started.elapsed(), error);
+        reply
+    }
+}

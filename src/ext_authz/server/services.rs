@@ -1,0 +1,147 @@
+//! Calls besides checks: gRPC health and, if wanted, reflection. The services are the framework's; here
+//! its bodies are carried over HTTP/2 streams.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::{Request, Response};
+use http_body::{Body as _, Frame};
+use tonic::Status;
+use tonic::body::Body;
+use tonic_health::server::health_reporter;
+use tower::ServiceExt as _;
+use tower::util::BoxCloneSyncService;
+
+use super::Health;
+
+const HEALTH: &str = "/grpc.health.v1.Health/";
+const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/";
+
+type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
+
+/// Services by the beginning of their paths.
+pub(super) struct Services {
+    health: Boxed,
+    reflection: Option<Boxed>,
+}
+
+impl Services {
+    pub(super) fn new(with_reflection: bool) -> (Self, Health) {
+        let (reporter, health) = health_reporter();
+        let services = Self {
+            health: BoxCloneSyncService::new(health),
+            reflection: with_reflection.then(reflection).flatten(),
+        };
+        (services, Health(reporter))
+    }
+
+    /// Answers a call to its end, which for one that watches comes with the connection's.
+    pub(super) async fn call(&self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+        let answer = self.answer(request.map(|body| Body::new(Received(body))));
+        if let Err(error) = send(answer.await, respond).await {
+            tracing::debug!(%error, "a call was not answered");
+        }
+    }
+
+    /// Rule: paths match exactly; one without its leading slash is no method.
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let path = request.uri().path();
+        let service = match &self.reflection {
+            _ if path.starts_with(HEALTH) => &self.health,
+            Some(reflection) if path.starts_with(REFLECTION) => reflection,
+            _ => return Status::unimplemented("unknown method").into_http(),
+        };
+        let Ok(response) = service.clone().oneshot(request).await;
+        response
+    }
+}
+
+fn reflection() -> Option<Boxed> {
+    let service = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(doorward_proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1();
+    match service {
+        Ok(service) => Some(BoxCloneSyncService::new(service)),
+        Err(error) => {
+            tracing::error!(%error, "reflection is off: the descriptors cannot be used");
+            None
+        }
+    }
+}
+
+/// What a call sends.
+struct Received(RecvStream);
+
+impl http_body::Body for Received {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        let part = ready!(self.0.poll_data(context));
+        Poll::Ready(part.map(|part| {
+            let part = part?;
+            self.0.flow_control().release_capacity(part.len())?;
+            Ok(Frame::data(part))
+        }))
+    }
+}
+
+/// Sends an answer part by part, until the other end wants no more of it.
+async fn send(response: Response<Body>, mut respond: SendResponse<Bytes>) -> Result<(), h2::Error> {
+    let (head, mut body) = response.into_parts();
+    let head = Response::from_parts(head, ());
+    if body.is_end_stream() {
+        respond.send_response(head, true)?;
+        return Ok(());
+    }
+    let mut stream = respond.send_response(head, false)?;
+    loop {
+        let frame = poll_fn(|context| {
+            if stream.poll_reset(context)?.is_ready() {
+                return Poll::Ready(Ok(None));
+            }
+            Pin::new(&mut body)
+                .poll_frame(context)
+                .map(Ok::<_, h2::Error>)
+        });
+        match frame.await? {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(part) => send_part(&mut stream, part).await?,
+                Err(frame) => {
+                    if let Ok(trailers) = frame.into_trailers() {
+                        return stream.send_trailers(trailers);
+                    }
+                }
+            },
+            Some(Err(error)) => {
+                tracing::debug!(%error, "a call failed");
+                stream.send_reset(Reason::INTERNAL_ERROR);
+                return Ok(());
+            }
+            None => return stream.send_data(Bytes::new(), true),
+        }
+    }
+}
+
+/// Sends as much at a time as the other end has room for.
+async fn send_part(stream: &mut SendStream<Bytes>, mut part: Bytes) -> Result<(), h2::Error> {
+    while !part.is_empty() {
+        stream.reserve_capacity(part.len());
+        let room = poll_fn(|context| stream.poll_capacity(context)).await;
+        let Some(room) = room.transpose()? else {
+            return Ok(());
+        };
+        let now = part.split_to(room.min(part.len()));
+        stream.send_data(now, false)?;
+    }
+    Ok(())
+}
