@@ -279,7 +279,9 @@ impl Entries {
         let map = moka::sync::Cache::builder()
             .max_capacity(settings.max_bytes)
             .weigher(|key: &StoredKey, entry: &Entry| {
-                let weight = key.encoding.len() + entry.decision.weight() + ENTRY_OVERHEAD;
+                // The reply that is kept with a decision holds most of it once more.
+                let decision = 2 * entry.decision.weight();
+                let weight = key.encoding.len() + decision + ENTRY_OVERHEAD;
                 u32::try_from(weight + weight / ALLOCATOR_SHARE).unwrap_or(u32::MAX)
             })
             // By this memory is freed; whether a decision still holds is told by the caller's clock.

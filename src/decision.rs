@@ -3,6 +3,7 @@
 //! wire is left to the doors.
 
 mod combine;
+mod memo;
 mod reason;
 
 #[cfg(test)]
@@ -19,6 +20,7 @@ use crate::policy::rego::{Outcome, RegoFailure};
 
 pub use crate::policy::rego::FailureCode;
 pub use combine::{Grounds, ParameterChanges, conclude, lookalikes};
+pub use memo::Memo;
 pub use reason::{Reason, ReasonKind};
 
 /// Body of a denial by a native policy.
@@ -52,6 +54,7 @@ pub struct Decision {
     pub dynamic_metadata: Option<JsonObject>,
     /// How long the same request may be answered from memory.
     pub lifetime: Lifetime,
+    pub memo: Memo,
 }
 
 /// The two ways a request can go.
@@ -135,6 +138,7 @@ impl Decision {
             observed: Observed::default(),
             dynamic_metadata: None,
             lifetime: Lifetime::default(),
+            memo: Memo::default(),
         }
     }
 

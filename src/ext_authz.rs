@@ -7,6 +7,7 @@ mod request;
 mod response;
 mod server;
 mod wire;
+mod written;
 
 #[cfg(test)]
 mod tests;

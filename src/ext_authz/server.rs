@@ -16,12 +16,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::Replies;
+use super::written::PREFIX;
 use crate::attributes::ProtocolVersion;
 use crate::external::Outside;
 use crate::listen::{Address, Connections, Listener, Opening, Steady};
@@ -139,7 +139,7 @@ impl Server {
                 }
             }
         };
-        Some(reply.ok()?.encode_to_vec().into())
+        Some(reply.ok()?.split_off(PREFIX))
     }
 
     /// Serves connections until told to stop, then lets running checks end, for `grace` at most.

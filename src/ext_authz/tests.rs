@@ -3,3 +3,4 @@ mod legacy;
 mod replies;
 mod requests;
 mod wire;
+mod written;

@@ -8,11 +8,10 @@ use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
-use doorward_proto::envoy::service::auth::v3::CheckResponse;
 use tonic::Status;
 
 use crate::attributes::{Attributes, ProtocolVersion};
-use crate::ext_authz::{Replies, legacy, request, response};
+use crate::ext_authz::{Replies, legacy, request, response, written};
 use crate::external::Outside;
 use crate::pdp::{Answer, Effort, Pdp};
 use crate::telemetry::{Metrics, unix_nanos};
@@ -28,8 +27,8 @@ pub(super) struct Checks {
     pub replies: Replies,
 }
 
-/// What becomes of a check: a reply, or a gRPC error.
-pub(super) type Reply = Result<CheckResponse, Status>;
+/// What becomes of a check: a reply with its prefix, or a gRPC error.
+pub(super) type Reply = Result<Bytes, Status>;
 
 /// A check that takes longer than a thread which reads others should be held up.
 #[derive(Debug)]
@@ -48,7 +47,7 @@ impl Checks {
     pub(super) fn check(&self, message: Bytes, version: ProtocolVersion) -> Result<Reply, Longer> {
         catch_unwind(AssertUnwindSafe(|| self.begin(message, version))).unwrap_or_else(|_| {
             self.metrics.panics.inc();
-            Ok(Ok(response::failed()))
+            Ok(failed())
         })
     }
 
@@ -97,7 +96,7 @@ impl Checks {
             let polled = catch_unwind(AssertUnwindSafe(|| answering.as_mut().poll(context)));
             polled.unwrap_or_else(|_| {
                 self.metrics.panics.inc();
-                Poll::Ready(Ok(response::failed()))
+                Poll::Ready(failed())
             })
         })
         .await
@@ -138,12 +137,14 @@ impl Checks {
     }
 
     fn reply(&self, answer: &Answer, version: ProtocolVersion, started: Instant) -> Reply {
-        let reply = match version {
-            ProtocolVersion::V3 => response::reply(answer, self.replies),
-            ProtocolVersion::V2 => legacy::reply(answer, self.replies),
-        };
+        let reply = written::reply(answer, self.replies, version);
         let error = || response::error_of(&answer.decision.reason);
         self.metrics.check_took(started.elapsed(), error);
         reply
     }
+}
+
+/// The reply when deciding or replying failed by a fault of ours.
+fn failed() -> Reply {
+    Ok(written::framed(&response::failed()))
 }

@@ -6,16 +6,15 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Response};
-use prost::Message;
 use tonic::Status;
 
-/// What stands before a message: whether it is compressed, and its length in four bytes.
-const PREFIX: usize = 5;
+use crate::ext_authz::written::PREFIX;
+
 /// Most bytes of unfinished messages that a connection may hold, besides those in HTTP/2's windows.
 const MAX_UNFINISHED: usize = 64 << 20;
 
@@ -166,16 +165,16 @@ impl Drop for Held {
 // === answers ===
 
 /// Answers a call with a message, or with a gRPC error. What is not sent at once waits with HTTP/2.
-pub(super) fn answer<M: Message>(
+pub(super) fn answer(
     respond: &mut SendResponse<Bytes>,
-    reply: Result<M, Status>,
+    reply: Result<Bytes, Status>,
 ) -> Result<(), h2::Error> {
     match reply {
         Ok(message) => {
             let mut head = Response::new(());
             *head.headers_mut() = HEADERS.clone();
             let mut stream = respond.send_response(head, false)?;
-            stream.send_data(framed(&message), false)?;
+            stream.send_data(message, false)?;
             stream.send_trailers(TRAILERS.clone())
         }
         Err(status) => {
@@ -184,14 +183,4 @@ pub(super) fn answer<M: Message>(
             Ok(())
         }
     }
-}
-
-/// A message with its prefix.
-fn framed<M: Message>(message: &M) -> Bytes {
-    let length = message.encoded_len();
-    let mut bytes = BytesMut::with_capacity(PREFIX + length);
-    bytes.put_u8(0);
-    bytes.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
-    message.encode_raw(&mut bytes);
-    bytes.freeze()
 }

@@ -4,7 +4,9 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use doorward_proto::envoy::service::auth::v3::CheckResponse;
 use doorward_proto::envoy::service::auth::v3::check_response::HttpResponse;
+use prost::Message as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tonic::Code;
@@ -57,9 +59,10 @@ fn a_check_that_gets_no_thread_is_denied() {
     let metrics = Arc::clone(&checks.metrics);
     let finish = pin!(checks.finish(longer));
     let reply = finish.poll(&mut Context::from_waker(Waker::noop()));
-    let Poll::Ready(Ok(reply)) = reply else {
+    let Poll::Ready(Ok(mut reply)) = reply else {
         panic!("{reply:?}");
     };
+    let reply = CheckResponse::decode(reply.split_off(PREFIX)).unwrap();
     assert!(
         matches!(reply.http_response, Some(HttpResponse::DeniedResponse(_))),
         "{reply:?}"
