@@ -314,3 +314,24 @@ fn larger_keys_take_more_room() {
     let long = format!("/{}", "x".repeat(1_000));
     assert_eq!(bytes(&long) - bytes("/"), 1_125);
 }
+
+/// A hit takes no memory: not for the encoding, not for its digest, not for what is found.
+#[test]
+fn finding_a_decision_does_not_allocate() {
+    let cache = DecisionCache::new(ON);
+    let mut reads = Reads::default();
+    reads.field(Field::Method);
+    reads.field(Field::Target);
+    reads.header("authorization");
+    let plan = Plan::of([&reads]);
+    let attributes = http(|http| {
+        http.path = "/a?b=c".to_owned();
+        http.headers = Headers::new(pairs(&[("authorization", "Bearer x")]), None);
+    });
+    let key = || cache.key(b"w", &plan, &attributes).unwrap();
+    cache.insert(&key(), &Arc::new(denial("x")), NOW);
+    let find = || assert!(cache.get(&key(), NOW).is_some());
+    // The map tidies up now and then.
+    let counts = (0..10).map(|_| allocation_counter::measure(find).count_total);
+    assert_eq!(counts.min(), Some(0));
+}
