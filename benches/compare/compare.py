@@ -17,7 +17,7 @@ and their median is shown. Machines differ: compare ratios, not checks/s, across
 With the log on, the thread that stores records runs on the core of the load generator, and takes from its time:
 where both together need more than that core, `to log off` is less than the server's own part in it, which `CPU
 µs/check` tells, without that thread. `records/s` are the records stored by the time until the last one was; a
-row whose records were not all stored does not count. The queue holds 65,536 records.
+row whose records were not all stored does not count. A round has several times the records that wait at most.
 
 Latency is that of a separate run, because its log would slow the generator down; with so many requests waiting
 it says how evenly answers come rather than how long one takes. CPU per check counts what a server still does
