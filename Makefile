@@ -11,7 +11,7 @@ export DOORWARD_VECTORS
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: run test lint bench bench-hot-path bench-compare bench-envoy bench-cores bench-memory bench-programs bench-pushes bench-start bench-downloads bench-kills fmt help
+.PHONY: run test proof lint bench bench-hot-path bench-compare bench-envoy bench-cores bench-memory bench-programs bench-pushes bench-start bench-downloads bench-kills fmt help
 
 run: ## Build Doorward and show it behind a real Envoy (ARGS=--free-ports: when a port is taken)
 	cargo build --release --locked
@@ -23,6 +23,9 @@ test: ## Run every test, those against a real Envoy, with clients of OPA and a s
 		stores=$$($(PYTHON) tools/stores_venv.py) && \
 		DOORWARD_ENVOY="$$envoy" DOORWARD_CLIENTS="$$clients" DOORWARD_STORES="$$stores" \
 		cargo test --workspace --locked
+
+proof: ## Decide a million generated checks with caches and without, and compare
+	cargo test --locked --test integration -- --ignored --nocapture proof::
 
 lint: ## Check the formatting and the lints
 	cargo fmt --all --check

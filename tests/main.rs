@@ -41,6 +41,7 @@ mod opa_api;
 mod openapi;
 mod opa_writes;
 mod plugin;
+mod proof;
 mod pushes;
 mod quickstart;
 mod reads;

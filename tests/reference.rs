@@ -7,7 +7,7 @@ mod evaluator;
 mod facts;
 mod matching;
 mod matrix;
-mod policies;
+pub mod policies;
 mod properties;
 mod recorded;
 mod requests;

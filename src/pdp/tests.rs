@@ -24,6 +24,7 @@ mod custom;
 mod form;
 mod generated;
 mod known;
+mod late;
 mod lifetimes;
 mod paths;
 mod peers;

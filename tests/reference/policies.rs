@@ -281,7 +281,7 @@ fn request_authentication() -> impl Strategy<Value = Value> {
     })
 }
 
-fn peer_authentication() -> impl Strategy<Value = Value> {
+pub fn peer_authentication() -> impl Strategy<Value = Value> {
     let mode = || select(MODES).prop_map(|mode| json!({"mode": mode}));
     let port = select(vec!["80", "8080", "443"]);
     let ports = weighted(0.4, proptest::collection::btree_map(port, mode(), 1..=2));
