@@ -318,8 +318,11 @@ fn of_interpreter(name: &str, arguments: &[Value]) -> Answer {
 /// Bytes as two hexadecimal digits each.
 fn hexadecimal(bytes: &[u8]) -> String {
     let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
-    let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-    halves.map(digit).collect()
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.extend([byte >> 4, byte & 0xf].map(digit));
+    }
+    text
 }
 
 // === The clock ===

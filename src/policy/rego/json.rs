@@ -65,7 +65,7 @@ pub(super) fn parse_within(
         owed: 0,
         bytes,
         at: 0,
-        texts: Texts::default(),
+        texts: Texts::of(bytes),
         budget: Budget::default(),
         items: Vec::new(),
         members: Vec::new(),

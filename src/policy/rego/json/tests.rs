@@ -197,8 +197,8 @@ fn depth() {
 }
 
 #[test]
-fn equal_texts_are_stored_once() {
-    let value = read("[{\"name\": \"x\"}, {\"name\": \"x\"}]").unwrap();
+fn equal_texts_of_long_documents_are_stored_once() {
+    let value = read(&format!("[{}null]", "{\"name\": \"x\"}, ".repeat(1_000))).unwrap();
     let items = value.as_array().unwrap();
     let text = |at: usize| {
         let (key, value) = items[at].as_object().unwrap().iter().next().unwrap();

@@ -19,21 +19,27 @@ pub(super) enum Fault {
     Hexadecimal,
 }
 
-/// Texts that were read.
-#[derive(Default)]
-pub(super) struct Texts(HashSet<Text>);
+/// Shorter documents, such as tokens, have too few texts for it to be worth looking for equal ones.
+const MIN_DOCUMENT: usize = 4 * 1024;
+
+/// Texts that were read, of a document that is long enough.
+pub(super) struct Texts(Option<HashSet<Text>>);
 
 impl Texts {
+    pub(super) fn of(document: &[u8]) -> Self {
+        Self((document.len() >= MIN_DOCUMENT).then(HashSet::new))
+    }
+
     pub(super) fn share(&mut self, text: &str) -> Value {
-        if text.len() > MAX_SHARED {
+        let Some(known) = self.0.as_mut().filter(|_| text.len() <= MAX_SHARED) else {
             return Value::from(text);
-        }
-        if let Some(known) = self.0.get(text) {
+        };
+        if let Some(known) = known.get(text) {
             return Value::String(Text::clone(known));
         }
         let new = Text::from(text);
-        if self.0.len() < MAX_KNOWN {
-            self.0.insert(Text::clone(&new));
+        if known.len() < MAX_KNOWN {
+            known.insert(Text::clone(&new));
         }
         Value::String(new)
     }
