@@ -21,7 +21,7 @@ pub use headers::Headers;
 pub use multipart::{MultipartError, Part, parts};
 pub use normalization::{NormalTarget, PathNormalization, RefusedPath};
 pub use path::{PathError, decode_query, split_path_and_query};
-pub use text_map::TextMap;
+pub use text_map::{TextMap, TextMapBuilder};
 pub use weight::{object_weight, value_weight};
 
 /// Name and value pairs, sorted by name, each name once.

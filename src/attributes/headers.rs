@@ -7,9 +7,6 @@ use bytes::Bytes;
 
 use super::{Pairs, TextMap};
 
-/// Length of a usual header in bytes, name and value.
-const USUAL_LINE: usize = 64;
-
 /// Headers of a request. Names compare without regard to ASCII case.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Headers {
@@ -39,16 +36,9 @@ impl Headers {
         }
     }
 
-    /// Makes room for so many bytes of joined headers.
-    pub fn reserve(&mut self, bytes: usize) {
-        if self.merged.is_empty() {
-            self.merged = TextMap::with_capacity(bytes / USUAL_LINE, bytes);
-        }
-    }
-
-    /// Sets the joined form of one header.
-    pub fn set_merged(&mut self, name: &str, value: &str) {
-        self.merged.insert(name, value);
+    /// Sets the joined form.
+    pub fn set_merged(&mut self, merged: TextMap) {
+        self.merged = merged;
     }
 
     /// Sets the raw form, of lines that came as text or as bytes.

@@ -1,6 +1,7 @@
 //! Names and values in one piece of memory: the headers of a request cost two allocations instead of
 //! two each.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 /// Names and values, sorted by name, each name once.
@@ -21,37 +22,60 @@ struct Entry {
     end: usize,
 }
 
-impl TextMap {
-    /// With room for so many names and so many bytes.
-    pub fn with_capacity(names: usize, bytes: usize) -> Self {
-        Self {
-            text: String::with_capacity(bytes),
-            entries: Vec::with_capacity(names),
-        }
+/// Names and values as they come, to become such a map. Sorted once and not with every one of them, so
+/// that what many names cost stays in proportion to them.
+#[derive(Default)]
+pub struct TextMapBuilder(TextMap);
+
+impl TextMapBuilder {
+    /// Makes room for so many names and so many bytes.
+    pub fn reserve(&mut self, names: usize, bytes: usize) {
+        self.0.entries.reserve(names);
+        self.0.text.reserve(bytes);
     }
 
-    /// Sets the value of a name.
-    pub fn insert(&mut self, name: &str, value: &str) {
-        let found = self.find(name);
-        let start = self.text.len();
-        self.text.push_str(name);
-        self.text.push_str(value);
-        let entry = Entry {
+    /// Sets the value of a name. The last one counts.
+    pub fn set(&mut self, name: &str, value: &str) {
+        let TextMap { text, entries } = &mut self.0;
+        let start = text.len();
+        text.push_str(name);
+        text.push_str(value);
+        entries.push(Entry {
             head: head(name),
             name: start,
             value: start + name.len(),
-            end: self.text.len(),
-        };
-        match found {
-            Ok(at) => {
-                if let Some(old) = self.entries.get_mut(at) {
-                    *old = entry;
-                }
-            }
-            Err(at) => self.entries.insert(at, entry),
-        }
+            end: text.len(),
+        });
     }
 
+    pub fn build(self) -> TextMap {
+        let TextMap { text, mut entries } = self.0;
+        // Those of one name stay in their order.
+        entries.sort_by(|one, other| one.cmp(other, &text));
+        entries.dedup_by(|later, earlier| {
+            let is_same = later.cmp(earlier, &text).is_eq();
+            if is_same {
+                *earlier = *later;
+            }
+            is_same
+        });
+        TextMap { text, entries }
+    }
+}
+
+impl Entry {
+    fn cmp(&self, other: &Self, text: &str) -> Ordering {
+        let heads = self.head.cmp(&other.head);
+        heads.then_with(|| self.name_in(text).cmp(other.name_in(text)))
+    }
+
+    fn name_in<'a>(&self, text: &'a str) -> &'a [u8] {
+        let text = text.as_bytes();
+        text.get(self.name..self.value).unwrap_or_default()
+    }
+}
+
+impl TextMap {
     /// The value of exactly this name.
     pub fn get(&self, name: &str) -> Option<&str> {
         let entry = self.entries.get(self.find(name).ok()?)?;
@@ -80,13 +104,8 @@ impl TextMap {
         let wanted = head(name);
         self.entries.binary_search_by(|entry| {
             let heads = entry.head.cmp(&wanted);
-            heads.then_with(|| self.name(entry).cmp(name.as_bytes()))
+            heads.then_with(|| entry.name_in(&self.text).cmp(name.as_bytes()))
         })
-    }
-
-    fn name(&self, entry: &Entry) -> &[u8] {
-        let text = self.text.as_bytes();
-        text.get(entry.name..entry.value).unwrap_or_default()
     }
 
     fn pair(&self, entry: &Entry) -> (&str, &str) {
@@ -108,11 +127,11 @@ fn head(text: &str) -> u64 {
 
 impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for TextMap {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
-        let mut map = Self::default();
+        let mut map = TextMapBuilder::default();
         for (name, value) in pairs {
-            map.insert(name.as_ref(), value.as_ref());
+            map.set(name.as_ref(), value.as_ref());
         }
-        map
+        map.build()
     }
 }
 

@@ -9,11 +9,13 @@ use prost_types::value::Kind;
 use super::wire::{Fields, Undecodable, Value};
 use crate::attributes::{
     Address, Attributes, HttpRequest, JsonObject, Metadata, Pairs, Peer, Port, Request,
-    SocketAddress, Timestamp, TypedValue,
+    SocketAddress, TextMapBuilder, Timestamp, TypedValue,
 };
 
 /// Most bytes kept ready for the headers of a request before they are read.
 const USUAL_HEADERS: usize = 2_048;
+/// Length of a usual header in bytes, name and value.
+const USUAL_LINE: usize = 64;
 /// Whole numbers up to here are exact in a double.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
@@ -32,11 +34,13 @@ pub(super) fn decode(message: &Bytes) -> Result<Box<Attributes>, Undecodable> {
     Ok(attributes)
 }
 
-/// What is read by `prost`: it is rare, or small and nested.
+/// What is put together when all has been read: what `prost` reads, since it is rare, or small and
+/// nested, and headers.
 #[derive(Default)]
 struct Parts {
     source: Option<core::Address>,
     destination: Option<core::Address>,
+    headers: TextMapBuilder,
     header_map: Option<core::HeaderMap>,
     metadata: Option<core::Metadata>,
     route_metadata: Option<core::Metadata>,
@@ -47,14 +51,20 @@ impl Parts {
         let at = |from: core::Address| from.address.map_or(Address::Empty, address);
         if let Some(peer) = &mut attributes.source {
             peer.address = self.source.map(at);
+            settle(&mut peer.labels);
         }
         if let Some(peer) = &mut attributes.destination {
             peer.address = self.destination.map(at);
+            settle(&mut peer.labels);
         }
+        settle(&mut attributes.context_extensions);
         let http = attributes.request.as_mut().and_then(|it| it.http.as_mut());
-        if let (Some(http), Some(map)) = (http, self.header_map) {
-            let (lines, is_text) = header_lines(map);
-            http.headers.set_lines(lines, is_text);
+        if let Some(http) = http {
+            http.headers.set_merged(self.headers.build());
+            if let Some(map) = self.header_map {
+                let (lines, is_text) = header_lines(map);
+                http.headers.set_lines(lines, is_text);
+            }
         }
         attributes.metadata = self.metadata.map(metadata);
         attributes.route_metadata = self.route_metadata.map(metadata);
@@ -90,7 +100,7 @@ fn attribute_context(
             }
             4 => {
                 let request = into.request.get_or_insert_default();
-                self::request(value.bytes()?, message, request, &mut parts.header_map)?;
+                self::request(value.bytes()?, message, request, parts)?;
             }
             10 => pair(value, &mut into.context_extensions)?,
             11 => again(&mut parts.metadata, value, message)?,
@@ -126,7 +136,7 @@ fn request(
     bytes: &[u8],
     message: &Bytes,
     into: &mut Request,
-    header_map: &mut Option<core::HeaderMap>,
+    parts: &mut Parts,
 ) -> Result<(), Undecodable> {
     let mut fields = Fields::of(bytes);
     while let Some((number, value)) = fields.next()? {
@@ -134,7 +144,7 @@ fn request(
             1 => time(value.bytes()?, into.time.get_or_insert_default())?,
             2 => {
                 let http = into.http.get_or_insert_default();
-                http_request(value.bytes()?, message, http, header_map)?;
+                http_request(value.bytes()?, message, http, parts)?;
             }
             _ => {}
         }
@@ -162,9 +172,10 @@ fn http_request(
     bytes: &[u8],
     message: &Bytes,
     into: &mut HttpRequest,
-    header_map: &mut Option<core::HeaderMap>,
+    parts: &mut Parts,
 ) -> Result<(), Undecodable> {
-    into.headers.reserve(bytes.len().min(USUAL_HEADERS));
+    let room = bytes.len().min(USUAL_HEADERS);
+    parts.headers.reserve(room / USUAL_LINE, room);
     let mut fields = Fields::of(bytes);
     while let Some((number, value)) = fields.next()? {
         match number {
@@ -172,7 +183,7 @@ fn http_request(
             2 => into.method = value.text()?.to_owned(),
             3 => {
                 let (name, value) = entry(value)?;
-                into.headers.set_merged(name, value);
+                parts.headers.set(name, value);
             }
             4 => into.path = value.text()?.to_owned(),
             5 => into.host = value.text()?.to_owned(),
@@ -183,7 +194,7 @@ fn http_request(
             10 => into.protocol = value.text()?.to_owned(),
             11 => into.body = value.text()?.to_owned(),
             12 => into.raw_body = message.slice_ref(value.bytes()?),
-            13 => again(header_map, value, message)?,
+            13 => again(&mut parts.header_map, value, message)?,
             _ => {}
         }
     }
@@ -214,18 +225,22 @@ fn entry<'a>(value: Value<'a>) -> Result<(&'a str, &'a str), Undecodable> {
     Ok(found)
 }
 
-/// Rule: of entries with the same name the last counts.
 fn pair(value: Value<'_>, into: &mut Pairs) -> Result<(), Undecodable> {
     let (name, value) = entry(value)?;
-    match into.binary_search_by(|(known, _)| known.as_str().cmp(name)) {
-        Ok(at) => {
-            if let Some((_, old)) = into.get_mut(at) {
-                value.clone_into(old);
-            }
-        }
-        Err(at) => into.insert(at, (name.to_owned(), value.to_owned())),
-    }
+    into.push((name.to_owned(), value.to_owned()));
     Ok(())
+}
+
+/// Rule: of entries with the same name the last counts.
+fn settle(pairs: &mut Pairs) {
+    pairs.sort_by(|one, other| one.0.cmp(&other.0));
+    pairs.dedup_by(|later, earlier| {
+        let is_same = later.0 == earlier.0;
+        if is_same {
+            std::mem::swap(later, earlier);
+        }
+        is_same
+    });
 }
 
 pub(super) fn address(address: core::address::Address) -> Address {

@@ -118,6 +118,7 @@ impl Server {
             outside,
             metrics,
             max_message_bytes: config.max_message_bytes.as_usize(),
+            deadline: config.deadline.0,
             replies: config.replies,
         };
         (Self { checks, services }, health)

@@ -16,7 +16,7 @@ use doorward_proto::envoy::service::auth::v3::CheckResponse;
 pub(super) const PREFIX: usize = 5;
 
 /// A reply to a remembered decision.
-struct Template {
+pub(super) struct Template {
     /// For whom it was written.
     style: Style,
     bytes: Bytes,

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tonic::Status;
@@ -24,6 +24,8 @@ pub(super) struct Checks {
     pub metrics: Arc<Metrics>,
     /// A larger message is denied.
     pub max_message_bytes: usize,
+    /// A check that has waited so long for its turn is denied without looking.
+    pub deadline: Duration,
     pub replies: Replies,
 }
 
@@ -110,6 +112,11 @@ impl Checks {
             now_ns,
             started,
         } = longer;
+        if started.elapsed() >= self.deadline {
+            let why = "the check's time was up before its turn came".to_owned();
+            let answer = self.pdp.crowded_out(&attributes, why, now_ns);
+            return self.reply(&answer, version, started);
+        }
         let decided = match needs {
             Effort::Wait => Err(needs),
             needs => self.pdp.check_within(needs, &attributes, now_ns),
@@ -134,6 +141,14 @@ impl Checks {
                 .pdp
                 .crowded_out(&attributes, crowded.to_string(), now_ns),
         }
+    }
+
+    /// Denies a check that there is no room to read.
+    pub(super) fn crowd_out(&self, version: ProtocolVersion) -> Reply {
+        let why = "the connection holds too many unfinished messages".to_owned();
+        let nothing = Attributes::default();
+        let answer = self.pdp.crowded_out(&nothing, why, unix_nanos());
+        self.reply(&answer, version, Instant::now())
     }
 
     fn reply(&self, answer: &Answer, version: ProtocolVersion, started: Instant) -> Reply {

@@ -128,7 +128,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Open<S> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         loop {
             let ended = self.take(context);
-            if self.calls.is_empty() {
+            if self.calls.is_empty() || ended.is_ready() {
                 return ended;
             }
             for call in self.calls.drain(..) {
@@ -205,6 +205,8 @@ impl Begun {
         let checked = match message {
             Ok(message) => door.checks.check(message, self.version),
             Err(NoMessage::Refused(status)) => Ok(Err(status)),
+            // No error: a proxy that is set to fail open would let it pass.
+            Err(NoMessage::Crowded) => Ok(door.checks.crowd_out(self.version)),
             Err(NoMessage::Gone(error)) => {
                 tracing::debug!(%error, "a call broke off");
                 return None;
@@ -221,8 +223,9 @@ impl Begun {
     async fn finish(mut self, door: Arc<Door>, longer: Longer) {
         let gone = poll_fn(|context| self.respond.poll_reset(context));
         let reply = tokio::select! {
-            reply = door.checks.finish(longer) => reply,
+            biased;
             _ = gone => return,
+            reply = door.checks.finish(longer) => reply,
         };
         self.answer(reply);
     }

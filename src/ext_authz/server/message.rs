@@ -35,6 +35,8 @@ pub(super) enum NoMessage {
     /// There is nobody to tell.
     Gone(h2::Error),
     Refused(Status),
+    /// There is no room for it.
+    Crowded,
 }
 
 /// The one message of a call, as it comes.
@@ -93,7 +95,7 @@ impl Incoming {
         if self.first.is_empty() {
             self.first = part;
         } else {
-            self.held.add(part.len()).map_err(NoMessage::Refused)?;
+            self.held.add(part.len())?;
             self.rest.extend_from_slice(&part);
         }
         self.check_length().map_err(NoMessage::Refused)
@@ -113,12 +115,14 @@ impl Incoming {
 
     fn finish(&mut self) -> Result<Bytes, Status> {
         let mut all = std::mem::take(&mut self.first);
-        if !self.rest.is_empty() {
-            let mut joined = BytesMut::with_capacity(all.len() + self.rest.len());
+        let rest = std::mem::take(&mut self.rest);
+        if !rest.is_empty() {
+            let mut joined = BytesMut::with_capacity(all.len() + rest.len());
             joined.extend_from_slice(&all);
-            joined.extend_from_slice(&self.rest);
+            joined.extend_from_slice(&rest);
             all = joined.freeze();
         }
+        self.held.give_back();
         if all.len() < PREFIX {
             return Err(Status::internal("the call holds no message"));
         }
@@ -142,23 +146,26 @@ impl Incoming {
 // === impl Held ===
 
 impl Held {
-    fn add(&mut self, bytes: usize) -> Result<(), Status> {
+    fn add(&mut self, bytes: usize) -> Result<(), NoMessage> {
         self.bytes += bytes;
         let held = self.of.0.fetch_add(bytes, Ordering::Relaxed);
-        if held + bytes > MAX_UNFINISHED {
-            return Err(Status::resource_exhausted(
-                "the connection holds too many unfinished messages",
-            ));
+        match held + bytes > MAX_UNFINISHED {
+            true => Err(NoMessage::Crowded),
+            false => Ok(()),
         }
-        Ok(())
+    }
+
+    fn give_back(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        if bytes > 0 {
+            self.of.0.fetch_sub(bytes, Ordering::Relaxed);
+        }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.of.0.fetch_sub(self.bytes, Ordering::Relaxed);
-        }
+        self.give_back();
     }
 }
 

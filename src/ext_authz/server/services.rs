@@ -21,6 +21,8 @@ use super::Health;
 
 const HEALTH: &str = "/grpc.health.v1.Health/";
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/";
+/// Most bytes that such a call sends; a question has far fewer.
+const MAX_SENT: usize = 64 * 1024;
 
 type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
@@ -42,7 +44,12 @@ impl Services {
 
     /// Answers a call to its end, which for one that watches comes with the connection's.
     pub(super) async fn call(&self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
-        let answer = self.answer(request.map(|body| Body::new(Received(body))));
+        let answer = self.answer(request.map(|body| {
+            Body::new(Received {
+                body,
+                left: MAX_SENT,
+            })
+        }));
         if let Err(error) = send(answer.await, respond).await {
             tracing::debug!(%error, "a call was not answered");
         }
@@ -75,21 +82,29 @@ fn reflection() -> Option<Boxed> {
     }
 }
 
-/// What a call sends.
-struct Received(RecvStream);
+/// What a call sends, and how much more it may.
+struct Received {
+    body: RecvStream,
+    left: usize,
+}
 
 impl http_body::Body for Received {
     type Data = Bytes;
-    type Error = h2::Error;
+    type Error = Status;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
-        let part = ready!(self.0.poll_data(context));
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let part = ready!(self.body.poll_data(context));
         Poll::Ready(part.map(|part| {
-            let part = part?;
-            self.0.flow_control().release_capacity(part.len())?;
+            let broken = |error: h2::Error| Status::cancelled(error.to_string());
+            let part = part.map_err(broken)?;
+            let left = self.left.checked_sub(part.len());
+            self.left =
+                left.ok_or_else(|| Status::resource_exhausted("the call sends too much"))?;
+            let flow = self.body.flow_control();
+            flow.release_capacity(part.len()).map_err(broken)?;
             Ok(Frame::data(part))
         }))
     }

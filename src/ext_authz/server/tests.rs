@@ -40,6 +40,7 @@ fn checks() -> Checks {
         outside: Arc::new(outside),
         metrics,
         max_message_bytes: 1 << 20,
+        deadline: NEVER,
         replies: Replies::default(),
     }
 }
@@ -68,6 +69,33 @@ fn a_check_that_gets_no_thread_is_denied() {
         "{reply:?}"
     );
     assert_eq!(metrics.panics.get(), 1);
+}
+
+/// Its caller has given up by then, and others wait.
+#[tokio::test]
+async fn a_check_whose_turn_comes_too_late_is_denied() {
+    let checks = Checks {
+        deadline: SHORT,
+        ..checks()
+    };
+    let started = Instant::now().checked_sub(SHORT).unwrap();
+    let longer = Longer {
+        attributes: Box::default(),
+        needs: Effort::Evaluate,
+        version: ProtocolVersion::V3,
+        now_ns: 0,
+        started,
+    };
+    for reply in [
+        checks.finish(longer).await,
+        checks.crowd_out(ProtocolVersion::V3),
+    ] {
+        let reply = CheckResponse::decode(reply.unwrap().split_off(PREFIX)).unwrap();
+        let Some(HttpResponse::DeniedResponse(denied)) = reply.http_response else {
+            panic!("{reply:?}");
+        };
+        assert_eq!(denied.status.unwrap().code, 503);
+    }
 }
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -186,7 +214,11 @@ impl Client {
     /// The status of gRPC that a check of these parts is answered with. Without an end there may be
     /// more to come.
     async fn ask(&self, parts: &[&[u8]], ends: bool) -> Option<i32> {
-        let uri = format!("http://localhost/{SERVICE}/Check");
+        self.ask_at(&format!("/{SERVICE}/Check"), parts, ends).await
+    }
+
+    async fn ask_at(&self, path: &str, parts: &[&[u8]], ends: bool) -> Option<i32> {
+        let uri = format!("http://localhost{path}");
         let request = http::Request::post(uri).body(()).unwrap();
         let (answer, mut call) = self.0.clone().send_request(request, false).unwrap();
         for part in parts {
@@ -253,6 +285,21 @@ async fn a_message_must_come() {
         assert_eq!(status, Some(Code::DeadlineExceeded as i32), "{parts:?}");
     }
     assert_eq!(client.ask(&[WHOLE], true).await, Some(0));
+}
+
+/// Connections that hold what never becomes a message are bounded, and room is given back.
+#[tokio::test]
+async fn calls_besides_checks_are_short() {
+    let [stream] = connect(ENDLESS).await;
+    let client = Client::open(stream).await;
+    let check = "/grpc.health.v1.Health/Check";
+    assert_eq!(
+        client.ask_at(check, &[WHOLE], true).await,
+        Some(Code::Ok as i32)
+    );
+    let long = [&b"\0\0\x10\0\0"[..], &[0; 40_000], &[0; 40_000]];
+    let refused = client.ask_at(check, &long, false).await;
+    assert_eq!(refused, Some(Code::ResourceExhausted as i32));
 }
 
 /// More calls at once than are taken together, and some that never end between them.

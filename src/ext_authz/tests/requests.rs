@@ -325,3 +325,29 @@ fn numbers_of_metadata() {
         assert_eq!(metadata.filter[0].1["n"], expected, "{number}");
     }
 }
+
+/// As many entries as fit into a message, in the worst order, cost what they cost in the best; of
+/// those with one name the last counts.
+#[test]
+fn many_entries_of_a_map_are_read() {
+    let mut http = Vec::new();
+    for at in (0..300_000_u32).rev() {
+        let name = format!("{at:06}");
+        http.extend([0x1a, 11, 0x0a, 6]);
+        http.extend(name.as_bytes());
+        http.extend([0x12, 1, b'a']);
+    }
+    http.extend(b"\x1a\x0b\x0a\x06000007\x12\x01b");
+    let nested = |field: u8, bytes: &[u8]| {
+        let mut message = vec![field];
+        prost::encoding::encode_varint(bytes.len() as u64, &mut message);
+        message.extend_from_slice(bytes);
+        message
+    };
+    let message = nested(0x0a, &nested(0x22, &nested(0x12, &http)));
+    let attributes = decode(&message.into()).unwrap();
+    let headers = attributes.http().unwrap().headers.merged();
+    assert_eq!(headers.len(), 300_000);
+    let found = ["000000", "000007", "299999", "300000"].map(|name| headers.get(name));
+    assert_eq!(found, [Some("a"), Some("b"), Some("a"), None]);
+}

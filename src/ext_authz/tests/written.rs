@@ -7,7 +7,7 @@ use prost::Message as _;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::super::written::{PREFIX, reply};
+use super::super::written::{PREFIX, Template, reply};
 use super::super::{Replies, legacy, response};
 use crate::attributes::ProtocolVersion;
 use crate::decision::{Decision, Grounds, Memo, Reason, ReasonKind, conclude};
@@ -59,37 +59,48 @@ fn anew(answer: &Answer, replies: Replies, version: ProtocolVersion) -> CheckRes
 
 #[test]
 fn a_repeated_reply_is_as_one_written_anew() {
-    for decision in decisions() {
-        let decision = Arc::new(decision);
-        let answer = |id: Uuid, cached, revision, lookalikes: &[&str]| Answer {
-            decision: Arc::clone(&decision),
-            id,
-            revision,
-            cached,
-            lookalikes: lookalikes.iter().map(ToString::to_string).collect(),
-        };
-        let other = Uuid::from_u128(7);
-        let answers = [
-            answer(ID, false, 1, &[]),
-            answer(ID, true, 1, &[]),
-            answer(other, true, 1, &[]),
-            answer(other, true, 2, &[]),
-            answer(other, true, 1, &["x_user"]),
-            answer(ID, true, 1, &[]),
-            answer(other, false, 1, &[]),
-        ];
-        for replies in [Replies::Doorward, Replies::Plugin] {
-            for version in [ProtocolVersion::V3, ProtocolVersion::V2] {
-                for answer in &answers {
-                    let mut sent = reply(answer, replies, version).unwrap();
-                    let message = sent.split_off(PREFIX);
-                    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
-                    assert_eq!((sent[0], &sent[1..]), (0, &length[..]));
-                    let sent = CheckResponse::decode(message).unwrap();
-                    assert_eq!(sent, anew(answer, replies, version), "{answer:?}");
-                }
+    use ProtocolVersion::{V2, V3};
+    use Replies::{Doorward, Plugin};
+    let styles = [(Doorward, V3), (Plugin, V3), (Doorward, V2), (Plugin, V2)];
+    for first in styles {
+        for decision in decisions() {
+            let decision = Arc::new(decision);
+            check(&decision, first);
+            let written = decision.memo.get::<Template>();
+            assert!(written.is_some(), "{first:?}: {decision:?}");
+            // What was written for one is not taken for another.
+            for other in styles {
+                check(&decision, other);
             }
         }
+    }
+}
+
+fn check(decision: &Arc<Decision>, (replies, version): (Replies, ProtocolVersion)) {
+    let answer = |id: Uuid, cached, revision, lookalikes: &[&str]| Answer {
+        decision: Arc::clone(decision),
+        id,
+        revision,
+        cached,
+        lookalikes: lookalikes.iter().map(ToString::to_string).collect(),
+    };
+    let other = Uuid::from_u128(7);
+    let answers = [
+        answer(ID, false, 1, &[]),
+        answer(ID, true, 1, &[]),
+        answer(other, true, 1, &[]),
+        answer(other, true, 2, &[]),
+        answer(other, true, 1, &["x_user"]),
+        answer(ID, true, 1, &[]),
+        answer(other, false, 1, &[]),
+    ];
+    for answer in &answers {
+        let mut sent = reply(answer, replies, version).unwrap();
+        let message = sent.split_off(PREFIX);
+        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+        assert_eq!((sent[0], &sent[1..]), (0, &length[..]));
+        let sent = CheckResponse::decode(message).unwrap();
+        assert_eq!(sent, anew(answer, replies, version), "{answer:?}");
     }
 }
 
