@@ -226,6 +226,12 @@ impl Queue {
         }
     }
 
+    /// Gives memory back that was needed for what has gathered before.
+    pub(super) fn rest(&self) {
+        let spare = std::mem::take(&mut self.lock().spare);
+        drop(spare);
+    }
+
     /// Takes nothing more. What comes later is counted as lost.
     pub(super) fn end(&self) {
         self.lock().has_ended = true;

@@ -60,13 +60,10 @@ impl<'a> Writer<'a> {
                 TIDY_INTERVAL
             };
             let taken = self.queue.take(patience);
-            let (is_last, is_idle) = (taken.is_last, taken.chunks.is_empty());
+            let is_last = taken.is_last;
             written += self.store(taken);
             if is_last {
                 return;
-            }
-            if is_idle {
-                self.editor.rest();
             }
             if has_earlier {
                 has_earlier = self.take_over();
@@ -161,7 +158,10 @@ impl<'a> Writer<'a> {
         })
     }
 
-    fn tidy(&self) {
+    fn tidy(&mut self) {
+        // After a flood, what it took is given back.
+        self.editor.rest();
+        self.queue.rest();
         let (retention, max_bytes) = (self.settings.retention, self.settings.max_bytes);
         if let Err(error) = self.store.prune(retention, max_bytes) {
             tracing::error!(%error, "old decisions could not be removed");

@@ -13,7 +13,7 @@ use crate::decision_log::entry::{Entry, Verdict};
 /// Blocks with so many records are large enough.
 const LARGE: i64 = MAX_RECORDS as i64 / 2;
 /// Most blocks that are looked at in one go.
-const MAX_LOOKED_AT: i64 = 4_096;
+const MAX_LOOKED_AT: i64 = 1_024;
 
 /// Blocks of one effect that are next to each other.
 #[derive(Debug)]

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Params};
+use rusqlite::Connection;
 
 use super::{LogStore, remove};
 
 /// Most times that blocks are removed in a row because there is too much.
 const ROUNDS: usize = 50;
 /// Most blocks that go at once.
-const MAX_REMOVED: i64 = 1_000;
+const MAX_REMOVED: i64 = 200;
+/// Of two effects that take about the same, the larger gives at least this part of what is too much.
+const LEAST_SHARE: i64 = 8;
 /// Free pages are given back when they are more than this share of the file, so many at once: what is
 /// written next needs pages as well.
 const FREE_SHARE: i64 = 4;
@@ -25,12 +27,7 @@ impl LogStore {
         let age = i64::try_from(retention.as_nanos()).unwrap_or(i64::MAX);
         let now = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
         let until = now.saturating_sub(age);
-        loop {
-            let old = "SELECT block FROM blocks WHERE last_time_ns < ? LIMIT ?";
-            if remove_all(&connection, old, [until, MAX_REMOVED])? == 0 {
-                break;
-            }
-        }
+        while remove_old(&connection, until)? > 0 {}
         let max_bytes = i64::try_from(max_bytes).unwrap_or(i64::MAX);
         for _ in 0..ROUNDS {
             let excess = used_bytes(&connection)?.saturating_sub(max_bytes);
@@ -46,40 +43,46 @@ impl LogStore {
     }
 }
 
-/// Removes the oldest blocks of the effect that takes the most, of so many bytes or of half the
-/// difference to the other. Returns how many blocks went.
+/// Removes the oldest blocks of the effect that takes the most: of so many bytes, or of half of what it
+/// has more than the other, but always some. Returns how many blocks went.
 fn make_room(connection: &Connection, excess: i64) -> rusqlite::Result<usize> {
     let sizes = "SELECT effect, sum(bytes) FROM blocks GROUP BY effect ORDER BY sum(bytes) DESC";
     let mut sizes = connection.prepare_cached(sizes)?;
     let sizes = sizes.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let sizes: Vec<(i64, i64)> = sizes.collect::<Result<_, _>>()?;
-    let (Some((effect, most)), other) = (sizes.first(), sizes.get(1)) else {
+    let Some((effect, most)) = sizes.first() else {
         return Ok(0);
     };
-    let ahead = most - other.map_or(0, |(_, bytes)| *bytes);
-    let enough = if other.is_some() {
-        excess.min(ahead / 2)
-    } else {
-        excess
+    let enough = match sizes.get(1) {
+        None => excess,
+        Some((_, other)) => excess.min((most - other) / 2).max(excess / LEAST_SHARE),
     };
-    let oldest = "SELECT block FROM (SELECT block, sum(bytes) OVER (ORDER BY block) - bytes AS before \
-                  FROM blocks WHERE effect = ?) WHERE before <= ? LIMIT ?";
-    remove_all(connection, oldest, [*effect, enough, MAX_REMOVED])
+    let oldest = "SELECT block, bytes FROM blocks WHERE effect = ? ORDER BY block LIMIT ?";
+    let mut oldest = connection.prepare_cached(oldest)?;
+    let mut rows = oldest.query([*effect, MAX_REMOVED])?;
+    let (mut blocks, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()?
+        && (bytes < enough || blocks.is_empty())
+    {
+        blocks.push(row.get(0)?);
+        bytes += row.get::<_, i64>(1)?;
+    }
+    drop(rows);
+    remove_all(connection, &blocks)
 }
 
-/// Removes the blocks that a query names, in one transaction. Returns how many.
-fn remove_all(
-    connection: &Connection,
-    query: &str,
-    parameters: impl Params,
-) -> rusqlite::Result<usize> {
+/// Removes at once the blocks of which all is older than this. Returns how many.
+fn remove_old(connection: &Connection, until: i64) -> rusqlite::Result<usize> {
+    let old = "SELECT block FROM blocks WHERE last_time_ns < ? LIMIT ?";
+    let mut old = connection.prepare_cached(old)?;
+    let blocks = old.query_map([until, MAX_REMOVED], |row| row.get(0))?;
+    let blocks: Vec<i64> = blocks.collect::<Result<_, _>>()?;
+    remove_all(connection, &blocks)
+}
+
+fn remove_all(connection: &Connection, blocks: &[i64]) -> rusqlite::Result<usize> {
     let transaction = connection.unchecked_transaction()?;
-    let blocks: Vec<i64> = {
-        let mut query = transaction.prepare_cached(query)?;
-        let blocks = query.query_map(parameters, |row| row.get(0))?;
-        blocks.collect::<Result<_, _>>()?
-    };
-    for block in &blocks {
+    for block in blocks {
         remove(&transaction, *block)?;
     }
     transaction.commit()?;
