@@ -29,8 +29,8 @@ use crate::decision::Effect;
 
 /// Most records of a block.
 pub(super) const MAX_RECORDS: usize = 1_024;
-/// A block is full when one of its sections is so large, in bytes.
-const FULL: usize = 1 << 20;
+/// A block is full when one of its sections is so large before it is compressed, in bytes.
+pub(super) const FULL: usize = 1 << 20;
 /// Largest section that is read, in bytes: a full one and the largest record.
 const MAX_SECTION: usize = 16 << 20;
 /// Longest time between records of one block, in nanoseconds. A block is kept as long as its newest.
@@ -71,6 +71,9 @@ pub(super) struct About {
     pub(super) seq: Range,
     pub(super) time_ns: Range,
     pub(super) revision: Range,
+    /// Size of its larger section before it is compressed. Nothing is read by it, so that it is not
+    /// in the checksum.
+    pub(super) raw_bytes: i64,
 }
 
 /// From the first to the last, both within.
@@ -99,6 +102,7 @@ impl About {
             seq: Range::NOTHING,
             time_ns: Range::NOTHING,
             revision: Range::NOTHING,
+            raw_bytes: 0,
         }
     }
 

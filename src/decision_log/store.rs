@@ -17,13 +17,13 @@ use std::time::Duration;
 use prometheus_client::metrics::counter::Counter;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, params};
 
-use super::block::{About, Block, Damaged, Range, about_sum};
+use super::block::{About, Block, Damaged, FULL, Range, about_sum};
 use crate::decision::Effect;
 
 /// Version of the tables below.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 /// `blocks` has what blocks say of themselves, under the number of their last record; `bytes` is the
-/// size of the contents, and `sum` a checksum of all the rest. `numbers` has the number of the next
+/// size of the contents, `sum` a checksum of all before it, and `raw_bytes` tells what can be merged. `numbers` has the number of the next
 /// record: it is given once, whatever is removed.
 const SCHEMA: &str = "
     CREATE TABLE blocks (
@@ -36,7 +36,8 @@ const SCHEMA: &str = "
         first_revision INTEGER NOT NULL,
         last_revision INTEGER NOT NULL,
         bytes INTEGER NOT NULL,
-        sum INTEGER NOT NULL
+        sum INTEGER NOT NULL,
+        raw_bytes INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX blocks_by_effect ON blocks (effect, block, count, bytes);
     CREATE TABLE contents (
@@ -50,7 +51,9 @@ const SCHEMA: &str = "
 ";
 /// What a row of `blocks` is read by.
 const ABOUT: &str = "block, effect, count, first_seq, first_time_ns, last_time_ns, \
-                     first_revision, last_revision, bytes, sum";
+                     first_revision, last_revision, bytes, sum, raw_bytes";
+/// Version 2 had no `raw_bytes`: its blocks count as full, and are merged no more.
+const WITHOUT_RAW_BYTES: i64 = 2;
 /// Pages that are written back into the file at once, out of those that were appended to its log.
 const CHECKPOINT_PAGES: i64 = 4_000;
 /// The log is cut to so many bytes when it begins anew.
@@ -122,13 +125,19 @@ impl LogStore {
         let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         match version {
             SCHEMA_VERSION => return Ok(()),
-            0 | earlier::SCHEMA_VERSION => {}
+            0 | earlier::SCHEMA_VERSION | WITHOUT_RAW_BYTES => {}
             newer => anyhow::bail!(
                 "its schema version {newer} is not {SCHEMA_VERSION}, which this version knows"
             ),
         }
         let transaction = connection.unchecked_transaction()?;
-        transaction.execute_batch(SCHEMA)?;
+        if version == WITHOUT_RAW_BYTES {
+            let add =
+                format!("ALTER TABLE blocks ADD COLUMN raw_bytes INTEGER NOT NULL DEFAULT {FULL}");
+            transaction.execute_batch(&add)?;
+        } else {
+            transaction.execute_batch(SCHEMA)?;
+        }
         if version == earlier::SCHEMA_VERSION {
             earlier::begin(&transaction)?;
         }
@@ -180,8 +189,8 @@ fn insert(transaction: &Transaction<'_>, block: &Block) -> rusqlite::Result<()> 
     let about = block.about;
     let key = about.seq.last;
     let bytes = i64::try_from(block.size()).unwrap_or(i64::MAX);
-    let mut insert =
-        transaction.prepare_cached("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+    let mut insert = transaction
+        .prepare_cached("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
     insert.execute(params![
         key,
         i64::from(about.effect == Effect::Allow),
@@ -193,6 +202,7 @@ fn insert(transaction: &Transaction<'_>, block: &Block) -> rusqlite::Result<()> 
         about.revision.last,
         bytes,
         about_sum(&about, bytes),
+        about.raw_bytes,
     ])?;
     let mut insert = transaction.prepare_cached("INSERT INTO contents VALUES (?, ?, ?, ?)")?;
     insert.execute(params![key, block.members, block.index, block.details])?;
@@ -232,6 +242,7 @@ fn about(row: &Row<'_>) -> rusqlite::Result<(i64, Result<About, Damaged>)> {
             first: row.get(6)?,
             last: row.get(7)?,
         },
+        raw_bytes: row.get(10)?,
     };
     let is_whole = about_sum(&about, row.get(8)?) == row.get::<_, i64>(9)?;
     let checked = effect.and(is_whole.then_some(about).ok_or(Damaged));

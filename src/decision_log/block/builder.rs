@@ -66,8 +66,12 @@ impl Builder {
         self.is_empty()
             || self.digests.len() < 16 * MAX_RECORDS
                 && self.about.count < MAX_RECORDS as i64
-                && self.index.len().max(self.details.len()) < FULL
+                && self.raw_bytes() < FULL
                 && time.last.abs_diff(time.first) <= MAX_SPAN_NS
+    }
+
+    fn raw_bytes(&self) -> usize {
+        self.index.len().max(self.details.len())
     }
 
     /// Adds a record whose number is above those before. `false` if it is too large to be kept.
@@ -164,7 +168,10 @@ impl Builder {
         if self.is_empty() {
             return None;
         }
-        let about = self.about;
+        let about = About {
+            raw_bytes: i64::try_from(self.raw_bytes()).unwrap_or(i64::MAX),
+            ..self.about
+        };
         let block = about.seq.last;
         let block = Block {
             about,

@@ -6,12 +6,16 @@ use rusqlite::Connection;
 use super::{ABOUT, LogStore, about, content, insert, remove};
 use crate::decision::Effect;
 use crate::decision_log::block::{
-    About, Block, Builder, Damaged, MAX_RECORDS, MAX_SPAN_NS, Records, Section, Stored, unpacked,
+    About, Block, Builder, Damaged, FULL, MAX_RECORDS, MAX_SPAN_NS, Records, Section, Stored,
+    unpacked,
 };
 use crate::decision_log::entry::{Entry, Verdict};
 
 /// Blocks with so many records are large enough.
 const LARGE: i64 = MAX_RECORDS as i64 / 2;
+/// Together, blocks may have so many bytes before they are compressed: a record may take one more
+/// beside others, for the number of its verdict.
+const MAX_RAW_BYTES: i64 = (FULL - MAX_RECORDS) as i64;
 /// Most blocks that are looked at in one go.
 const MAX_LOOKED_AT: i64 = 1_024;
 
@@ -20,6 +24,7 @@ const MAX_LOOKED_AT: i64 = 1_024;
 struct Neighbours {
     blocks: Vec<About>,
     count: i64,
+    raw_bytes: i64,
 }
 
 impl LogStore {
@@ -47,13 +52,9 @@ impl LogStore {
         let mut groups: Vec<Neighbours> = Vec::new();
         for (_, block) in blocks {
             // What is damaged keeps its neighbours apart, and so does a large one.
-            let (block, count) = match block {
-                Ok(block) => (vec![block], block.count),
-                Err(Damaged) => (Vec::new(), i64::MAX),
-            };
-            let mut group = Neighbours {
-                blocks: block,
-                count,
+            let mut group = match block {
+                Ok(block) => Neighbours::of(block),
+                Err(Damaged) => Neighbours::DAMAGED,
             };
             while let Some(older) = groups.pop() {
                 if older.takes(&group) {
@@ -86,6 +87,10 @@ impl LogStore {
             }
         }
         made.extend(builder.finish());
+        // Written again for nothing, they would be at every turn.
+        if made.len() >= blocks.len() {
+            return Ok(());
+        }
         let transaction = connection.unchecked_transaction()?;
         for block in blocks {
             remove(&transaction, block.seq.last)?;
@@ -157,6 +162,21 @@ fn push(builder: &mut Builder, record: &Stored<'_>, details: &[u8]) -> Result<()
 // === impl Neighbours ===
 
 impl Neighbours {
+    /// A block that cannot be read takes no other and is taken by none.
+    const DAMAGED: Self = Self {
+        blocks: Vec::new(),
+        count: i64::MAX,
+        raw_bytes: i64::MAX,
+    };
+
+    fn of(block: About) -> Self {
+        Self {
+            blocks: vec![block],
+            count: block.count,
+            raw_bytes: block.raw_bytes,
+        }
+    }
+
     fn takes(&self, newer: &Self) -> bool {
         let (Some(first), Some(last)) = (self.blocks.first(), newer.blocks.last()) else {
             return false;
@@ -165,12 +185,14 @@ impl Neighbours {
         self.count.max(newer.count) < LARGE
             && self.count / 2 <= newer.count
             && self.count + newer.count <= MAX_RECORDS as i64
+            && self.raw_bytes.saturating_add(newer.raw_bytes) <= MAX_RAW_BYTES
             && span <= MAX_SPAN_NS
     }
 
     fn with(mut self, newer: Self) -> Self {
         self.blocks.extend(newer.blocks);
         self.count += newer.count;
+        self.raw_bytes = self.raw_bytes.saturating_add(newer.raw_bytes);
         self
     }
 }

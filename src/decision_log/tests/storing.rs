@@ -151,7 +151,7 @@ fn a_file_of_another_version_is_left_alone() {
     let error = LogStore::open(&path).unwrap_err().to_string();
     assert_eq!(
         error,
-        "its schema version 99 is not 2, which this version knows"
+        "its schema version 99 is not 3, which this version knows"
     );
     std::fs::write(
         &path,
@@ -217,6 +217,26 @@ fn records_of_the_version_before_are_taken_over() {
     assert_eq!(found, ["/778", "/776", "/774", "/772", "/770"]);
 }
 
+/// Blocks of version 2, which did not note how large they were.
+#[test]
+fn blocks_of_the_version_before_are_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("decisions.db");
+    let store = LogStore::open(&path).unwrap();
+    store_records(&store, &records(1, Duration::ZERO));
+    let before = "ALTER TABLE blocks DROP COLUMN raw_bytes; PRAGMA user_version = 2";
+    store.connection().execute_batch(before).unwrap();
+    drop(store);
+    for _ in 0..2 {
+        let store = LogStore::open(&path).unwrap();
+        store_records(&store, &records(1, Duration::ZERO));
+        store.merge().unwrap();
+    }
+    let reader = LogStore::open_reader(&path).unwrap();
+    assert_eq!(paths(&reader), ["/0", "/0", "/0"]);
+    assert_eq!(count_of_blocks(&reader), 2);
+}
+
 #[test]
 fn readers_cannot_write() {
     let folder = tempfile::tempdir().unwrap();
@@ -252,6 +272,34 @@ fn small_blocks_become_few() {
     assert!(count <= 16, "{count}");
     assert_eq!(paths(&store), expected);
     assert_eq!(store.next_seq().unwrap(), 301);
+}
+
+/// Full blocks have few records where these are large; they are not written again and again.
+#[test]
+fn full_blocks_stay_as_they_are() {
+    let store = LogStore::in_memory();
+    let large: Vec<_> = (0..1_500)
+        .map(|index| aged(index, Duration::ZERO, 3_000))
+        .collect();
+    store_records(&store, &large);
+    let blocks = count_of_blocks(&store);
+    assert!((4..8).contains(&blocks), "{blocks}");
+    let changes = || {
+        let changes = "SELECT total_changes()";
+        let connection = store.connection();
+        connection.query_row(changes, [], |row| row.get::<_, i64>(0))
+    };
+    let before = changes().unwrap();
+    store.merge().unwrap();
+    store.merge().unwrap();
+    assert_eq!(changes().unwrap(), before);
+    // A wrong note of how large they are does not make it so.
+    let note = "UPDATE blocks SET raw_bytes = 0";
+    store.connection().execute(note, []).unwrap();
+    let before = changes().unwrap();
+    store.merge().unwrap();
+    assert_eq!(changes().unwrap(), before);
+    assert_eq!(count_of_blocks(&store), blocks);
 }
 
 /// Records that are far apart in time stay apart, since they go at different times.
