@@ -138,7 +138,10 @@ impl DecisionLog {
         let writer_queue = Arc::clone(&queue);
         let writer = std::thread::Builder::new()
             .name("decision-log".to_owned())
-            .spawn(move || Writer::new(&writer_queue, settings, &store).run())?;
+            .spawn(move || {
+                let work = || Writer::new(&writer_queue, settings, &store).run();
+                writer::guarded(&writer_queue, work);
+            })?;
         Ok(Self {
             queue,
             enabled,

@@ -27,6 +27,9 @@ const GATHER: Duration = Duration::from_millis(50);
 /// Most memory that a thread keeps for writing a record down, in bytes.
 const MAX_SCRATCH: usize = 64 << 10;
 
+/// Why a record is lost that comes, or is still under way, when nothing more is stored.
+const STOPPED: &str = "stopped";
+
 thread_local! {
     /// Where a thread writes a record down before it takes the lock.
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -47,6 +50,8 @@ struct State {
     spare: Vec<Chunk>,
     /// Of all that is handed over and not stored yet.
     weight: usize,
+    /// How many records these are: neither stored nor counted as lost yet.
+    outstanding: u64,
     /// Number of the next record. One that is lost has a number as well, so that a gap tells of it.
     next_seq: i64,
     waiting: Waiting,
@@ -102,6 +107,7 @@ impl Queue {
             chunks: Vec::new(),
             spare: Vec::new(),
             weight: 0,
+            outstanding: 0,
             next_seq,
             waiting: Waiting::Nothing,
             has_ended: false,
@@ -113,8 +119,21 @@ impl Queue {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Counts records that were handed over and are stored.
+    pub(super) fn count_written(&self, count: u64) {
+        self.metrics.log_written.inc_by(count);
+        self.lock().settle(count);
+    }
+
+    /// Counts records that were handed over and never will be stored.
+    pub(super) fn count_dropped(&self, reason: &'static str, count: u64) {
+        self.metrics.log_dropped(reason, count);
+        self.lock().settle(count);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -156,7 +175,7 @@ impl Queue {
         head.seq = state.next_seq;
         state.next_seq += 1;
         if state.has_ended {
-            return Err("stopped");
+            return Err(STOPPED);
         }
         if state.weight + weight > MAX_QUEUED {
             return Err("buffer_full");
@@ -237,6 +256,23 @@ impl Queue {
         self.lock().has_ended = true;
         self.arrived.notify_one();
     }
+
+    /// Takes nothing more, and counts as lost what is neither stored nor counted. Returns how many
+    /// records these are.
+    pub(super) fn abandon(&self) -> u64 {
+        let mut state = self.lock();
+        state.has_ended = true;
+        let chunks = std::mem::take(&mut state.chunks);
+        let spare = std::mem::take(&mut state.spare);
+        let lost = std::mem::take(&mut state.outstanding);
+        state.weight = 0;
+        drop(state);
+        drop((chunks, spare));
+        if lost > 0 {
+            self.metrics.log_dropped(STOPPED, lost);
+        }
+        lost
+    }
 }
 
 // === impl State ===
@@ -256,6 +292,11 @@ impl State {
         chunk.weight += weight;
         self.chunks.push(chunk);
         self.weight += weight;
+        self.outstanding += 1;
+    }
+
+    fn settle(&mut self, count: u64) {
+        self.outstanding = self.outstanding.saturating_sub(count);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The log's thread: takes records, puts them into blocks, stores these, and keeps the file in order.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::block::{Block, Builder};
@@ -30,6 +31,19 @@ pub(super) struct Writer<'a> {
     bytes: usize,
     /// When the oldest record came that is not stored yet.
     began: Option<Instant>,
+}
+
+/// Does the thread's work. A panic ends the log and nothing else: from then on every record is counted
+/// as lost, and so is what was under way.
+pub(super) fn guarded(queue: &Queue, work: impl FnOnce()) {
+    // Of what the work has left behind only the queue is used, and that only as its lock leaves it.
+    if catch_unwind(AssertUnwindSafe(work)).is_err() {
+        let lost = queue.abandon();
+        tracing::error!(
+            lost,
+            "the decision log panicked: no decisions are recorded until a restart"
+        );
+    }
 }
 
 impl<'a> Writer<'a> {
@@ -77,7 +91,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Stores what was taken, at once or, while more comes, soon. Returns how many bytes were stored.
-    fn store(&mut self, taken: Taken) -> usize {
+    pub(super) fn store(&mut self, taken: Taken) -> usize {
         let mut stored = 0;
         if !taken.chunks.is_empty() && self.began.is_none() {
             self.began = Some(Instant::now());
@@ -125,7 +139,7 @@ impl<'a> Writer<'a> {
             }
         }
         if lost + unread > 0 {
-            self.queue.metrics().log_dropped("too_large", lost + unread);
+            self.queue.count_dropped("too_large", lost + unread);
         }
     }
 
@@ -137,11 +151,9 @@ impl<'a> Writer<'a> {
         let counts = self.blocks.iter().map(|block| block.about.count);
         let count = counts.sum::<i64>().cast_unsigned();
         match self.store.append(&self.blocks) {
-            Ok(()) => {
-                self.queue.metrics().log_written.inc_by(count);
-            }
+            Ok(()) => self.queue.count_written(count),
             Err(error) => {
-                self.queue.metrics().log_dropped("store", count);
+                self.queue.count_dropped("store", count);
                 tracing::error!(%error, count, "decisions could not be stored");
             }
         }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::decision_log::queue::{Chunk, Taken};
+use crate::decision_log::writer::guarded;
 
 fn queue() -> Queue {
     Queue::new(1, Arc::default())
@@ -114,6 +115,55 @@ fn threads_hand_over_together() {
             .for_each(|thread| thread.join().unwrap());
     });
     assert_eq!(seen, (1..=20_000).collect::<Vec<_>>());
+}
+
+/// A panic of the log's thread: what is stored is counted as such, all else as lost, and what comes
+/// later as well.
+#[test]
+fn a_panic_loses_nothing_uncounted() {
+    let queue = queue();
+    let store = LogStore::in_memory();
+    let one = record(http("/", &[]));
+    let push = |count| (0..count).for_each(|_| queue.push(&one.record()));
+    guarded(&queue, || {
+        let mut writer = Writer::new(&queue, settings(), &store);
+        push(10);
+        writer.store(queue.take(Duration::ZERO));
+        // In a block that is not stored yet, taken, and not even taken.
+        push(5);
+        let more = queue.take(Duration::ZERO);
+        writer.store(Taken {
+            is_busy: true,
+            ..more
+        });
+        push(3);
+        let _taken = queue.take(Duration::ZERO);
+        push(2);
+        panic!("as the test wants it");
+    });
+    assert_eq!((queue.metrics().log_written.get(), lost(&queue)), (10, 10));
+    push(4);
+    assert_eq!((queue.metrics().log_written.get(), lost(&queue)), (10, 14));
+    assert_eq!(queue.abandon(), 0);
+}
+
+/// What is stored or counted as lost once is not counted again.
+#[test]
+fn nothing_is_left_over_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("decisions.db");
+    let writing = LogStore::open(&path).unwrap();
+    let failing = LogStore::open_reader(&path).unwrap();
+    for (store, expected) in [(&writing, (3, 0)), (&failing, (0, 3))] {
+        let queue = queue();
+        let one = record(http("/", &[]));
+        (0..3).for_each(|_| queue.push(&one.record()));
+        queue.end();
+        guarded(&queue, || Writer::new(&queue, settings(), store).run());
+        assert_eq!(queue.abandon(), 0);
+        let counted = (queue.metrics().log_written.get(), lost(&queue));
+        assert_eq!(counted, expected);
+    }
 }
 
 /// A secret that is known by its header's name is not even in the memory that is handed over.
