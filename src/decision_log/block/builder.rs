@@ -32,8 +32,8 @@ struct Last {
     revision: i64,
     verdict: Vec<u8>,
     verdict_number: u64,
-    host: String,
-    path: String,
+    host: Option<String>,
+    path: Option<String>,
 }
 
 // === impl Builder ===
@@ -147,19 +147,19 @@ impl Builder {
 
     fn note_place(&mut self, entry: &Entry<'_>) {
         if let Some(host) = entry.host
-            && (self.about.count == 1 || self.last.host != host)
+            && self.last.host.as_deref() != Some(host)
         {
             self.digests.push(digest(Kind::Host, host.as_bytes()));
-            host.clone_into(&mut self.last.host);
+            host.clone_into(self.last.host.get_or_insert_default());
         }
         if let Some(path) = entry.path
-            && (self.about.count == 1 || self.last.path != path)
+            && self.last.path.as_deref() != Some(path)
         {
             self.digests.push(digest(Kind::Path, path.as_bytes()));
             let segments = segments(path);
             self.digests
                 .extend(segments.map(|whole| digest(Kind::Segments, whole.as_bytes())));
-            path.clone_into(&mut self.last.path);
+            path.clone_into(self.last.path.get_or_insert_default());
         }
     }
 

@@ -207,21 +207,60 @@ fn a_record_comes_out_as_it_went_in() {
     }
 }
 
-#[test]
-fn blocks_are_bounded() {
-    let verdict = verdict();
-    let large = vec![b'x'; 300 << 10];
-    let entry = Entry {
+fn entry(verdict: &Verdict) -> Entry<'_> {
+    Entry {
         seq: 1,
         id: Uuid::nil(),
         time_ns: 0,
         revision: 1,
         cached: false,
-        verdict: &verdict,
+        verdict,
         host: None,
         path: None,
         trace_id: None,
+        details: &[],
+    }
+}
+
+/// Where a host or path first comes in a block, whatever comes before: it is in the filter.
+#[test]
+fn places_are_found_wherever_they_come_first() {
+    let rows: [&[Option<&str>]; 5] = [
+        &[Some("")],
+        &[None, Some("")],
+        &[None, Some("/a"), Some("")],
+        &[None, Some(""), None, Some("/a")],
+        &[Some("/a"), None, Some("/a"), Some("")],
+    ];
+    let verdict = verdict();
+    for row in rows {
+        let mut builder = Builder::new(Effect::Deny);
+        for (seq, place) in (1..).zip(row) {
+            assert!(builder.push(&Entry {
+                seq,
+                host: *place,
+                path: *place,
+                ..entry(&verdict)
+            }));
+        }
+        let block = builder.finish().unwrap();
+        let members = opened(Section::Members, block.about.seq.last, &block.members).unwrap();
+        for place in row.iter().flatten() {
+            for kind in [Kind::Host, Kind::Path] {
+                let digest = digest(kind, place.as_bytes());
+                assert!(may_hold(members, digest), "{row:?} {place:?} {kind:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn blocks_are_bounded() {
+    let verdict = verdict();
+    let large = vec![b'x'; 300 << 10];
+    let entry = Entry {
         details: &large,
+        ..entry(&verdict)
     };
     let mut builder = Builder::new(Effect::Deny);
     let fit = (0..100).take_while(|_| builder.has_room(0) && builder.push(&entry));
