@@ -16,8 +16,9 @@ use crate::telemetry::Metrics;
 
 /// Most memory the waiting records may take, in bytes.
 const MAX_QUEUED: usize = 64 << 20;
-/// How much a chunk holds, but for a single larger record.
+/// How much a chunk holds of requests, but for a single larger one, and how many records at most.
 const CHUNK: usize = 256 << 10;
+pub(super) const CHUNK_RECORDS: usize = 1_024;
 /// Chunks kept for the next records.
 const MAX_SPARE: usize = 32;
 /// How many bytes are worth being taken at once.
@@ -279,7 +280,10 @@ impl Queue {
 
 impl State {
     fn put(&mut self, head: Head, request: &[u8], weight: usize) {
-        let has_room = |chunk: &Chunk| chunk.requests.len() + request.len() <= CHUNK;
+        // A chunk grows while the lock is held: neither part of it by much.
+        let has_room = |chunk: &Chunk| {
+            chunk.requests.len() + request.len() <= CHUNK && chunk.heads.len() < CHUNK_RECORDS
+        };
         let mut chunk = match self.chunks.pop() {
             Some(chunk) if has_room(&chunk) => chunk,
             full => {

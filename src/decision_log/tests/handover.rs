@@ -1,7 +1,7 @@
 //! Records between the threads: none is lost unseen, none waits for others.
 
 use super::*;
-use crate::decision_log::queue::{Chunk, Taken};
+use crate::decision_log::queue::{CHUNK_RECORDS, Chunk, Taken};
 use crate::decision_log::writer::guarded;
 
 fn queue() -> Queue {
@@ -52,6 +52,23 @@ fn records_keep_their_order_and_their_requests() {
     queue.push(&requests[0].record());
     let seen = taken(&queue.take(Duration::ZERO));
     assert_eq!(seen.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [8]);
+}
+
+/// Chunks are small, also where requests are next to nothing.
+#[test]
+fn chunks_are_bounded() {
+    let queue = queue();
+    let mut one = record(HttpRequest::default());
+    one.attributes.request = None;
+    (0..=2 * CHUNK_RECORDS).for_each(|_| queue.push(&one.record()));
+    let all = queue.take(Duration::ZERO);
+    let counts = all.chunks.iter().map(|chunk| chunk.records().count());
+    assert_eq!(
+        counts.collect::<Vec<_>>(),
+        [CHUNK_RECORDS, CHUNK_RECORDS, 1]
+    );
+    let last = i64::try_from(taken(&all).len()).unwrap();
+    assert_eq!(taken(&all).last().unwrap().0, last);
 }
 
 /// What there is no room for is counted, has a number, and hinders nothing that comes later.
