@@ -18,6 +18,9 @@ const BLOCK_DELAY: Duration = Duration::from_millis(100);
 /// Bytes of blocks that are stored at once at the latest.
 const MAX_BATCH: usize = 8 << 20;
 
+/// What takes longer is logged: records that came meanwhile may have been dropped.
+const SLOW: Duration = Duration::from_secs(1);
+
 /// What the thread works with.
 pub(super) struct Writer<'a> {
     queue: &'a Queue,
@@ -44,6 +47,17 @@ pub(super) fn guarded(queue: &Queue, work: impl FnOnce()) {
             "the decision log panicked: no decisions are recorded until a restart"
         );
     }
+}
+
+/// Does a piece of work on the file, and logs if it took long.
+fn noting<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    let began = Instant::now();
+    let done = work();
+    let took = began.elapsed();
+    if took > SLOW {
+        tracing::warn!(?took, "the decision log was held up by {what}");
+    }
+    done
 }
 
 impl<'a> Writer<'a> {
@@ -150,7 +164,7 @@ impl<'a> Writer<'a> {
         }
         let counts = self.blocks.iter().map(|block| block.about.count);
         let count = counts.sum::<i64>().cast_unsigned();
-        match self.store.append(&self.blocks) {
+        match noting("storing decisions", || self.store.append(&self.blocks)) {
             Ok(()) => self.queue.count_written(count),
             Err(error) => {
                 self.queue.count_dropped("store", count);
@@ -164,7 +178,8 @@ impl<'a> Writer<'a> {
     }
 
     fn take_over(&self) -> bool {
-        self.store.take_over().unwrap_or_else(|error| {
+        let taken_over = noting("taking over decisions", || self.store.take_over());
+        taken_over.unwrap_or_else(|error| {
             tracing::error!(%error, "decisions of an earlier version could not be taken over");
             false
         })
@@ -175,10 +190,11 @@ impl<'a> Writer<'a> {
         self.editor.rest();
         self.queue.rest();
         let (retention, max_bytes) = (self.settings.retention, self.settings.max_bytes);
-        if let Err(error) = self.store.prune(retention, max_bytes) {
+        let prune = || self.store.prune(retention, max_bytes);
+        if let Err(error) = noting("removing old decisions", prune) {
             tracing::error!(%error, "old decisions could not be removed");
         }
-        if let Err(error) = self.store.merge() {
+        if let Err(error) = noting("putting blocks together", || self.store.merge()) {
             tracing::error!(%error, "decisions could not be put together");
         }
     }
