@@ -287,6 +287,12 @@ fn decide(
         let decision = decision.about(&reported(attributes), None);
         Ok((Arc::new(decision), NO_DECISION))
     };
+    let attached = attached(policies, workload);
+    let needs = attached.as_ref().map(|it| needs(policies, it));
+    // Where nothing is remembered, nothing is looked for.
+    if let Some(needs) = needs.filter(|needs| *needs > effort && !snapshot.cache.is_on()) {
+        return Err(needs);
+    }
     if let Err(why) = check_form(attributes) {
         return refused(malformed(why));
     }
@@ -294,7 +300,7 @@ fn decide(
         Ok(target) => target,
         Err(why) => return refused(malformed(why)),
     };
-    let Some(attached) = attached(policies, workload) else {
+    let Some((attached, needs)) = attached.zip(needs) else {
         return refused(unknown_workload(workload));
     };
     let plan = policies.plan(&attached);
@@ -305,7 +311,6 @@ fn decide(
     {
         return Ok((decision, CacheResult::Hit));
     }
-    let needs = needs(policies, &attached);
     if needs > effort {
         return Err(needs);
     }
