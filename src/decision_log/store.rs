@@ -79,12 +79,7 @@ impl LogStore {
         Self::writing(Connection::open(path)?)
     }
 
-    #[cfg(test)]
-    pub(super) fn in_memory() -> Self {
-        Self::writing(Connection::open_in_memory().unwrap()).unwrap()
-    }
-
-    fn writing(connection: Connection) -> anyhow::Result<Self> {
+    pub(super) fn writing(connection: Connection) -> anyhow::Result<Self> {
         connection.busy_timeout(Duration::from_secs(5))?;
         // Takes effect only before the first table is made.
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;

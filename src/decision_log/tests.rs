@@ -22,6 +22,10 @@ mod storing;
 
 const NOW_NS: i64 = 1_700_000_000_123_456_789;
 
+fn in_memory() -> LogStore {
+    LogStore::writing(rusqlite::Connection::open_in_memory().unwrap()).unwrap()
+}
+
 fn pairs(pairs: &[(&str, &str)]) -> Pairs {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     pairs.iter().map(owned).collect()
@@ -106,7 +110,7 @@ fn store_records(store: &LogStore, records: &[Recorded]) {
 
 /// What is shown of a record by default.
 fn shown(record: Recorded) -> Value {
-    let store = LogStore::in_memory();
+    let store = in_memory();
     store_records(&store, &[record]);
     store.query(&Filter::default()).unwrap().decisions.remove(0)
 }

@@ -139,7 +139,7 @@ fn threads_hand_over_together() {
 #[test]
 fn a_panic_loses_nothing_uncounted() {
     let queue = queue();
-    let store = LogStore::in_memory();
+    let store = in_memory();
     let one = record(http("/", &[]));
     let push = |count| (0..count).for_each(|_| queue.push(&one.record()));
     guarded(&queue, || {

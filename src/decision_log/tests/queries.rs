@@ -74,7 +74,7 @@ fn append(store: &LogStore, rows: &[Row]) {
 }
 
 fn store(rows: &[Row]) -> LogStore {
-    let store = LogStore::in_memory();
+    let store = in_memory();
     append(&store, rows);
     store
 }
@@ -384,7 +384,7 @@ fn all_pages(store: &LogStore, filter: &Filter, limit: Duration) -> (Vec<i64>, u
 /// Blocks of the two effects overlap in every way, and no time is left for more than one a page.
 #[test]
 fn pages_that_took_too_long_go_on_where_they_ended() {
-    let store = LogStore::in_memory();
+    let store = in_memory();
     let mut rows: Vec<Row> = (0..200).map(row).collect();
     for (index, row) in rows.iter_mut().enumerate() {
         if index % 7 < 3 {
@@ -424,7 +424,7 @@ fn pages_that_took_too_long_go_on_where_they_ended() {
 /// A page takes so much memory and no more.
 #[test]
 fn pages_are_bounded() {
-    let store = LogStore::in_memory();
+    let store = in_memory();
     let verdict = Verdict {
         effect: Effect::Deny,
         policy: None,

@@ -72,7 +72,7 @@ fn count_of_blocks(store: &LogStore) -> i64 {
 
 #[test]
 fn what_is_too_old_goes() {
-    let store = LogStore::in_memory();
+    let store = in_memory();
     store_records(&store, &records(3, 8 * DAY));
     store_records(&store, &records(2, 6 * DAY));
     store.prune(7 * DAY, u64::MAX).unwrap();
@@ -83,7 +83,7 @@ fn what_is_too_old_goes() {
 
 #[test]
 fn the_oldest_go_while_it_is_too_large() {
-    let store = LogStore::in_memory();
+    let store = in_memory();
     for _ in 0..10 {
         store_records(&store, &records(100, Duration::ZERO));
     }
@@ -108,7 +108,7 @@ fn the_oldest_go_while_it_is_too_large() {
 /// Neither effect drives the other out.
 #[test]
 fn a_flood_of_one_effect_leaves_the_other() {
-    let store = LogStore::in_memory();
+    let store = in_memory();
     store_records(&store, &[allowed(aged(0, Duration::ZERO, 500))]);
     for _ in 0..10 {
         store_records(&store, &records(100, Duration::ZERO));
@@ -252,7 +252,7 @@ fn readers_cannot_write() {
 /// However few records came at a time, there are few blocks in the end, with the same records.
 #[test]
 fn small_blocks_become_few() {
-    let store = LogStore::in_memory();
+    let store = in_memory();
     let mut expected = Vec::new();
     for index in 0..300 {
         let record = aged(index, Duration::from_secs(300 - index as u64), 10);
@@ -277,7 +277,7 @@ fn small_blocks_become_few() {
 /// Full blocks have few records where these are large; they are not written again and again.
 #[test]
 fn full_blocks_stay_as_they_are() {
-    let store = LogStore::in_memory();
+    let store = in_memory();
     let large: Vec<_> = (0..1_500)
         .map(|index| aged(index, Duration::ZERO, 3_000))
         .collect();
@@ -305,7 +305,7 @@ fn full_blocks_stay_as_they_are() {
 /// Records that are far apart in time stay apart, since they go at different times.
 #[test]
 fn blocks_are_not_long() {
-    let store = LogStore::in_memory();
+    let store = in_memory();
     for index in 0..3 {
         store_records(
             &store,
