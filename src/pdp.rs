@@ -59,7 +59,7 @@ pub struct Answer {
 pub enum Effort {
     /// What takes microseconds: remember, and compare with native policies.
     Little,
-    /// Evaluate Rego besides, up to its limits.
+    /// Verify signatures of tokens besides, and evaluate Rego, up to its limits.
     Evaluate,
     /// Wait besides for what policies ask of others.
     Wait,
@@ -328,7 +328,8 @@ fn decide(
         caller,
         now_ns,
     };
-    let decision = Arc::new(evaluate(snapshot, workload, &attached, &question));
+    let decision = evaluate(snapshot, workload, &attached, &question, effort)?;
+    let decision = Arc::new(decision);
     let result = match &key {
         Some(key) => cache.insert(key, &decision, now_ns),
         None => CACHE_IS_OFF,
@@ -336,7 +337,7 @@ fn decide(
     Ok((decision, result))
 }
 
-/// What evaluating the policies of a workload can take.
+/// What evaluating the policies of a workload can take, whatever tokens the request carries.
 fn needs(policies: &PolicySet, attached: &Attached) -> Effort {
     let each = policies
         .entrypoints(attached)

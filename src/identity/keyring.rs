@@ -82,21 +82,42 @@ impl Keyring {
         token: &PresentedToken<'_>,
         now: u64,
     ) -> Result<Arc<VerifiedToken>, TokenError> {
-        // What is refused for its length alone is not worth a digest.
-        let is_digested = token.text.len() <= MAX_TOKEN;
-        let Some(cache) = self.verified.as_ref().filter(|_| is_digested) else {
-            return self.verify_anew(verifier, token, now).map(Arc::new);
-        };
-        let key = TokenKey {
-            digest: token.digest(),
-            verifier: verifier.id(),
-        };
-        if let Some(verified) = cache.get(&key) {
-            return verified.check_times(now).map(|()| verified);
+        if let Some(known) = self.recall(verifier, token, now) {
+            return known;
         }
         let verified = Arc::new(self.verify_anew(verifier, token, now)?);
-        cache.insert(key, Arc::clone(&verified));
+        if let Some((cache, key)) = self.place(verifier, token) {
+            cache.insert(key, Arc::clone(&verified));
+        }
         Ok(verified)
+    }
+
+    /// What `verify` says of a token that was good before; `None` of any other.
+    pub fn recall(
+        &self,
+        verifier: &Verifier,
+        token: &PresentedToken<'_>,
+        now: u64,
+    ) -> Option<Result<Arc<VerifiedToken>, TokenError>> {
+        let (cache, key) = self.place(verifier, token)?;
+        let verified = cache.get(&key)?;
+        Some(verified.check_times(now).map(|()| verified))
+    }
+
+    /// Where a token is remembered, if it is one that can be.
+    fn place(
+        &self,
+        verifier: &Verifier,
+        token: &PresentedToken<'_>,
+    ) -> Option<(&Cache<TokenKey, Arc<VerifiedToken>>, TokenKey)> {
+        // What is refused for its length alone is not worth a digest.
+        let cache = self
+            .verified
+            .as_ref()
+            .filter(|_| token.text.len() <= MAX_TOKEN)?;
+        let digest = token.digest();
+        let verifier = verifier.id();
+        Some((cache, TokenKey { digest, verifier }))
     }
 
     fn verify_anew(
@@ -137,6 +158,13 @@ impl<'a> PresentedToken<'a> {
             parsed: OnceCell::new(),
             digest: OnceCell::new(),
         }
+    }
+
+    /// Why it is refused before anybody looks at its signature, if it is.
+    pub fn refused_by(&self, verifier: &Verifier, now: u64) -> Option<TokenError> {
+        let checked = self.parsed();
+        let checked = checked.and_then(|token| verifier.check_claims(token, now));
+        checked.err()
     }
 
     fn parsed(&self) -> Result<&UnverifiedToken<'a>, TokenError> {

@@ -21,6 +21,7 @@ use crate::policy::{DefaultAction, OnError, PolicySet, PolicySettings, PolicySou
 
 mod caching;
 mod custom;
+mod effort;
 mod form;
 mod generated;
 mod known;

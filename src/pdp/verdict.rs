@@ -4,13 +4,13 @@
 use std::cell::Cell;
 
 use super::question::Question;
-use super::seconds;
+use super::{Effort, seconds};
 use crate::attributes::{HttpRequest, ProtocolVersion};
 use crate::decision::{Decision, Grounds, ParameterChanges, ReasonKind, conclude};
 use crate::identity::VerifiedToken;
 use crate::policy::lifetime::Lifetime;
 use crate::policy::native::{
-    Attached, Authenticated, CompiledRule, Facts, Passed, Refused, Workload,
+    Attached, Authenticated, CompiledRule, Facts, Passed, Refused, Unauthenticated, Workload,
 };
 use crate::policy::rego::{Entrypoint, Known, Outcome, RegoPolicies, RegoRequest};
 use crate::policy::{OnError, PolicySet};
@@ -19,28 +19,33 @@ use crate::snapshot::Snapshot;
 /// What Rego answered, with the path of the entrypoint.
 type Answer<'a> = (Outcome, &'a str);
 
-/// Decides a request anew.
+/// What tokens come to; if one is refused, with the request that carries it.
+type IfAuthenticated<'a> = Result<Authenticated, (Refused, &'a HttpRequest)>;
+
+/// Decides a request anew. Fails with what it takes if that is more than `effort`: the caller has seen
+/// to what Rego takes.
 pub(super) fn evaluate(
     snapshot: &Snapshot,
     workload: &Workload,
     attached: &Attached,
     question: &Question<'_>,
-) -> Decision {
+    effort: Effort,
+) -> Result<Decision, Effort> {
     let policies = &snapshot.policies;
     let settings = &policies.settings;
     let caller = &question.caller;
 
     // PeerAuthentication: a STRICT workload wants an identity of the mesh.
     if let Some(policy) = question.refused_peer(attached, settings) {
-        return Decision::no_peer_identity(policy).about(caller, None);
+        return Ok(Decision::no_peer_identity(policy).about(caller, None));
     }
 
     // RequestAuthentication: a token that is there must verify; none is no identity.
-    let mut authenticated = match authenticate(snapshot, attached, question) {
+    let mut authenticated = match authenticate_within(effort, snapshot, attached, question)? {
         Ok(authenticated) => authenticated,
         Err((refused, http)) => {
-            return Decision::unauthenticated(&refused, http, settings.invalid_token_status)
-                .about(caller, None);
+            let status = settings.invalid_token_status;
+            return Ok(Decision::unauthenticated(&refused, http, status).about(caller, None));
         }
     };
     let token = authenticated.token.take();
@@ -63,7 +68,32 @@ pub(super) fn evaluate(
     // From when on it holds is not in question: it did when it was made.
     let of_token = Lifetime::through_second(token.and_then(VerifiedToken::accepted_until));
     decision.lifetime = decision.lifetime.and(asked.lifetime.get()).and(of_token);
-    decision.about(caller, principal)
+    Ok(decision.about(caller, principal))
+}
+
+/// What the tokens of a request come to, if that takes no more than `effort`.
+fn authenticate_within<'a>(
+    effort: Effort,
+    snapshot: &Snapshot,
+    attached: &Attached,
+    question: &Question<'a>,
+) -> Result<IfAuthenticated<'a>, Effort> {
+    let Some(http) = question
+        .attributes
+        .http()
+        .filter(|_| effort == Effort::Little)
+    else {
+        return Ok(authenticate(snapshot, attached, question));
+    };
+    let now = seconds(question.now_ns);
+    let known = attached
+        .authentication
+        .authenticate_known(http, &snapshot.keyring, now);
+    match known {
+        Ok(authenticated) => Ok(Ok(authenticated)),
+        Err(Unauthenticated::Refused(refused)) => Ok(Err((refused, http))),
+        Err(Unauthenticated::Unverified) => Err(Effort::Evaluate),
+    }
 }
 
 /// What the tokens of a request come to. On TCP there are none.
@@ -71,7 +101,7 @@ pub(super) fn authenticate<'a>(
     snapshot: &Snapshot,
     attached: &Attached,
     question: &Question<'a>,
-) -> Result<Authenticated, (Refused, &'a HttpRequest)> {
+) -> IfAuthenticated<'a> {
     let Some(http) = question.attributes.http() else {
         return Ok(Authenticated::default());
     };

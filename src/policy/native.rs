@@ -30,7 +30,7 @@ pub use authorization::{CompiledRule, Facts, RuleAction};
 pub use explain::{ExplainedRule, ExplainedTest};
 pub use observe::{DryRun, EngineResult, Observed, Observers, Passed, WouldBe};
 pub use peer_authentication::PeerRequirement;
-pub use request_authentication::{Authenticated, Authentication, Refused};
+pub use request_authentication::{Authenticated, Authentication, Refused, Unauthenticated};
 pub use rules::Rules;
 pub use trusted_peers::TrustedPeer;
 pub use workload::{

@@ -1,7 +1,7 @@
 //! One connection of a proxy: HTTP/2 calls, checks answered where they are read. All that have come
 //! are taken before any is answered, and their answers are written together, so that many streams cost
-//! few reads and writes. What would hold up the others, such as evaluating Rego, becomes a task of its
-//! own, which any thread can take.
+//! few reads and writes. What would hold up the others, such as evaluating Rego or verifying a
+//! signature, becomes a task of its own, which any thread can take.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;

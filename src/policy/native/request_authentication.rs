@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-pub use attached::{Authenticated, Authentication, Refused};
+pub use attached::{Authenticated, Authentication, Refused, Unauthenticated};
 
 use super::attachment::Attachment;
 use crate::attributes::Headers;
