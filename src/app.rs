@@ -4,6 +4,7 @@
 mod reload;
 
 use std::fs::DirBuilder;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -248,12 +249,14 @@ async fn activate(
     metrics: Arc<Metrics>,
 ) -> anyhow::Result<Activation> {
     let path = config.data_dir.join(POLICY_FILE);
+    let mut policy = config.policy_settings()?;
+    policy.rego.at_once = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let store =
         EmbeddedStore::open(&path, config.store).context("the policy store cannot be opened")?;
     let activation = Activation::start(
         ActivationSettings {
             bundles: config.bundle_settings(v0)?,
-            policy: config.policy_settings()?,
+            policy,
             cache: config.cache.into(),
         },
         file_sources(config),

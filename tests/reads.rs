@@ -5,6 +5,7 @@ mod generated;
 mod recorded;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use doorward::policy::rego::{
@@ -76,6 +77,7 @@ fn settings() -> RegoSettings {
         asked: Asked::Rule("test/p".to_owned()),
         providers: BTreeMap::new(),
         evaluation_limit: Duration::from_secs(20),
+        at_once: NonZeroUsize::MIN,
         runtime: None,
         caching: Caching::default(),
         outside: None,

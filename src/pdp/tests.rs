@@ -1,6 +1,7 @@
 //! The whole path from attributes to an answer.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -77,6 +78,7 @@ impl Default for Setup {
                     ("two".to_owned(), "two/allow".to_owned()),
                 ]),
                 evaluation_limit: Duration::from_secs(5),
+                at_once: NonZeroUsize::MIN,
                 runtime: None,
                 caching: Caching::default(),
                 outside: Some(Duration::from_secs(5)),

@@ -1,6 +1,7 @@
 //! Sections `mesh`, `rego` and `workloads` of the configuration, and the settings they become.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -279,6 +280,7 @@ pub fn settings(
             },
             providers: rego.providers.clone(),
             evaluation_limit: rego.evaluation_limit.0.0.min(share),
+            at_once: NonZeroUsize::MIN,
             runtime: None,
             caching: Caching {
                 off: rego.uncached.iter().cloned().collect(),

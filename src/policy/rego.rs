@@ -30,6 +30,7 @@ mod walk;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -87,6 +88,8 @@ pub struct RegoSettings {
     /// Path of the rule asked for action CUSTOM, by the provider's name.
     pub providers: BTreeMap<String, String>,
     pub evaluation_limit: Duration,
+    /// How many evaluations are likely to run at once: as many as there are cores.
+    pub at_once: NonZeroUsize,
     /// How long a check may wait for what is outside; `None` if policies may not reach there.
     pub outside: Option<Duration>,
     pub caching: Caching,
@@ -246,6 +249,7 @@ impl RegoPolicies {
         let terms = Terms {
             query,
             limit: settings.evaluation_limit,
+            at_once: settings.at_once,
             may_ask: settings.outside.is_some(),
             runtime: settings.runtime.as_ref().map(|runtime| &runtime.0),
             before: before.map(|before| &before.engine),

@@ -3,6 +3,7 @@
 //! only shrink; `docs/rego-conformance.md` tells both, written anew with `DOORWARD_WRITE_DOCS=1`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -167,6 +168,7 @@ fn compile(texts: &[String], data: Data) -> Result<RegoPolicies, String> {
         asked: Asked::Rule("test/p".to_owned()),
         providers: BTreeMap::new(),
         evaluation_limit: Duration::from_secs(20),
+        at_once: NonZeroUsize::MIN,
         runtime: None,
         caching: Caching::default(),
         outside: Some(Duration::from_secs(20)),

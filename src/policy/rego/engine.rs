@@ -1,9 +1,10 @@
-//! The regorus interpreter behind one narrow type: modules and data are prepared once, copies of
-//! the prepared interpreter are kept for reuse, and one evaluation runs on one copy without a lock.
+//! The regorus interpreter behind one narrow type: modules and data are prepared once, prepared
+//! interpreters are kept for reuse (`lanes`), and one evaluation runs on one of them without a lock.
 
 mod alone;
 mod asked;
 mod entered;
+mod lanes;
 mod lowerings;
 mod message;
 mod parsed;
@@ -11,7 +12,6 @@ mod reuse;
 
 use std::collections::{HashMap, HashSet};
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use regorus::unstable::{Module, Ref, Rule};
@@ -26,6 +26,7 @@ use super::lower::{Lowered, Names};
 use super::module::{self, Analysis};
 use super::{RegoError, RegoModule, check, guard, limits, lower, output, parts_of};
 pub(super) use asked::LookedAt;
+use lanes::Lanes;
 use lowerings::Lowerings;
 use message::{PlainMessage, conflict, plain_message, without_values};
 use parsed::Parsed;
@@ -34,8 +35,6 @@ use parsed::Parsed;
 
 /// Work units between two looks at the clock.
 const CHECK_INTERVAL: NonZeroU32 = NonZeroU32::new(64).unwrap();
-/// Most idle copies of the interpreter; more are made when more evaluations run at once.
-const MAX_IDLE: usize = 64;
 /// Longest file, line and most lines, as generous as OPA.
 const MAX_FILE_BYTES: NonZeroUsize = NonZeroUsize::new(64 << 20).unwrap();
 const MAX_LINES: NonZeroUsize = NonZeroUsize::new(4_000_000).unwrap();
@@ -57,7 +56,9 @@ pub(super) const QUERY_RULE: [&str; 2] = ["__internal_query_module", "answer"];
 /// Prepared policies.
 #[derive(Debug)]
 pub(super) struct Engine {
+    /// What queries of operators are asked of, each of a copy.
     prepared: regorus::Engine,
+    lanes: Lanes,
     /// References to every rule that can be asked as such.
     rules: HashSet<String>,
     /// Expressions of the query that was compiled with them.
@@ -70,7 +71,6 @@ pub(super) struct Engine {
     lowerings: Lowerings,
     /// Whether any module calls a built-in that reaches outside.
     pub(super) asks_others: bool,
-    idle: Mutex<Vec<regorus::Engine>>,
     /// Whether an interpreter that did not fail may be used again.
     pub(super) is_reusable: bool,
     /// Longest an evaluation may take that is given no other limit.
@@ -87,6 +87,8 @@ pub(super) struct Terms<'a> {
     pub(super) query: Option<&'a str>,
     /// Longest an evaluation may take that is given no other limit.
     pub(super) limit: Duration,
+    /// How many evaluations can run at once without one waiting for the other, if policies are small.
+    pub(super) at_once: NonZeroUsize,
     /// Whether built-ins may reach outside.
     pub(super) may_ask: bool,
     /// What `opa.runtime` tells; `None` if policies may not call it.
@@ -178,23 +180,13 @@ impl Engine {
             .map_err(|errors| lowered.locate(errors))?;
         let analysed = engine.get_modules().clone();
         let mut engine = lowered.evaluating(engine)?;
-        engine
-            .add_data(data)
-            .map_err(|error| vec![internal(&error)])?;
-        // Prepares everything and evaluates nothing of the policies.
-        engine
-            .eval_query("true".to_owned(), false)
-            .map_err(|error| {
-                lowered.locate(vec![RegoError::from_engine(
-                    "rego_compile_error",
-                    "",
-                    &error,
-                )])
-            })?;
-        engine.set_execution_timer_config(timer(terms.limit));
+        let mut others = Vec::new();
+        for _ in 1..lanes::count(terms.at_once, engine.get_modules(), &data) {
+            let other = lowered.again(engine.get_modules())?;
+            others.push(ready(other, lanes::copy(&data), terms.limit, &lowered)?);
+        }
+        let mut engine = ready(engine, data, terms.limit, &lowered)?;
         let prepared = Self {
-            // What it has prepared goes to the first that evaluates; a copy begins anew.
-            prepared: engine.clone(),
             asks_others: analysis.external.is_some(),
             // The interpreter takes no such name for a rule; a query of it works.
             rules: &analysis.rules - &analysis.scattered,
@@ -203,7 +195,8 @@ impl Engine {
             modules: analysed,
             lowerings,
             is_reusable: reuse::is_reusable(engine.get_modules()),
-            idle: Mutex::new(vec![engine]),
+            lanes: Lanes::of(engine.clone(), others),
+            prepared: engine,
             limit: terms.limit,
             tokens: Memory::default(),
             runtime: terms.runtime.cloned().unwrap_or(Value::Undefined),
@@ -266,11 +259,12 @@ impl Engine {
         limit: Duration,
         now_ns: i64,
     ) -> Result<Value, EvaluationError> {
-        let mut engine = self.idle();
+        let mut taken = self.lanes.take();
+        let engine = &mut taken.engine;
         engine.set_execution_timer_config(timer(limit));
         engine.set_input(input);
         let entered = self.enter(limit, now_ns);
-        let result = match target.evaluate(&mut engine) {
+        let result = match target.evaluate(engine) {
             Ok(value) => entered.hit().map_or_else(|| of_bounded_size(value), Err),
             Err(EvaluationError::Undefined) => {
                 Err(entered.hit().unwrap_or(EvaluationError::Undefined))
@@ -284,27 +278,9 @@ impl Engine {
         // An interpreter that failed or panicked is not used again; undefined is no failure.
         let failed = !matches!(result, Ok(_) | Err(EvaluationError::Undefined));
         if self.is_reusable && !failed {
-            self.keep(engine);
+            taken.keep();
         }
         result
-    }
-
-    /// An interpreter that nobody uses.
-    fn idle(&self) -> regorus::Engine {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let engine = idle.pop();
-        drop(idle);
-        engine.unwrap_or_else(|| self.prepared.clone())
-    }
-
-    /// Keeps an interpreter for the next evaluation, with nothing left of the last.
-    fn keep(&self, mut engine: regorus::Engine) {
-        engine.set_input(Value::Undefined);
-        drop(engine.take_prints());
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < MAX_IDLE {
-            idle.push(engine);
-        }
     }
 }
 
@@ -329,6 +305,24 @@ fn empty() -> Result<regorus::Engine, Vec<RegoError>> {
         .and_then(|()| guard::register(&mut engine))
         .and_then(|()| lower::register(&mut engine));
     registered.map_err(|error| vec![internal(&error)])?;
+    Ok(engine)
+}
+
+/// An interpreter over its data, with everything prepared and nothing of the policies evaluated.
+fn ready(
+    mut engine: regorus::Engine,
+    data: Value,
+    limit: Duration,
+    lowered: &Parsed,
+) -> Result<regorus::Engine, Vec<RegoError>> {
+    engine
+        .add_data(data)
+        .map_err(|error| vec![internal(&error)])?;
+    let error = |error| RegoError::from_engine("rego_compile_error", "", &error);
+    engine
+        .eval_query("true".to_owned(), false)
+        .map_err(|cause| lowered.locate(vec![error(cause)]))?;
+    engine.set_execution_timer_config(timer(limit));
     Ok(engine)
 }
 

@@ -51,12 +51,14 @@ pub enum InputError {
     Protobuf(#[from] ProtobufError),
 }
 
-/// A member name, made once.
+/// A member name, made once for each thread: cores that count references to the same one would wait for
+/// each other.
 macro_rules! key {
     ($name:literal) => {{
-        static KEY: std::sync::LazyLock<regorus::Value> =
-            std::sync::LazyLock::new(|| regorus::Value::from($name));
-        KEY.clone()
+        thread_local! {
+            static KEY: regorus::Value = regorus::Value::from($name);
+        }
+        KEY.with(Clone::clone)
     }};
 }
 use key;

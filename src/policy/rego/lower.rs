@@ -44,6 +44,7 @@ pub(super) use parameters::parameters;
 pub(super) use patterns::patterns;
 pub(super) use prints::prints;
 pub(super) use replaced::replaceable;
+pub(super) use syntax::edited;
 
 /// A module or query in the parser's language.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 //! Finding the rules is left to `lower`, telling people what came of them to the caller.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use regorus::Value;
@@ -79,6 +80,7 @@ impl RegoTests {
         let terms = Terms {
             query: None,
             limit,
+            at_once: NonZeroUsize::MIN,
             // It loads, with stand-ins for what is asked of others, which has no answer itself.
             may_ask: true,
             runtime: Some(&Value::Undefined),

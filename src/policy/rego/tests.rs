@@ -31,6 +31,7 @@ pub(super) fn settings() -> RegoSettings {
         asked: Asked::Rule(DEFAULT_ENTRYPOINT.to_owned()),
         providers: BTreeMap::new(),
         evaluation_limit: Duration::from_secs(20),
+        at_once: NonZeroUsize::new(3).unwrap(),
         runtime: None,
         caching: Caching::default(),
         outside: None,

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use regorus::unstable::{Module, Ref};
+
 use super::empty;
 use super::lowerings::Lowerings;
 use crate::policy::rego::lower::{self, Lowered};
@@ -86,6 +88,15 @@ impl Parsed {
             }
         }
         Ok(engine)
+    }
+
+    /// Another interpreter with the same modules, parsed again: it shares nothing with theirs.
+    pub(super) fn again(&self, modules: &[Ref<Module>]) -> Result<regorus::Engine, Vec<RegoError>> {
+        let texts = modules
+            .iter()
+            .map(|module| lower::edited(module, Vec::new()));
+        let texts = texts.collect::<Result<_, _>>();
+        self.written(texts.map_err(|error| vec![error])?)
     }
 
     fn written(&self, modules: Vec<RegoModule>) -> Result<regorus::Engine, Vec<RegoError>> {

@@ -131,7 +131,10 @@ pub(super) fn not_supported(what: &str) -> String {
 }
 
 /// A module with its text changed, by edits in the order of the text.
-pub(super) fn edited(module: &Module, edits: Vec<Edit>) -> Result<RegoModule, RegoError> {
+pub(in crate::policy::rego) fn edited(
+    module: &Module,
+    edits: Vec<Edit>,
+) -> Result<RegoModule, RegoError> {
     let source = &module.package.span.source;
     let original = source.contents();
     let mut text = String::with_capacity(original.len());
