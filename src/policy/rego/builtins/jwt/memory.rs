@@ -98,7 +98,8 @@ impl Check {
     }
 }
 
-fn weight(value: &Value) -> usize {
+/// The memory that a value takes, in bytes, about.
+pub(super) fn weight(value: &Value) -> usize {
     let inside: usize = match value {
         Value::String(text) => text.len(),
         Value::Array(items) => items.iter().map(weight).sum(),

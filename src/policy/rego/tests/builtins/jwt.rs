@@ -70,6 +70,30 @@ fn tokens_are_taken_apart() {
 }
 
 #[test]
+fn a_token_that_came_before_is_taken_apart_as_at_first() {
+    let [header, claims, others] =
+        [r#"{"alg":"HS256"}"#, r#"{"n":1.50}"#, r#"{"n":2}"#].map(base64);
+    let check = |token: String, expected: Option<serde_json::Value>| {
+        let query = format!("io.jwt.decode({})", quoted(&token));
+        for time in ["first", "second", "third"] {
+            assert_eq!(result(&query), expected, "{token} for the {time} time");
+        }
+    };
+    let decoded = |n, signature| Some(json!([{"alg": "HS256"}, {"n": n}, signature]));
+    check(format!("{header}.{claims}.AA"), decoded(1.5, "00"));
+    // Only the signature is another one, or none.
+    check(format!("{header}.{claims}.AQ"), decoded(1.5, "01"));
+    check(format!("{header}.{claims}."), decoded(1.5, ""));
+    check(format!("{header}.{claims}.!"), None);
+    check(
+        format!("{header}.{others}.AA"),
+        Some(json!([{"alg": "HS256"}, {"n": 2}, "00"])),
+    );
+    // The period stands elsewhere.
+    check(format!("{header}{claims}..AA"), None);
+}
+
+#[test]
 fn tokens_inside_of_tokens_have_a_bound() {
     let nested = |depth| {
         let wrap =
