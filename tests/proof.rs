@@ -14,6 +14,7 @@ mod random;
 mod rego;
 mod requests;
 mod tokens;
+mod twins;
 
 use std::time::{Instant, SystemTime};
 

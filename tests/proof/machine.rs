@@ -22,7 +22,7 @@ use super::random::Random;
 use super::requests::{Pool, Sent};
 
 /// Steps under one set of policies, requests among which they choose.
-const STEPS: usize = 250;
+const STEPS: usize = 150;
 const REQUESTS: usize = 24;
 /// Bytes of a cache that holds everything, and of one that holds a few decisions.
 const LARGE: u64 = 16 << 20;

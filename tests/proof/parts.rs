@@ -54,6 +54,7 @@ pub const PARTS: &[(&str, &[&str])] = &[
             r#"{"socketAddress": {"address": "10.9.9.9", "portValue": 8080}}"#,
             r#"{"socketAddress": {"address": "10.0.0.1", "namedPort": "http"}}"#,
             "",
+            r#"{"socketAddress": {"address": "10.0.0.1", "portValue": 40000}}"#,
         ],
     ),
     (
@@ -283,7 +284,7 @@ pub const HEADERS: &[(&str, &[&[&str]])] = &[
     ("access-control-request-method", &[&[], &["GET"]]),
     ("x-user", &[&[], &["eve"]]),
     ("x_user", &[&[], &["eve"]]),
-    ("traceparent", &[&["1"], &["2"], &["3"], &["4"]]),
+    ("traceparent", &[&["1"], &["2"], &["3"], &["4"], &[]]),
 ];
 
 /// Words in policies beside a part's own name that tell that it is read.
@@ -324,67 +325,8 @@ pub const TELLING: &[(&str, &str)] = &[
     ("workload", "contextExtensions/doorward.namespace"),
 ];
 
-/// Parts and their values that stand in each other's place if anything about them is lost: what is
-/// taken for it, and for which it is taken.
-pub const TWINS: &[[&[(&str, usize)]; 2]] = &[
-    [&[("source/labels", 1)], &[("source/labels", 2)]],
-    [
-        &[("metadataContext/filterMetadata/f/k", 0)],
-        &[("metadataContext/filterMetadata/f/k", 1)],
-    ],
-    [
-        &[("metadataContext/filterMetadata/f/k", 3)],
-        &[("metadataContext/filterMetadata/f/k", 4)],
-    ],
-    [
-        &[("metadataContext/filterMetadata/f/k", 3)],
-        &[("metadataContext/filterMetadata/f/k", 14)],
-    ],
-    [
-        &[("metadataContext/filterMetadata/f/k", 6)],
-        &[("metadataContext/filterMetadata/f/k", 14)],
-    ],
-    [
-        &[("metadataContext/filterMetadata/f/k", 9)],
-        &[("metadataContext/filterMetadata/f/k", 10)],
-    ],
-    [
-        &[("metadataContext/filterMetadata/f/k", 11)],
-        &[("metadataContext/filterMetadata/f/k", 12)],
-    ],
-    [
-        &[("contextExtensions/k", 2), ("contextExtensions/kb", 0)],
-        &[("contextExtensions/k", 0), ("contextExtensions/kb", 1)],
-    ],
-    [&[("contextExtensions/k", 0)], &[("contextExtensions/k", 1)]],
-    [&[("x-a", 0), ("x-b", 0)], &[("x-a", 1), ("x-b", 1)]],
-    [&[("x-a", 2)], &[("x-a", 3)]],
-    [&[("x-a", 5)], &[("x-a", 6)]],
-    [&[("x-a", 5)], &[("x-a", 7)]],
-    [
-        &[("source/service", 1), ("source/labels", 1)],
-        &[("source/service", 2), ("source/labels", 0)],
-    ],
-    [&[("tlsSession", 0)], &[("tlsSession", 1)]],
-    [
-        &[("request/http/query", 1), ("request/http/fragment", 0)],
-        &[("request/http/query", 0), ("request/http/fragment", 1)],
-    ],
-    [&[("request/http/body", 6)], &[("request/http/body", 7)]],
-    [
-        &[("request/http/id", 1), ("request/http/method", 0)],
-        &[("request/http/id", 0), ("request/http/method", 6)],
-    ],
-    [
-        &[("routeMetadataContext/filterMetadata/f/k", 1)],
-        &[("routeMetadataContext/filterMetadata/f/k", 2)],
-    ],
-    [&[("source/address", 0)], &[("source/address", 3)]],
-    [
-        &[("x-user", 1), ("x_user", 0)],
-        &[("x-user", 0), ("x_user", 1)],
-    ],
-];
+/// The parts beside those of the tables, in the order in which they follow them: values of what stands below.
+pub const OTHERS: [&str; 6] = ["shape", "form", "version", "place", "token", "second token"];
 
 /// Where a token is.
 pub const PLACES: &[&str] = &[

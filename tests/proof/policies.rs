@@ -24,6 +24,55 @@ use crate::reference::policies as native;
 const KEYS_URL: &str = "https://keys.test/jwks";
 /// Rules that providers stand for; `nobody` is one that there is not.
 const PROVIDERS: [&str; 3] = ["one", "two", "nobody"];
+/// Rules that ask for one thing, with values that some requests have: `from`, `to` or `when`, and its entry.
+const AIMED: &[(&str, &str)] = &[
+    ("from", r#"{"source": {"ipBlocks": ["10.0.0.1"]}}"#),
+    ("from", r#"{"source": {"notIpBlocks": ["10.0.0.0/24"]}}"#),
+    ("from", r#"{"source": {"remoteIpBlocks": ["10.0.0.1"]}}"#),
+    ("from", r#"{"source": {"remoteIpBlocks": ["203.0.113.9"]}}"#),
+    (
+        "from",
+        r#"{"source": {"principals": ["cluster.local/ns/foo/sa/a"]}}"#,
+    ),
+    ("from", r#"{"source": {"namespaces": ["foo"]}}"#),
+    (
+        "from",
+        r#"{"source": {"requestPrincipals": ["iss-a/alice"]}}"#,
+    ),
+    ("to", r#"{"operation": {"hosts": ["a.com"]}}"#),
+    ("to", r#"{"operation": {"hosts": ["*:8080"]}}"#),
+    ("to", r#"{"operation": {"ports": ["8080"]}}"#),
+    ("to", r#"{"operation": {"methods": ["GET"]}}"#),
+    ("to", r#"{"operation": {"paths": ["/a"]}}"#),
+    ("when", r#"{"key": "remote.ip", "values": ["10.0.0.200"]}"#),
+    (
+        "when",
+        r#"{"key": "destination.ip", "values": ["10.0.0.1"]}"#,
+    ),
+    (
+        "when",
+        r#"{"key": "destination.port", "notValues": ["80"]}"#,
+    ),
+    ("when", r#"{"key": "connection.sni", "values": ["a.com"]}"#),
+    ("when", r#"{"key": "connection.sni", "values": ["*"]}"#),
+    (
+        "when",
+        r#"{"key": "request.headers[x-a]", "values": ["*"]}"#,
+    ),
+    (
+        "when",
+        r#"{"key": "request.headers[x-b]", "notValues": ["v"]}"#,
+    ),
+    (
+        "when",
+        r#"{"key": "request.auth.claims[groups]", "values": ["admin"]}"#,
+    ),
+    (
+        "when",
+        r#"{"key": "experimental.envoy.filters.http.lua[k]", "values": ["v"]}"#,
+    ),
+];
+
 /// Most attempts at a set that is accepted.
 const ATTEMPTS: usize = 100;
 
@@ -97,9 +146,10 @@ impl Policies {
     }
 
     fn natives(&mut self, random: &mut Random) {
-        if random.percent(40) {
-            self.objects = vec![single(random)];
-            return;
+        match random.below(10) {
+            0..3 => return self.objects = vec![single(random)],
+            3..6 => return self.objects = aimed(random),
+            _ => {}
         }
         let mut objects = random.value(&vec(
             native::authorization_policy(native::any_action()),
@@ -214,6 +264,39 @@ fn single(random: &mut Random) -> Value {
     policy["spec"].as_object_mut().unwrap().remove("selector");
     policy["spec"]["rules"] = json!([random.value(&native::rule())]);
     policy
+}
+
+/// Policies of few rules for every workload, each of which can be told from the decision whatever the others
+/// say: one that is enforced, one that marks, and dry runs, which name the rule that matched.
+fn aimed(random: &mut Random) -> Vec<Value> {
+    let mut objects = Vec::new();
+    for (name, action, dry_run, most) in [
+        ("enforced", *random.pick(&["ALLOW", "DENY"]), false, 1),
+        ("marks", "AUDIT", false, 1),
+        ("would-allow", "ALLOW", true, 2),
+        ("would-deny", "DENY", true, 2),
+    ] {
+        if random.percent(25) {
+            continue;
+        }
+        let rules = (0..=random.below(most)).map(|_| {
+            let (part, entry) = *random.pick(AIMED);
+            let entry: Value = serde_json::from_str(entry).unwrap();
+            json!({part: [entry]})
+        });
+        let rules: Vec<_> = rules.collect();
+        let mut policy = json!({"apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
+            "metadata": {"namespace": "istio-system", "name": name},
+            "spec": {"action": action, "rules": rules}});
+        if dry_run {
+            policy["metadata"]["annotations"] = json!({"istio.io/dry-run": "true"});
+        }
+        objects.push(policy);
+    }
+    if random.percent(30) {
+        objects.push(authentication(random));
+    }
+    objects
 }
 
 /// A RequestAuthentication whose tokens come from all places that there are.

@@ -75,6 +75,7 @@ const READ: &[&str] = &[
     "input.doorward.workload.labels.app",
     "input",
     "input.attributes",
+    "input",
     r#"[x | some part in ["source", "destination"]; x := input.attributes[part].principal]"#,
     r#"object.get(input, ["attributes", "request", "http", "headers", "x-c"], "none")"#,
     r#"object.get(input.attributes, "tlsSession", "none")"#,
@@ -88,6 +89,21 @@ const READ: &[&str] = &[
     "io.jwt.decode_verify(T, {\"secret\": SECRET, \"aud\": \"aud-a\"})",
     "io.jwt.verify_eddsa(T, KEYS)",
     "io.jwt.verify_hs256(T, SECRET)",
+];
+
+/// What has a name, of which only that is read that the name is used for, and whether it is there.
+const NAMED: &[&str] = &[
+    "[v | s := input.attributes.source; v := [w | w := s.principal]]",
+    "[v | s := input.attributes.source; v := [w | w := s.address]]",
+    "[v | s := input.attributes.destination; v := [w | w := s.address]]",
+    "[v | s := input.attributes.request; v := [w | w := s.http.method]]",
+    "[v | s := H; v := [w | w := s.host]]",
+    "[v | s := H.headers; v := [w | w := s[\"x-a\"]]]",
+    "[v | s := input.attributes; v := [w | w := s.contextExtensions.k]]",
+    "[v | s := input.attributes.contextExtensions; v := [w | w := s.k]]",
+    "[v | s := input.attributes.tlsSession; v := [w | w := s.sni]]",
+    "[v | s := input.attributes.metadataContext; v := [w | w := s.filterMetadata.f.l]]",
+    "[v | s := input.attributes.routeMetadataContext; v := [w | w := s.filterMetadata.f.k]]",
 ];
 
 /// What becomes of it. `E` and `O` are read.
@@ -144,8 +160,10 @@ pub fn module(random: &mut Random, package: &str) -> (String, bool) {
 
 /// One thing that is read, or some, of which each may not be there.
 fn reading(random: &mut Random) -> String {
-    if random.percent(50) {
-        return (*random.pick(READ)).to_owned();
+    match random.below(100) {
+        0..15 => return (*random.pick(NAMED)).to_owned(),
+        15..55 => return (*random.pick(READ)).to_owned(),
+        _ => {}
     }
     let all = (0..2 + random.below(4)).map(|_| format!("[r | r := {}]", random.pick(READ)));
     format!("[{}]", all.collect::<Vec<_>>().join(", "))
@@ -155,6 +173,7 @@ fn reading(random: &mut Random) -> String {
 pub fn all() -> impl Iterator<Item = String> {
     let read = READ
         .iter()
+        .chain(NAMED)
         .map(|read| text("envoy.authz", TOLD[0], [*read; 2], &[Key::A]));
     let told = TOLD.iter().chain(HOLDS);
     read.chain(told.map(|told| text("envoy.authz", told, [READ[0]; 2], &[Key::A])))

@@ -10,9 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 use doorward::attributes::Attributes;
 use serde_json::{Value, json};
 
-use super::parts::{FORMS, HEADERS, PARTS, PLACES, SHAPES, TELLING, TWINS, VERSIONS};
+use super::parts::{FORMS, HEADERS, OTHERS, PARTS, PLACES, SHAPES, TELLING, VERSIONS};
 use super::random::Random;
 use super::tokens::TOKENS;
+use super::twins::TWINS;
 
 /// How many values each part has: first those of the table, then headers, then what is told above.
 static COUNTS: LazyLock<Vec<usize>> = LazyLock::new(|| {
@@ -47,23 +48,17 @@ impl Pool {
         let read = read(policies);
         let mut focus: Vec<_> = (0..3).map(|_| random.below(COUNTS.len())).collect();
         if !read.is_empty() {
-            focus.extend((0..5).map(|_| *random.pick(&read)));
+            focus.extend((0..8).map(|_| *random.pick(&read)));
         }
         if random.percent(50) {
             focus.push(*TOKEN_PART);
         }
         let mut all = vec![first];
-        for twins in (0..random.below(4))
-            .map(|_| *random.pick(TWINS))
-            .collect::<Vec<_>>()
-        {
-            let base = random.pick(&all).clone();
-            all.extend(twins.map(|changes| base.with(changes)));
-        }
-        while all.len() < count {
+        let twins = random.below(7);
+        while all.len() + 2 * twins < count {
             let mut other = random.pick(&all).clone();
             for _ in 0..*random.pick(&[1, 1, 1, 2, 3]) {
-                let part = if random.percent(50) {
+                let part = if random.percent(65) {
                     *random.pick(&focus)
                 } else {
                     random.below(COUNTS.len())
@@ -71,6 +66,22 @@ impl Pool {
                 other.0[part] = random.below(COUNTS[part]);
             }
             all.push(other);
+        }
+        let near: Vec<_> = TWINS
+            .iter()
+            .filter(|twins| are_read(twins, &read))
+            .collect();
+        for _ in 0..twins {
+            let twins = match random.percent(70) && !near.is_empty() {
+                true => *random.pick(&near),
+                false => random.pick(TWINS),
+            };
+            let base = random.pick(&all).clone();
+            all.extend(twins.iter().map(|changes| base.with(changes)));
+        }
+        // The first are asked most often.
+        for at in 1..all.len() {
+            all.swap(at, random.below(at + 1));
         }
         let all = all.into_iter().map(|sent| {
             let attributes = sent.attributes();
@@ -103,6 +114,12 @@ fn read(policies: &str) -> Vec<usize> {
         .collect()
 }
 
+/// Whether policies may tell one from the other. All that is read can be there or not.
+fn are_read(twins: &[&[(&str, usize)]; 2], read: &[usize]) -> bool {
+    let mut changes = twins.iter().copied().flatten();
+    changes.any(|(name, _)| *name == "shape" || read.contains(&part(name)))
+}
+
 fn part(name: &str) -> usize {
     let parts = PARTS.iter().position(|(part, _)| *part == name);
     let headers = || {
@@ -111,7 +128,11 @@ fn part(name: &str) -> usize {
             .position(|(part, _)| *part == name)
             .map(|at| PARTS.len() + at)
     };
-    parts.or_else(headers).unwrap()
+    let others = || {
+        let other = OTHERS.iter().position(|part| *part == name);
+        other.map(|at| PARTS.len() + HEADERS.len() + at)
+    };
+    parts.or_else(headers).or_else(others).unwrap()
 }
 
 impl Sent {
