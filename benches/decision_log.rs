@@ -19,7 +19,9 @@ use doorward::attributes::{
     Address, Attributes, Headers, HttpRequest, Pairs, Peer, Port, Request, SocketAddress,
 };
 use doorward::decision::{Decision, Grounds, Reason, ReasonKind, conclude};
-use doorward::decision_log::{DecisionLog, Filter, LogSettings, Mask, Record, Recorder};
+use doorward::decision_log::{
+    DecisionLog, Filter, LogSettings, Mask, Overflow, Record, Recorded, Recorder,
+};
 use doorward::policy::DefaultAction;
 use doorward::policy::native::Workload;
 use doorward::telemetry::Metrics;
@@ -96,7 +98,7 @@ impl Source {
     fn record(&self, recorder: &Recorder, number: u64, attributes: &Attributes) {
         let peer = peer_of(number);
         let is_denied = number.is_multiple_of(DENIED);
-        recorder.record(&Record {
+        let recorded = recorder.record(&Record {
             id: id(number),
             time_ns: self.start_ns + i64::try_from(number).unwrap() * 1_000,
             revision: 7,
@@ -105,6 +107,7 @@ impl Source {
             workload: &self.workload,
             attributes,
         });
+        assert!(matches!(recorded, Recorded::Settled));
     }
 }
 
@@ -228,6 +231,7 @@ impl Running {
             retention: Duration::from_secs(7 * 86_400),
             max_bytes: 16 << 30,
             mask: Mask::default(),
+            overflow: Overflow::Count,
         };
         let path = folder.path().join("decisions.db");
         let log = DecisionLog::start(&path, settings, Arc::clone(&metrics)).unwrap();

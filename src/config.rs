@@ -236,6 +236,7 @@ impl Config {
         problems.extend(self.mesh.problems());
         problems.extend(self.jwks.problems());
         problems.extend(self.external.problems());
+        problems.extend(self.decision_log.problems());
         problems.extend(self.store.problems());
         if self.watch.interval.0 < MIN_WATCH_INTERVAL {
             let why = format!("must be {}ms at least", MIN_WATCH_INTERVAL.as_millis());

@@ -276,6 +276,20 @@ impl Decision {
         }
     }
 
+    /// Denies what this would do because that cannot be recorded; who asks and what was observed stays.
+    #[must_use]
+    pub fn unrecorded(&self) -> Self {
+        let why = "the decision log cannot take this decision";
+        let denial = Self::fail(503, Reason::new(ReasonKind::NotRecorded, why));
+        Self {
+            peer_principal: self.peer_principal.clone(),
+            forwarded_by: self.forwarded_by.clone(),
+            request_principal: self.request_principal.clone(),
+            observed: self.observed.clone(),
+            ..denial
+        }
+    }
+
     /// Notes the CUSTOM rule that had Rego asked.
     pub fn asked_by(mut self, rule: &CompiledRule) -> Self {
         self.reason = self.reason.under(rule);

@@ -1,5 +1,6 @@
-//! The decision log: takes records off the request path without ever waiting, masks and stores
-//! them on a thread of its own, and answers queries. A record that cannot be kept is counted.
+//! The decision log: takes records off the request path, masks and stores them on a thread of its
+//! own, and answers queries. What becomes of a record that cannot be kept is the operator's choice;
+//! it is counted in any case.
 
 mod block;
 mod details;
@@ -7,6 +8,7 @@ mod entry;
 mod fields;
 mod mask;
 mod membership;
+mod pending;
 mod query;
 mod queue;
 mod record;
@@ -14,7 +16,7 @@ mod store;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 pub use mask::Mask;
+pub use pending::{Pending, Recorded};
 pub use query::{Cursor, Filter, Page, QueryError};
 pub use record::Record;
 pub use store::LogStore;
@@ -51,13 +54,17 @@ pub struct Config {
     pub overflow: Overflow,
 }
 
-/// What happens when decisions come faster than they can be stored.
+/// What happens when decisions come faster than they can be stored, or cannot be stored at all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overflow {
     /// The newest are dropped and counted.
     #[default]
     Count,
+    /// Their checks wait for room, until their deadline; then they are dropped and counted.
+    Block,
+    /// No record, no allow: what would be allowed is denied as long as it cannot be recorded.
+    Deny,
 }
 
 impl Default for Config {
@@ -72,6 +79,18 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// Values that parse but cannot be meant.
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        if self.overflow == Overflow::Deny && !self.enabled {
+            let why = "`deny` allows nothing that is not recorded: it needs `enabled: true`";
+            problems.push(("decision_log.overflow", why.to_owned()));
+        }
+        problems
+    }
+}
+
 impl From<&Config> for LogSettings {
     fn from(config: &Config) -> Self {
         Self {
@@ -79,6 +98,7 @@ impl From<&Config> for LogSettings {
             retention: config.retention.0,
             max_bytes: config.max_bytes.0,
             mask: Mask::new(&config.mask),
+            overflow: config.overflow,
         }
     }
 }
@@ -90,6 +110,7 @@ pub struct LogSettings {
     pub retention: Duration,
     pub max_bytes: u64,
     pub mask: Mask,
+    pub overflow: Overflow,
 }
 
 /// Takes records. Cheap to clone; without a log behind it everything is discarded uncounted.
@@ -110,10 +131,11 @@ pub struct DecisionLog {
 // === impl Recorder ===
 
 impl Recorder {
-    /// Hands a record over, or counts it as lost. Never waits.
-    pub fn record(&self, record: &Record<'_>) {
-        if let Some(queue) = &self.queue {
-            queue.push(record);
+    /// Hands a record over, or tells what else becomes of it. Never waits.
+    pub fn record(&self, record: &Record<'_>) -> Recorded {
+        match &self.queue {
+            Some(queue) => queue.push(record),
+            None => Recorded::Settled,
         }
     }
 }
@@ -134,7 +156,7 @@ impl DecisionLog {
             .counting(damaged());
         let reader = Arc::new(LogStore::open_reader(path)?.counting(damaged()));
         let enabled = settings.enabled;
-        let queue = Arc::new(Queue::new(store.next_seq()?, metrics));
+        let queue = Arc::new(Queue::new(store.next_seq()?, settings.overflow, metrics));
         let writer_queue = Arc::clone(&queue);
         let writer = std::thread::Builder::new()
             .name("decision-log".to_owned())

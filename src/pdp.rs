@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::attributes::Attributes;
 use crate::cache::{CacheResult, CacheSettings};
 use crate::decision::{Decision, Reason, ReasonKind, lookalikes};
-use crate::decision_log::{Record, Recorder};
+use crate::decision_log::{Pending, Record, Recorded, Recorder};
 use crate::identity::RemoteKeySets;
 use crate::policy::lifetime::Unremembered;
 use crate::policy::native::{Attached, Workload};
@@ -44,7 +44,7 @@ pub struct Pdp {
 }
 
 /// A decision and what tells it apart from equal ones.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Answer {
     pub decision: Arc<Decision>,
     pub id: Uuid,
@@ -52,6 +52,8 @@ pub struct Answer {
     pub cached: bool,
     /// Headers of the request to remove beside those the decision removes.
     pub lookalikes: Vec<String>,
+    /// Its record, if that waits for room in the log. The reply may wait with it.
+    pub pending: Option<Box<Pending>>,
 }
 
 /// How much a thread may do for a check.
@@ -224,6 +226,27 @@ impl Pdp {
     ) -> Answer {
         let id = Uuid::new_v4();
         let cached = cache == CacheResult::Hit;
+        let record = |decision: &Arc<Decision>, cached| {
+            self.recorder.record(&Record {
+                id,
+                time_ns: now_ns,
+                revision,
+                cached,
+                decision,
+                workload,
+                attributes,
+            })
+        };
+        let (decision, cached, pending) = match record(&decision, cached) {
+            Recorded::Settled => (decision, cached, None),
+            Recorded::Waits(pending) => (decision, cached, Some(pending)),
+            // Rule: no record, no allow. The denial is recorded, or counted as lost.
+            Recorded::Refused => {
+                let denial = Arc::new(decision.unrecorded());
+                drop(record(&denial, false));
+                (denial, false, None)
+            }
+        };
         let lookalikes = match (decision.reply(), attributes.http()) {
             (Ok(mutations), Some(http)) => lookalikes(mutations, &http.headers),
             _ => Vec::new(),
@@ -232,21 +255,13 @@ impl Pdp {
         for (action, would_be) in decision.observed.dry_run.verdicts() {
             self.metrics.dry_run(action, would_be.result.as_str());
         }
-        self.recorder.record(&Record {
-            id,
-            time_ns: now_ns,
-            revision,
-            cached,
-            decision: &decision,
-            workload,
-            attributes,
-        });
         Answer {
             decision,
             id,
             revision,
             cached,
             lookalikes,
+            pending,
         }
     }
 }

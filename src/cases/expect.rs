@@ -167,6 +167,7 @@ fn is_failure(kind: ReasonKind) -> bool {
         | ReasonKind::UnknownWorkload
         | ReasonKind::InvalidRequest
         | ReasonKind::Overloaded
+        | ReasonKind::NotRecorded
         | ReasonKind::InternalError => true,
         ReasonKind::AuthorizationPolicy
         | ReasonKind::NoAllowRule

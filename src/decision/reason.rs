@@ -31,6 +31,8 @@ pub enum ReasonKind {
     InvalidRequest,
     /// Too many checks wait for what policies ask of others.
     Overloaded,
+    /// The decision cannot be recorded, and the operator wants no allow without a record.
+    NotRecorded,
     /// A failure of our own.
     InternalError,
 }
@@ -124,6 +126,7 @@ impl ReasonKind {
             Self::UnknownWorkload => "unknown_workload",
             Self::InvalidRequest => "invalid_request",
             Self::Overloaded => "overloaded",
+            Self::NotRecorded => "not_recorded",
             Self::InternalError => "internal_error",
         }
     }

@@ -1,16 +1,20 @@
 //! The way from the threads that decide to the one that stores. A record is copied into a piece of
 //! memory that the two sides pass back and forth, so that the request's own memory is freed where it
-//! was taken, and many records are handed over at once. Nobody waits, and nobody is woken for one
-//! record.
+//! was taken, and many records are handed over at once. No thread waits, and none is woken for one
+//! record; what waits for room is a task, see `pending`.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use uuid::Uuid;
 
+use super::Overflow;
+use super::pending::{Line, Pending, Recorded};
 use super::record::{Record, put_request};
-use crate::decision::Decision;
+use crate::decision::{Decision, Effect};
 use crate::policy::native::Workload;
 use crate::telemetry::Metrics;
 
@@ -28,9 +32,6 @@ const GATHER: Duration = Duration::from_millis(50);
 /// Most memory that a thread keeps for writing a record down, in bytes.
 const MAX_SCRATCH: usize = 64 << 10;
 
-/// Why a record is lost that comes, or is still under way, when nothing more is stored.
-const STOPPED: &str = "stopped";
-
 thread_local! {
     /// Where a thread writes a record down before it takes the lock.
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -41,7 +42,29 @@ thread_local! {
 pub(super) struct Queue {
     state: Mutex<State>,
     arrived: Condvar,
+    /// Told whenever there is room again, or never will be.
+    room: Notify,
+    overflow: Overflow,
     metrics: Arc<Metrics>,
+}
+
+/// Why a record cannot be handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    /// Nothing more is stored.
+    Stopped,
+    /// What was handed over before cannot be stored.
+    Failing,
+    /// There is no room.
+    Full,
+}
+
+/// What becomes of a record that cannot be handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Lost,
+    Refused,
+    Waits,
 }
 
 #[derive(Debug)]
@@ -56,6 +79,8 @@ struct State {
     /// Number of the next record. One that is lost has a number as well, so that a gap tells of it.
     next_seq: i64,
     waiting: Waiting,
+    /// Whether the last attempt to store something failed, and it is tried again.
+    is_failing: bool,
     has_ended: bool,
 }
 
@@ -103,7 +128,7 @@ pub(super) struct Taken {
 // === impl Queue ===
 
 impl Queue {
-    pub(super) fn new(next_seq: i64, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(next_seq: i64, overflow: Overflow, metrics: Arc<Metrics>) -> Self {
         let state = State {
             chunks: Vec::new(),
             spare: Vec::new(),
@@ -111,11 +136,14 @@ impl Queue {
             outstanding: 0,
             next_seq,
             waiting: Waiting::Nothing,
+            is_failing: false,
             has_ended: false,
         };
         Self {
             state: Mutex::new(state),
             arrived: Condvar::new(),
+            room: Notify::new(),
+            overflow,
             metrics,
         }
     }
@@ -141,24 +169,21 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands a record over, or counts it as lost.
-    pub(super) fn push(&self, record: &Record<'_>) {
-        let lost = SCRATCH.with_borrow_mut(|request| {
+    /// Hands a record over, or counts it as lost, or tells what else becomes of it.
+    pub(super) fn push(self: &Arc<Self>, record: &Record<'_>) -> Recorded {
+        SCRATCH.with_borrow_mut(|request| {
             request.clear();
             put_request(request, record.attributes);
-            let lost = self.push_with(record, request);
+            let recorded = self.push_with(record, request);
             if request.capacity() > MAX_SCRATCH {
                 *request = Vec::new();
             }
-            lost
-        });
-        if let Err(reason) = lost {
-            self.metrics.log_dropped(reason, 1);
-        }
+            recorded
+        })
     }
 
-    fn push_with(&self, record: &Record<'_>, request: &[u8]) -> Result<(), &'static str> {
-        let mut head = Head {
+    fn push_with(self: &Arc<Self>, record: &Record<'_>, request: &[u8]) -> Recorded {
+        let head = Head {
             seq: 0,
             id: record.id,
             time_ns: record.time_ns,
@@ -172,15 +197,47 @@ impl Queue {
         if !record.cached {
             weight += record.decision.weight();
         }
+        match self.offer(head, request, weight) {
+            Ok(()) => Recorded::Settled,
+            Err((head, obstacle)) => match self.fate(obstacle, &head, weight) {
+                Fate::Lost => {
+                    self.lose(obstacle);
+                    Recorded::Settled
+                }
+                Fate::Refused => Recorded::Refused,
+                Fate::Waits => {
+                    let line = Line {
+                        head,
+                        request: request.to_vec(),
+                        weight,
+                    };
+                    Recorded::Waits(Box::new(Pending::new(Arc::clone(self), line)))
+                }
+            },
+        }
+    }
+
+    /// Puts a record in line, if there is a place for it.
+    pub(super) fn offer(
+        &self,
+        mut head: Head,
+        request: &[u8],
+        weight: usize,
+    ) -> Result<(), (Head, Obstacle)> {
+        // Rule: no record, no allow.
+        let must_be_kept =
+            self.overflow == Overflow::Deny && head.decision.effect() == Effect::Allow;
         let mut state = self.lock();
-        head.seq = state.next_seq;
-        state.next_seq += 1;
         if state.has_ended {
-            return Err(STOPPED);
+            return Err((head, Obstacle::Stopped));
+        }
+        if must_be_kept && state.is_failing {
+            return Err((head, Obstacle::Failing));
         }
         if state.weight + weight > MAX_QUEUED {
-            return Err("buffer_full");
+            return Err((head, Obstacle::Full));
         }
+        head.seq = state.take_number();
         state.put(head, request, weight);
         let is_awaited = match state.waiting {
             Waiting::Nothing => false,
@@ -193,6 +250,41 @@ impl Queue {
             self.arrived.notify_one();
         }
         Ok(())
+    }
+
+    fn fate(&self, obstacle: Obstacle, head: &Head, weight: usize) -> Fate {
+        match (self.overflow, obstacle) {
+            (Overflow::Deny, _) if head.decision.effect() == Effect::Allow => Fate::Refused,
+            // For what is larger than the queue there never is room.
+            (Overflow::Block, Obstacle::Full) if weight <= MAX_QUEUED => Fate::Waits,
+            _ => Fate::Lost,
+        }
+    }
+
+    /// Counts a record as lost that was not handed over.
+    pub(super) fn lose(&self, obstacle: Obstacle) {
+        self.lock().take_number();
+        self.metrics.log_dropped(obstacle.as_str(), 1);
+    }
+
+    /// Ends when there may be room again, at once if something changed since this was called.
+    pub(super) fn room(&self) -> Notified<'_> {
+        self.room.notified()
+    }
+
+    /// Notes whether what was handed over can be stored. Returns whether it could before.
+    pub(super) fn set_failing(&self, is_failing: bool) -> bool {
+        !std::mem::replace(&mut self.lock().is_failing, is_failing)
+    }
+
+    /// Waits so long, or until the end. Returns whether that has come.
+    pub(super) fn pause(&self, patience: Duration) -> bool {
+        let going_on = |state: &mut State| !state.has_ended;
+        let waited = self
+            .arrived
+            .wait_timeout_while(self.lock(), patience, going_on);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.has_ended
     }
 
     /// Waits for a record, so long at most, then lets others gather and takes them all.
@@ -244,6 +336,8 @@ impl Queue {
         if state.spare.len() < MAX_SPARE && chunk.requests.capacity() <= CHUNK {
             state.spare.push(chunk);
         }
+        drop(state);
+        self.room.notify_waiters();
     }
 
     /// Gives memory back that was needed for what has gathered before.
@@ -256,6 +350,7 @@ impl Queue {
     pub(super) fn end(&self) {
         self.lock().has_ended = true;
         self.arrived.notify_one();
+        self.room.notify_waiters();
     }
 
     /// Takes nothing more, and counts as lost what is neither stored nor counted. Returns how many
@@ -268,17 +363,38 @@ impl Queue {
         let lost = std::mem::take(&mut state.outstanding);
         state.weight = 0;
         drop(state);
+        self.room.notify_waiters();
         drop((chunks, spare));
         if lost > 0 {
-            self.metrics.log_dropped(STOPPED, lost);
+            let stopped = Obstacle::Stopped.as_str();
+            self.metrics.log_dropped(stopped, lost);
         }
         lost
+    }
+}
+
+// === impl Obstacle ===
+
+impl Obstacle {
+    /// The name in metrics.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Failing => "store",
+            Self::Full => "buffer_full",
+        }
     }
 }
 
 // === impl State ===
 
 impl State {
+    fn take_number(&mut self) -> i64 {
+        let number = self.next_seq;
+        self.next_seq += 1;
+        number
+    }
+
     fn put(&mut self, head: Head, request: &[u8], weight: usize) {
         // A chunk grows while the lock is held: neither part of it by much.
         let has_room = |chunk: &Chunk| {

@@ -11,12 +11,14 @@ use super::*;
 use crate::attributes::{
     Address, Attributes, Headers, HttpRequest, Metadata, Pairs, Peer, Port, Request, SocketAddress,
 };
-use crate::decision::{Decision, Reason, ReasonKind};
+use crate::decision::{Decision, Grounds, Reason, ReasonKind, conclude};
+use crate::policy::DefaultAction;
 use crate::policy::native::Workload;
 
 mod blocks;
 mod handover;
 mod masking;
+pub(crate) mod overflow;
 mod queries;
 mod storing;
 
@@ -41,8 +43,29 @@ fn http(path: &str, headers: &[(&str, &str)]) -> HttpRequest {
     }
 }
 
+fn allowed(record: Sample) -> Sample {
+    let decision = conclude(Grounds {
+        default_action: DefaultAction::Allow,
+        ..Grounds::default()
+    });
+    Sample {
+        decision: Arc::new(decision),
+        ..record
+    }
+}
+
+/// Records counted as lost.
+fn lost(queue: &Queue) -> u64 {
+    let text = queue.metrics().encode();
+    let rows = text.lines().filter_map(|line| {
+        let row = line.strip_prefix("doorward_decision_log_dropped_total{")?;
+        row.rsplit_once(' ')?.1.parse::<u64>().ok()
+    });
+    rows.sum()
+}
+
 /// A record and what it refers to.
-struct Recorded {
+struct Sample {
     id: Uuid,
     time_ns: i64,
     cached: bool,
@@ -51,7 +74,7 @@ struct Recorded {
     attributes: Attributes,
 }
 
-impl Recorded {
+impl Sample {
     fn record(&self) -> Record<'_> {
         Record {
             id: self.id,
@@ -66,7 +89,7 @@ impl Recorded {
 }
 
 /// A denial, recorded at `NOW_NS`.
-fn record(http: HttpRequest) -> Recorded {
+fn record(http: HttpRequest) -> Sample {
     let attributes = Attributes {
         request: Some(Request {
             time: None,
@@ -74,7 +97,7 @@ fn record(http: HttpRequest) -> Recorded {
         }),
         ..Attributes::default()
     };
-    Recorded {
+    Sample {
         id: Uuid::new_v4(),
         time_ns: NOW_NS,
         cached: false,
@@ -93,15 +116,27 @@ fn settings() -> LogSettings {
         retention: Duration::MAX,
         max_bytes: 1 << 30,
         mask: Mask::default(),
+        overflow: Overflow::Count,
     }
 }
 
+fn queue_that(overflow: Overflow) -> Arc<Queue> {
+    Arc::new(Queue::new(1, overflow, Arc::default()))
+}
+
+fn put(queue: &Arc<Queue>, record: &Sample) {
+    let recorded = queue.push(&record.record());
+    assert!(matches!(recorded, Recorded::Settled));
+}
+
 /// Stores records as the log's thread does.
-fn store_records(store: &LogStore, records: &[Recorded]) {
-    let queue = Queue::new(store.next_seq().unwrap(), Arc::default());
-    records
-        .iter()
-        .for_each(|record| queue.push(&record.record()));
+fn store_records(store: &LogStore, records: &[Sample]) {
+    let queue = Arc::new(Queue::new(
+        store.next_seq().unwrap(),
+        Overflow::Count,
+        Arc::default(),
+    ));
+    records.iter().for_each(|record| put(&queue, record));
     queue.end();
     Writer::new(&queue, settings(), store).run();
     let stored = i64::try_from(queue.metrics().log_written.get()).unwrap();
@@ -109,7 +144,7 @@ fn store_records(store: &LogStore, records: &[Recorded]) {
 }
 
 /// What is shown of a record by default.
-fn shown(record: Recorded) -> Value {
+fn shown(record: Sample) -> Value {
     let store = in_memory();
     store_records(&store, &[record]);
     store.query(&Filter::default()).unwrap().decisions.remove(0)
@@ -251,7 +286,7 @@ fn what_is_handed_over_is_stored_and_counted() {
     let mut log = DecisionLog::start(&path, settings(), Arc::clone(&metrics)).unwrap();
     let recorder = log.recorder();
     for index in 0..5_000 {
-        recorder.record(&record(http(&format!("/{index}"), &[])).record());
+        drop(recorder.record(&record(http(&format!("/{index}"), &[])).record()));
     }
     wait_until(|| metrics.log_written.get() == 5_000);
     let newest = log
@@ -264,10 +299,10 @@ fn what_is_handed_over_is_stored_and_counted() {
     assert_eq!(newest.decisions[0]["request"]["path"], "/4999");
 
     // What was handed over before the end is stored; what comes later is counted as lost.
-    recorder.record(&record(http("/last", &[])).record());
+    drop(recorder.record(&record(http("/last", &[])).record()));
     log.stop();
     assert_eq!(metrics.log_written.get(), 5_001);
-    recorder.record(&record(http("/late", &[])).record());
+    drop(recorder.record(&record(http("/late", &[])).record()));
     let text = metrics.encode();
     assert!(text.contains("reason=\"stopped\"} 1"), "{text}");
 
@@ -278,7 +313,7 @@ fn what_is_handed_over_is_stored_and_counted() {
     };
     let log = DecisionLog::start(&path, settings, metrics).unwrap();
     let recorder = log.recorder();
-    recorder.record(&record(http("/last", &[])).record());
+    drop(recorder.record(&record(http("/last", &[])).record()));
     drop(log);
     let last = LogStore::open_reader(&path).unwrap().query(&Filter {
         path: Some("/last".to_owned()),
@@ -315,7 +350,7 @@ fn what_an_earlier_run_recorded_grows_old() {
     }
 }
 
-fn wait_until(is_so: impl Fn() -> bool) {
+fn wait_until(mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !is_so() {
         assert!(Instant::now() < deadline, "it did not come true");
@@ -326,5 +361,5 @@ fn wait_until(is_so: impl Fn() -> bool) {
 #[test]
 fn without_a_log_nothing_is_kept() {
     let recorder = Recorder::default();
-    recorder.record(&record(HttpRequest::default()).record());
+    drop(recorder.record(&record(HttpRequest::default()).record()));
 }

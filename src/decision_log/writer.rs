@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::block::{Block, Builder};
 use super::entry::{Editor, Entry};
 use super::queue::{Chunk, Queue, Taken};
-use super::{LogSettings, LogStore};
+use super::{LogSettings, LogStore, Overflow};
 use crate::decision::Effect;
 
 /// How often old records are removed and small blocks merged, and after how many bytes of new blocks
@@ -18,6 +18,8 @@ const BLOCK_DELAY: Duration = Duration::from_millis(100);
 /// Bytes of blocks that are stored at once at the latest.
 const MAX_BATCH: usize = 8 << 20;
 
+/// How long it takes until what cannot be stored is tried again.
+const RETRY: Duration = Duration::from_millis(500);
 /// What takes longer is logged: records that came meanwhile may have been dropped.
 const SLOW: Duration = Duration::from_secs(1);
 
@@ -164,7 +166,7 @@ impl<'a> Writer<'a> {
         }
         let counts = self.blocks.iter().map(|block| block.about.count);
         let count = counts.sum::<i64>().cast_unsigned();
-        match noting("storing decisions", || self.store.append(&self.blocks)) {
+        match self.append() {
             Ok(()) => self.queue.count_written(count),
             Err(error) => {
                 self.queue.count_dropped("store", count);
@@ -175,6 +177,31 @@ impl<'a> Writer<'a> {
         self.blocks.clear();
         self.bytes = 0;
         stored
+    }
+
+    /// Rule: where there is no allow without a record, what cannot be stored is kept and tried again
+    /// until it can, or the log is to end; meanwhile nothing is allowed.
+    fn append(&self) -> rusqlite::Result<()> {
+        let keeps = self.settings.overflow == Overflow::Deny;
+        let mut is_last = !keeps;
+        loop {
+            let stored = noting("storing decisions", || self.store.append(&self.blocks));
+            let error = match stored {
+                Err(error) if !is_last => error,
+                done => {
+                    if keeps && done.is_ok() && !self.queue.set_failing(false) {
+                        tracing::info!("decisions can be stored again");
+                    }
+                    return done;
+                }
+            };
+            if self.queue.set_failing(true) {
+                tracing::error!(%error, "decisions cannot be stored: nothing is allowed until they can");
+            }
+            is_last = self.queue.pause(RETRY);
+            // What it gives back is room.
+            drop(self.prune());
+        }
     }
 
     fn take_over(&self) -> bool {
@@ -189,13 +216,15 @@ impl<'a> Writer<'a> {
         // After a flood, what it took is given back.
         self.editor.rest();
         self.queue.rest();
-        let (retention, max_bytes) = (self.settings.retention, self.settings.max_bytes);
-        let prune = || self.store.prune(retention, max_bytes);
-        if let Err(error) = noting("removing old decisions", prune) {
+        if let Err(error) = noting("removing old decisions", || self.prune()) {
             tracing::error!(%error, "old decisions could not be removed");
         }
         if let Err(error) = noting("putting blocks together", || self.store.merge()) {
             tracing::error!(%error, "decisions could not be put together");
         }
+    }
+    fn prune(&self) -> rusqlite::Result<()> {
+        let (retention, max_bytes) = (self.settings.retention, self.settings.max_bytes);
+        self.store.prune(retention, max_bytes)
     }
 }

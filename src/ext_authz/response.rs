@@ -75,7 +75,9 @@ pub(super) fn error_of(reason: &Reason) -> Option<&'static str> {
             let code = reason.failure.unwrap_or(FailureCode::Evaluation);
             Some(code.as_str())
         }
-        ReasonKind::Overloaded | ReasonKind::InternalError => Some(reason.kind.as_str()),
+        ReasonKind::Overloaded | ReasonKind::NotRecorded | ReasonKind::InternalError => {
+            Some(reason.kind.as_str())
+        }
         ReasonKind::AuthorizationPolicy
         | ReasonKind::NoAllowRule
         | ReasonKind::PeerAuthentication

@@ -30,6 +30,7 @@ mod late;
 mod lifetimes;
 mod paths;
 mod peers;
+mod recording;
 mod versions;
 
 const NOW: u64 = 1_700_000_000;

@@ -4,17 +4,8 @@ use super::*;
 use crate::decision_log::queue::{CHUNK_RECORDS, Chunk, Taken};
 use crate::decision_log::writer::guarded;
 
-fn queue() -> Queue {
-    Queue::new(1, Arc::default())
-}
-
-fn lost(queue: &Queue) -> u64 {
-    let text = queue.metrics().encode();
-    let rows = text.lines().filter_map(|line| {
-        let row = line.strip_prefix("doorward_decision_log_dropped_total{")?;
-        row.rsplit_once(' ')?.1.parse::<u64>().ok()
-    });
-    rows.sum()
+fn queue() -> Arc<Queue> {
+    queue_that(Overflow::Count)
 }
 
 /// Numbers of the records taken, and how long each request is that belongs to one.
@@ -31,9 +22,7 @@ fn records_keep_their_order_and_their_requests() {
     // Small ones, one that is larger than a chunk, and again small ones.
     let paths = [10, 20, 600_000, 30, 200_000, 200_000, 40];
     let requests = paths.map(|length| record(http(&"p".repeat(length), &[])));
-    requests
-        .iter()
-        .for_each(|record| queue.push(&record.record()));
+    requests.iter().for_each(|record| put(&queue, record));
     let first = queue.take(Duration::ZERO);
     let seen = taken(&first);
     assert_eq!(
@@ -49,7 +38,7 @@ fn records_keep_their_order_and_their_requests() {
         .into_iter()
         .for_each(|chunk| queue.give_back(chunk));
     // What is given back is empty.
-    queue.push(&requests[0].record());
+    put(&queue, &requests[0]);
     let seen = taken(&queue.take(Duration::ZERO));
     assert_eq!(seen.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [8]);
 }
@@ -60,7 +49,7 @@ fn chunks_are_bounded() {
     let queue = queue();
     let mut one = record(HttpRequest::default());
     one.attributes.request = None;
-    (0..=2 * CHUNK_RECORDS).for_each(|_| queue.push(&one.record()));
+    (0..=2 * CHUNK_RECORDS).for_each(|_| put(&queue, &one));
     let all = queue.take(Duration::ZERO);
     let counts = all.chunks.iter().map(|chunk| chunk.records().count());
     assert_eq!(
@@ -77,20 +66,20 @@ fn what_is_too_much_is_counted() {
     let queue = queue();
     let large = record(http(&"p".repeat(1 << 20), &[]));
     for _ in 0..100 {
-        queue.push(&large.record());
+        put(&queue, &large);
     }
     let first = queue.take(Duration::ZERO);
     let count = first.chunks.len() as u64;
     assert!((60..64).contains(&count), "{count}");
     assert_eq!(lost(&queue), 100 - count);
     // Taken is not stored yet.
-    queue.push(&large.record());
+    put(&queue, &large);
     assert_eq!(lost(&queue), 101 - count);
     first
         .chunks
         .into_iter()
         .for_each(|chunk| queue.give_back(chunk));
-    queue.push(&large.record());
+    put(&queue, &large);
     assert_eq!(lost(&queue), 101 - count);
     assert_eq!(taken(&queue.take(Duration::ZERO))[0].0, 102);
 }
@@ -99,12 +88,12 @@ fn what_is_too_much_is_counted() {
 fn the_end_is_told() {
     let queue = queue();
     let one = record(http("/", &[]));
-    queue.push(&one.record());
+    put(&queue, &one);
     queue.end();
     let last = queue.take(Duration::from_secs(3600));
     assert!(last.is_last);
     assert_eq!(taken(&last).len(), 1);
-    queue.push(&one.record());
+    put(&queue, &one);
     assert_eq!(lost(&queue), 1);
     assert!(taken(&queue.take(Duration::from_secs(3600))).is_empty());
 }
@@ -117,7 +106,7 @@ fn threads_hand_over_together() {
     let mut seen = Vec::new();
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| (0..5_000).for_each(|_| queue.push(&one.record()))))
+            .map(|_| scope.spawn(|| (0..5_000).for_each(|_| put(&queue, &one))))
             .collect();
         while seen.len() < 20_000 {
             let some = queue.take(Duration::from_millis(10));
@@ -141,7 +130,7 @@ fn a_panic_loses_nothing_uncounted() {
     let queue = queue();
     let store = in_memory();
     let one = record(http("/", &[]));
-    let push = |count| (0..count).for_each(|_| queue.push(&one.record()));
+    let push = |count| (0..count).for_each(|_| put(&queue, &one));
     guarded(&queue, || {
         let mut writer = Writer::new(&queue, settings(), &store);
         push(10);
@@ -174,7 +163,7 @@ fn nothing_is_left_over_at_the_end() {
     for (store, expected) in [(&writing, (3, 0)), (&failing, (0, 3))] {
         let queue = queue();
         let one = record(http("/", &[]));
-        (0..3).for_each(|_| queue.push(&one.record()));
+        (0..3).for_each(|_| put(&queue, &one));
         queue.end();
         guarded(&queue, || Writer::new(&queue, settings(), store).run());
         assert_eq!(queue.abandon(), 0);
@@ -189,7 +178,7 @@ fn known_secrets_stay_with_the_request() {
     let queue = queue();
     let secret = "c4n4ry";
     let headers = [("authorization", secret), ("cookie", secret), ("x", "y")];
-    queue.push(&record(http("/", &headers)).record());
+    put(&queue, &record(http("/", &headers)));
     let some = queue.take(Duration::ZERO);
     let (_, request) = some.chunks[0].records().next().unwrap();
     let text = String::from_utf8_lossy(request);

@@ -99,8 +99,8 @@ fn targets() {
 
 /// All that a block would hold of a request, before it is compressed.
 fn stored(request: HttpRequest) -> String {
-    let queue = Queue::new(1, Arc::default());
-    queue.push(&record(request).record());
+    let queue = queue_that(Overflow::Count);
+    put(&queue, &record(request));
     let taken = queue.take(Duration::ZERO);
     let mut text = String::new();
     for (head, request) in taken.chunks[0].records() {

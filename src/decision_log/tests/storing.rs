@@ -3,9 +3,8 @@
 use prometheus_client::metrics::counter::Counter;
 
 use super::*;
-use crate::decision::{Effect, Grounds, conclude};
+use crate::decision::Effect;
 use crate::decision_log::block::MAX_RECORDS;
-use crate::policy::DefaultAction;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -14,7 +13,7 @@ fn now_ns() -> i64 {
 }
 
 /// A record of some age with so much in it that hardly compresses.
-fn aged(index: usize, age: Duration, fill: usize) -> Recorded {
+fn aged(index: usize, age: Duration, fill: usize) -> Sample {
     let mut number = index as u64 + 1;
     let noise = std::iter::repeat_with(|| {
         number = number
@@ -28,19 +27,8 @@ fn aged(index: usize, age: Duration, fill: usize) -> Recorded {
     record
 }
 
-fn records(count: usize, age: Duration) -> Vec<Recorded> {
+fn records(count: usize, age: Duration) -> Vec<Sample> {
     (0..count).map(|index| aged(index, age, 500)).collect()
-}
-
-fn allowed(record: Recorded) -> Recorded {
-    let decision = conclude(Grounds {
-        default_action: DefaultAction::Allow,
-        ..Grounds::default()
-    });
-    Recorded {
-        decision: Arc::new(decision),
-        ..record
-    }
 }
 
 fn paths_of(store: &LogStore, filter: &Filter) -> Vec<String> {

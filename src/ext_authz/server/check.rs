@@ -8,6 +8,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::time::timeout;
 use tonic::Status;
 
 use crate::attributes::{Attributes, ProtocolVersion};
@@ -34,7 +35,15 @@ pub(super) type Reply = Result<Bytes, Status>;
 
 /// A check that takes longer than a thread which reads others should be held up.
 #[derive(Debug)]
-pub(super) struct Longer {
+pub(super) enum Longer {
+    Undecided(Undecided),
+    /// Decided, and its record waits for room in the decision log.
+    Unrecorded(Answer, ProtocolVersion, Instant),
+}
+
+/// A check that is still to be decided.
+#[derive(Debug)]
+pub(super) struct Undecided {
     pub attributes: Box<Attributes>,
     pub needs: Effort,
     pub version: ProtocolVersion,
@@ -59,17 +68,22 @@ impl Checks {
         let answer = match self.read(message, version) {
             Ok(attributes) => {
                 let decided = self.pdp.check_within(Effort::Little, &attributes, now_ns);
-                decided.map_err(|needs| Longer {
-                    attributes,
-                    needs,
-                    version,
-                    now_ns,
-                    started,
+                decided.map_err(|needs| {
+                    Longer::Undecided(Undecided {
+                        attributes,
+                        needs,
+                        version,
+                        now_ns,
+                        started,
+                    })
                 })?
             }
             Err(why) => self.pdp.refuse(why, now_ns),
         };
-        Ok(self.reply(&answer, version, started))
+        match answer.pending {
+            Some(_) => Err(Longer::Unrecorded(answer, version, started)),
+            None => Ok(self.reply(&answer, version, started)),
+        }
     }
 
     /// What is asked, or why that cannot be told.
@@ -90,7 +104,7 @@ impl Checks {
         })
     }
 
-    /// Decides a check that may take long, or may have to wait. A panic denies it here too, wherever
+    /// Finishes a check that may take long, or may have to wait. A panic denies it here too, wherever
     /// it comes from: that no thread can be had is one.
     pub(super) async fn finish(&self, longer: Longer) -> Reply {
         let mut answering = std::pin::pin!(self.answer(longer));
@@ -105,28 +119,42 @@ impl Checks {
     }
 
     async fn answer(&self, longer: Longer) -> Reply {
-        let Longer {
+        let (mut answer, version, started) = match longer {
+            Longer::Unrecorded(answer, version, started) => (answer, version, started),
+            Longer::Undecided(check) => {
+                let (version, started) = (check.version, check.started);
+                (self.decide(check).await, version, started)
+            }
+        };
+        if let Some(pending) = answer.pending.take() {
+            // Rule: a record that finds no room in the check's time is counted as lost.
+            let left = self.deadline.saturating_sub(started.elapsed());
+            drop(timeout(left, pending.settle()).await);
+        }
+        self.reply(&answer, version, started)
+    }
+
+    async fn decide(&self, check: Undecided) -> Answer {
+        let Undecided {
             attributes,
             needs,
-            version,
             now_ns,
             started,
-        } = longer;
+            ..
+        } = check;
         if started.elapsed() >= self.deadline {
             let why = "the check's time was up before its turn came".to_owned();
-            let answer = self.pdp.crowded_out(&attributes, why, now_ns);
-            return self.reply(&answer, version, started);
+            return self.pdp.crowded_out(&attributes, why, now_ns);
         }
         let decided = match needs {
             Effort::Wait => Err(needs),
             needs => self.pdp.check_within(needs, &attributes, now_ns),
         };
         // Policy may have become another since, so that it takes more now.
-        let answer = match decided {
+        match decided {
             Ok(answer) => answer,
             Err(_) => self.wait(attributes, now_ns).await,
-        };
-        self.reply(&answer, version, started)
+        }
     }
 
     /// Has a check run where it may wait for what policies ask of others.

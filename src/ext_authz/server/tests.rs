@@ -3,18 +3,21 @@
 
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
-use doorward_proto::envoy::service::auth::v3::CheckResponse;
 use doorward_proto::envoy::service::auth::v3::check_response::HttpResponse;
+use doorward_proto::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use prost::Message as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tonic::Code;
 
-use super::check::Longer;
+use super::check::{Longer, Undecided};
 use super::*;
 use crate::address::OwnPorts;
 use crate::attributes::ProtocolVersion;
+use crate::decision_log::Overflow;
+use crate::decision_log::tests::overflow::full_recorder;
 use crate::external;
 use crate::pdp::Effort;
 use crate::policy::config::{MeshConfig, RegoConfig, settings};
@@ -50,13 +53,13 @@ fn checks() -> Checks {
 fn a_check_that_gets_no_thread_is_denied() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let checks = runtime.block_on(async { checks() });
-    let longer = Longer {
+    let longer = Longer::Undecided(Undecided {
         attributes: Box::default(),
         needs: Effort::Wait,
         version: ProtocolVersion::V3,
         now_ns: 0,
         started: Instant::now(),
-    };
+    });
     let metrics = Arc::clone(&checks.metrics);
     let finish = pin!(checks.finish(longer));
     let reply = finish.poll(&mut Context::from_waker(Waker::noop()));
@@ -79,13 +82,13 @@ async fn a_check_whose_turn_comes_too_late_is_denied() {
         ..checks()
     };
     let started = Instant::now().checked_sub(SHORT).unwrap();
-    let longer = Longer {
+    let longer = Longer::Undecided(Undecided {
         attributes: Box::default(),
         needs: Effort::Evaluate,
         version: ProtocolVersion::V3,
         now_ns: 0,
         started,
-    };
+    });
     for reply in [
         checks.finish(longer).await,
         checks.crowd_out(ProtocolVersion::V3),
@@ -95,6 +98,46 @@ async fn a_check_whose_turn_comes_too_late_is_denied() {
             panic!("{reply:?}");
         };
         assert_eq!(denied.status.unwrap().code, 503);
+    }
+}
+
+/// The thread that reads checks goes on; the reply comes once there is room, or time is up.
+#[tokio::test]
+async fn a_check_waits_for_room_in_the_log() {
+    for deadline in [NEVER, SHORT] {
+        let (recorder, make_room) = full_recorder(Overflow::Block);
+        let template = checks();
+        let checks = Checks {
+            pdp: Arc::new(Pdp::new(
+                Arc::new(ArcSwap::new(template.pdp.snapshot())),
+                recorder,
+                Arc::default(),
+            )),
+            deadline,
+            ..template
+        };
+        let mut large = CheckRequest::default();
+        let attributes = large.attributes.get_or_insert_default();
+        let request = attributes.request.get_or_insert_default();
+        let http = request.http.get_or_insert_default();
+        http.path = "p".repeat(1 << 19);
+        let message = Bytes::from(large.encode_to_vec());
+        // Those that fit are answered at once.
+        let mut each = (0..4).map(|_| checks.check(message.clone(), ProtocolVersion::V3));
+        let Some(longer) = each.find_map(Result::err) else {
+            panic!("there is room");
+        };
+        let mut finish = pin!(checks.finish(longer));
+        let poll = finish
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+        assert!(poll.is_pending());
+        if deadline == NEVER {
+            assert!(make_room() > 0);
+        }
+        let reply = finish.await.unwrap().split_off(PREFIX);
+        let reply = CheckResponse::decode(reply).unwrap();
+        assert!(reply.http_response.is_some());
     }
 }
 

@@ -57,6 +57,7 @@ fn reply(decision: Decision, replies: Replies) -> CheckResponse {
         revision: 7,
         cached: false,
         lookalikes: vec!["x_user".to_owned()],
+        pending: None,
     };
     legacy::reply(&answer, replies).unwrap()
 }

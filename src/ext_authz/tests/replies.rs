@@ -27,6 +27,7 @@ fn answer(decision: Decision) -> Answer {
         revision: 7,
         cached: false,
         lookalikes: Vec::new(),
+        pending: None,
     }
 }
 

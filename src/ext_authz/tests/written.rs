@@ -83,6 +83,7 @@ fn check(decision: &Arc<Decision>, (replies, version): (Replies, ProtocolVersion
         revision,
         cached,
         lookalikes: lookalikes.iter().map(ToString::to_string).collect(),
+        pending: None,
     };
     let other = Uuid::from_u128(7);
     let answers = [
