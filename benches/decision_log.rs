@@ -24,7 +24,7 @@ use doorward::decision_log::{
 };
 use doorward::policy::DefaultAction;
 use doorward::policy::native::Workload;
-use doorward::telemetry::Metrics;
+use doorward::telemetry::{Metrics, Stopwatch};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -101,8 +101,10 @@ impl Source {
         let recorded = recorder.record(&Record {
             id: id(number),
             time_ns: self.start_ns + i64::try_from(number).unwrap() * 1_000,
+            stopwatch: &Stopwatch::default(),
             revision: 7,
             cached: true,
+            lookalikes: &[],
             decision: &self.decisions[(peer * 2 + u64::from(is_denied)) as usize],
             workload: &self.workload,
             attributes,

@@ -26,7 +26,7 @@ use crate::policy::lifetime::Unremembered;
 use crate::policy::native::{Attached, Workload};
 use crate::policy::{PolicySet, UnknownWorkload};
 use crate::snapshot::Snapshot;
-use crate::telemetry::{Label, Metrics};
+use crate::telemetry::{Arrival, Label, Metrics};
 pub use explain::Explanation;
 use question::{Question, check_form, identify, normal_target, reported};
 use verdict::evaluate;
@@ -109,9 +109,13 @@ impl Pdp {
             .cache_evicted(usage.evicted_for_room, usage.evicted_at_end);
     }
 
-    /// Decides a request and records the decision. `now_ns` is the time in nanoseconds since 1970.
-    pub fn check(&self, attributes: impl Borrow<Attributes>, now_ns: i64) -> Answer {
-        self.check_under(&self.snapshot.load(), attributes.borrow(), now_ns)
+    /// Decides a request and records the decision. `arrival` may be the time in nanoseconds since 1970.
+    pub fn check(
+        &self,
+        attributes: impl Borrow<Attributes>,
+        arrival: impl Into<Arrival>,
+    ) -> Answer {
+        self.check_under(&self.snapshot.load(), attributes.borrow(), arrival)
             .0
     }
 
@@ -121,9 +125,9 @@ impl Pdp {
         &self,
         effort: Effort,
         attributes: &Attributes,
-        now_ns: i64,
+        arrival: impl Into<Arrival>,
     ) -> Result<Answer, Effort> {
-        let decided = self.decide_under(&self.snapshot.load(), attributes, now_ns, effort);
+        let decided = self.decide_under(&self.snapshot.load(), attributes, arrival, effort);
         decided.map(|(answer, _)| answer)
     }
 
@@ -146,9 +150,11 @@ impl Pdp {
         &self,
         snapshot: &Snapshot,
         attributes: &Attributes,
-        now_ns: i64,
+        arrival: impl Into<Arrival>,
     ) -> (Answer, CacheResult) {
-        let decided = self.decide_under(snapshot, attributes, now_ns, Effort::Wait);
+        let arrival = arrival.into();
+        let now_ns = arrival.now_ns;
+        let decided = self.decide_under(snapshot, attributes, arrival, Effort::Wait);
         decided.unwrap_or_else(|_| (self.failed(attributes, now_ns), NO_DECISION))
     }
 
@@ -156,14 +162,15 @@ impl Pdp {
         &self,
         snapshot: &Snapshot,
         attributes: &Attributes,
-        now_ns: i64,
+        arrival: impl Into<Arrival>,
         effort: Effort,
     ) -> Result<(Answer, CacheResult), Effort> {
+        let arrival = arrival.into();
         // A panic anywhere below denies this request and no other.
         let decided = catch_unwind(AssertUnwindSafe(|| {
             match Workload::of(attributes, &snapshot.policies.settings.workloads) {
                 Ok(workload) => {
-                    let decided = decide(snapshot, &workload, attributes, now_ns, effort);
+                    let decided = decide(snapshot, &workload, attributes, &arrival, effort);
                     decided.map(|(decision, cache)| (workload, decision, cache))
                 }
                 Err(why) => {
@@ -175,34 +182,40 @@ impl Pdp {
         let revision = snapshot.revision;
         match decided {
             Ok(Ok((workload, decision, cache))) => {
-                let answer = self.answer(attributes, &workload, decision, revision, cache, now_ns);
+                let answer =
+                    self.answer(attributes, &workload, decision, revision, cache, &arrival);
                 Ok((answer, cache))
             }
             Ok(Err(needs)) => Err(needs),
-            Err(_) => Ok((self.failed(attributes, now_ns), NO_DECISION)),
+            Err(_) => Ok((self.failed(attributes, arrival), NO_DECISION)),
         }
     }
 
     /// Denies a request whose check failed by a fault of ours, and records that.
-    pub fn failed(&self, attributes: &Attributes, now_ns: i64) -> Answer {
+    pub fn failed(&self, attributes: &Attributes, arrival: impl Into<Arrival>) -> Answer {
         self.metrics.panics.inc();
         let reason = Reason::new(ReasonKind::InternalError, "the check failed");
-        self.undecided(attributes, Decision::fail(500, reason), now_ns)
+        self.undecided(attributes, Decision::fail(500, reason), &arrival.into())
     }
 
     /// Denies a request that there is no place for, and records that.
-    pub fn crowded_out(&self, attributes: &Attributes, why: String, now_ns: i64) -> Answer {
+    pub fn crowded_out(
+        &self,
+        attributes: &Attributes,
+        why: String,
+        arrival: impl Into<Arrival>,
+    ) -> Answer {
         let decision = Decision::fail(503, Reason::new(ReasonKind::Overloaded, why));
-        self.undecided(attributes, decision, now_ns)
+        self.undecided(attributes, decision, &arrival.into())
     }
 
     /// Denies a request that could not be read, and records that.
-    pub fn refuse(&self, why: impl Into<String>, now_ns: i64) -> Answer {
-        self.undecided(&Attributes::default(), malformed(why), now_ns)
+    pub fn refuse(&self, why: impl Into<String>, arrival: impl Into<Arrival>) -> Answer {
+        self.undecided(&Attributes::default(), malformed(why), &arrival.into())
     }
 
     /// Answers without having looked at policies.
-    fn undecided(&self, attributes: &Attributes, decision: Decision, now_ns: i64) -> Answer {
+    fn undecided(&self, attributes: &Attributes, decision: Decision, arrival: &Arrival) -> Answer {
         let revision = self.snapshot.load().revision;
         let decision = Arc::new(decision);
         self.answer(
@@ -211,7 +224,7 @@ impl Pdp {
             decision,
             revision,
             NO_DECISION,
-            now_ns,
+            arrival,
         )
     }
 
@@ -222,34 +235,36 @@ impl Pdp {
         decision: Arc<Decision>,
         revision: u64,
         cache: CacheResult,
-        now_ns: i64,
+        arrival: &Arrival,
     ) -> Answer {
         let id = Uuid::new_v4();
         let cached = cache == CacheResult::Hit;
-        let record = |decision: &Arc<Decision>, cached| {
+        let lookalikes = match (decision.reply(), attributes.http()) {
+            (Ok(mutations), Some(http)) => lookalikes(mutations, &http.headers),
+            _ => Vec::new(),
+        };
+        let record = |decision: &Arc<Decision>, cached, lookalikes: &[String]| {
             self.recorder.record(&Record {
                 id,
-                time_ns: now_ns,
+                time_ns: arrival.now_ns,
+                stopwatch: &arrival.stopwatch,
                 revision,
                 cached,
                 decision,
+                lookalikes,
                 workload,
                 attributes,
             })
         };
-        let (decision, cached, pending) = match record(&decision, cached) {
-            Recorded::Settled => (decision, cached, None),
-            Recorded::Waits(pending) => (decision, cached, Some(pending)),
+        let (decision, cached, lookalikes, pending) = match record(&decision, cached, &lookalikes) {
+            Recorded::Settled => (decision, cached, lookalikes, None),
+            Recorded::Waits(pending) => (decision, cached, lookalikes, Some(pending)),
             // Rule: no record, no allow. The denial is recorded, or counted as lost.
             Recorded::Refused => {
                 let denial = Arc::new(decision.unrecorded());
-                drop(record(&denial, false));
-                (denial, false, None)
+                drop(record(&denial, false, &[]));
+                (denial, false, Vec::new(), None)
             }
-        };
-        let lookalikes = match (decision.reply(), attributes.http()) {
-            (Ok(mutations), Some(http)) => lookalikes(mutations, &http.headers),
-            _ => Vec::new(),
         };
         count(&self.metrics, &decision, cache);
         for (action, would_be) in decision.observed.dry_run.verdicts() {
@@ -294,9 +309,10 @@ fn decide(
     snapshot: &Snapshot,
     workload: &Arc<Workload>,
     attributes: &Attributes,
-    now_ns: i64,
+    arrival: &Arrival,
     effort: Effort,
 ) -> Result<(Arc<Decision>, CacheResult), Effort> {
+    let now_ns = arrival.now_ns;
     let policies = &snapshot.policies;
     let refused = |decision: Decision| {
         let decision = decision.about(&reported(attributes), None);
@@ -342,6 +358,7 @@ fn decide(
         target,
         caller,
         now_ns,
+        stopwatch: &arrival.stopwatch,
     };
     let decision = evaluate(snapshot, workload, &attached, &question, effort)?;
     let decision = Arc::new(decision);

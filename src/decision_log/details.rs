@@ -3,22 +3,38 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::block::Stored;
-use super::fields::{Fields, put_bytes, put_optional};
+use super::fields::{Fields, put_bytes, put_number, put_optional};
+use crate::telemetry::Stopwatch;
 
 /// The text of the JSON as it was shown by versions that stored nothing else.
 const AS_SHOWN: u8 = 1;
-/// The fields below.
-const FIELDS: u8 = 2;
+/// The fields of the request.
+const REQUEST: u8 = 2;
+/// Durations, more members, and the fields of the request.
+const FIELDS: u8 = 3;
+
+/// How long deciding took, in nanoseconds; 0 is not known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Durations {
+    /// From when the check came to when it was decided.
+    total_ns: u64,
+    /// Of that, in Rego.
+    rego_ns: u64,
+}
 
 /// The request of a record, but for what blocks are searched by.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Details<'a> {
+    pub(super) durations: Durations,
+    /// Further members of the record as it is shown, as the text of a JSON object.
+    pub(super) more: Option<&'a str>,
     /// `IP:PORT` or a path.
     pub(super) source: Option<&'a str>,
     pub(super) destination: Option<&'a str>,
@@ -54,6 +70,9 @@ pub(super) fn put_details<'a>(
     write_lines: impl FnOnce(&mut Lines<'_>) -> Option<Cow<'a, str>>,
 ) {
     buffer.push(FIELDS);
+    put_number(buffer, details.durations.total_ns);
+    put_number(buffer, details.durations.rego_ns);
+    put_optional(buffer, details.more.map(str::as_bytes));
     put_optional(buffer, details.source.map(str::as_bytes));
     put_optional(buffer, details.destination.map(str::as_bytes));
     buffer.push(details.has_http.into());
@@ -80,15 +99,40 @@ pub(super) fn shown(record: &Stored<'_>, details: &[u8]) -> Option<Value> {
     let mut fields = Fields::of(details);
     match fields.byte()? {
         AS_SHOWN => serde_json::from_slice(details.get(1..)?).ok(),
-        FIELDS => shown_of(record, &mut fields),
+        REQUEST => {
+            let members = serde_json::from_str(record.verdict.shown).ok()?;
+            shown_of(record, members, &mut fields)
+        }
+        FIELDS => {
+            let mut members: Map<String, Value> =
+                serde_json::from_str(record.verdict.shown).ok()?;
+            members.extend(durations(fields.number()?, fields.number()?));
+            if let Some(more) = fields.optional_text()? {
+                members.extend(serde_json::from_str::<Map<_, _>>(more).ok()?);
+            }
+            shown_of(record, members, &mut fields)
+        }
         _ => None,
     }
 }
 
-fn shown_of(record: &Stored<'_>, fields: &mut Fields<'_>) -> Option<Value> {
-    let mut members: Map<String, Value> = serde_json::from_str(record.verdict.shown).ok()?;
+fn durations(total_ns: u64, rego_ns: u64) -> Option<(String, Value)> {
+    let known = [("total_ns", total_ns), ("rego_ns", rego_ns)].into_iter();
+    let known = known.filter(|(_, duration)| *duration > 0);
+    let durations: Map<_, _> = known
+        .map(|(name, duration)| (name.to_owned(), duration.into()))
+        .collect();
+    (!durations.is_empty()).then(|| ("durations".to_owned(), durations.into()))
+}
+
+fn shown_of(
+    record: &Stored<'_>,
+    mut members: Map<String, Value>,
+    fields: &mut Fields<'_>,
+) -> Option<Value> {
     let mut add = |name: &str, value: Value| members.insert(name.to_owned(), value);
     add("decision_id", record.id.to_string().into());
+    add("sequence", record.seq.into());
     add("time", rfc3339(record.time_ns).into());
     add("revision", record.revision.into());
     add("cached", record.cached.into());
@@ -143,6 +187,22 @@ fn rfc3339(time_ns: i64) -> String {
     Timestamp::from_nanosecond(i128::from(time_ns))
         .unwrap_or(Timestamp::UNIX_EPOCH)
         .to_string()
+}
+
+// === impl Durations ===
+
+impl Durations {
+    /// What is known now.
+    pub(super) fn of(stopwatch: &Stopwatch) -> Self {
+        let nanos = |duration: Option<Duration>| {
+            let nanos = duration.map_or(0, |duration| duration.as_nanos());
+            u64::try_from(nanos).unwrap_or(u64::MAX)
+        };
+        Self {
+            total_ns: nanos(stopwatch.elapsed()),
+            rego_ns: nanos(stopwatch.in_rego()),
+        }
+    }
 }
 
 // === impl Lines ===

@@ -14,11 +14,14 @@ use super::details::{Details, put_details};
 use super::mask::{Mask, Masking};
 use super::queue::Head;
 use super::record::{Asked, Place, PlacePort, REQUEST_ID, TRACE_PARENT};
+use crate::attributes::Pairs;
 use crate::decision::{Decision, Effect, Reason};
 use crate::policy::native::{Observed, Workload};
 
 /// Longest text of a request that is kept, in bytes.
 const MAX_TEXT: usize = 8 * 1024;
+/// Most names of changed headers that are kept of each kind.
+const MAX_NAMES: usize = 100;
 /// Most verdicts that are kept for records that share them.
 const MAX_VERDICTS: usize = 256;
 
@@ -69,6 +72,27 @@ struct Members<'a> {
     request_principal: Option<&'a str>,
     #[serde(skip_serializing_if = "Workload::is_unknown")]
     workload: &'a Workload,
+    #[serde(skip_serializing_if = "HeadersChanged::is_empty")]
+    headers_changed: HeadersChanged<'a>,
+}
+
+/// Names of headers that a decision changes.
+#[derive(Debug, Default, Serialize)]
+struct HeadersChanged<'a> {
+    /// Of the request, on its way to the upstream.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    set: Vec<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    removed: Vec<Cow<'a, str>>,
+    /// Of what the client gets: the upstream's response, or the denial.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    response: Vec<Cow<'a, str>>,
+}
+
+/// Members of the record that only few have.
+#[derive(Debug, Serialize)]
+struct More<'a> {
+    lookalikes_removed: Vec<Cow<'a, str>>,
 }
 
 /// Makes entries, one after the other, in memory that it uses again.
@@ -122,7 +146,11 @@ impl Editor {
     ) -> Option<()> {
         let asked = Asked::read(request)?;
         let verdict = self.verdicts.of(head);
+        let more = Some(&asked.lookalikes).filter(|names| !names.is_empty());
+        let more = more.map(|names| More::removing(names));
         let mut details = Details {
+            durations: head.durations,
+            more: more.as_deref(),
             source: text_of(asked.source.as_ref(), &mut self.source),
             destination: text_of(asked.destination.as_ref(), &mut self.destination),
             ..Details::default()
@@ -221,6 +249,7 @@ impl Verdict {
             forwarded_by: decision.forwarded_by.as_deref().map(clip),
             request_principal: request_principal.as_deref(),
             workload,
+            headers_changed: HeadersChanged::by(decision),
         };
         Self {
             effect: decision.effect(),
@@ -231,6 +260,49 @@ impl Verdict {
             request_principal: request_principal.map(Cow::into_owned),
         }
     }
+}
+
+// === impl More ===
+
+impl More<'_> {
+    /// The text for a request of which these headers are removed besides.
+    fn removing(names: &[&str]) -> String {
+        let more = More {
+            lookalikes_removed: listed(names.iter().copied()),
+        };
+        // Nothing in it can fail to be written.
+        serde_json::to_string(&more).unwrap_or_default()
+    }
+}
+
+// === impl HeadersChanged ===
+
+impl<'a> HeadersChanged<'a> {
+    fn by(decision: &'a Decision) -> Self {
+        let names = |pairs: &'a Pairs| pairs.iter().map(|(name, _)| name.as_str());
+        match decision.reply() {
+            Ok(mutations) => Self {
+                set: listed(names(&mutations.set_headers)),
+                removed: listed(mutations.remove_headers.iter().map(String::as_str)),
+                response: listed(names(&mutations.response_headers)),
+            },
+            Err(denial) => Self {
+                response: listed(names(&denial.headers)),
+                ..Self::default()
+            },
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.removed.is_empty() && self.response.is_empty()
+    }
+}
+
+/// Names, each once where it comes several times in a row.
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Cow<'a, str>> {
+    let mut listed: Vec<_> = names.take(MAX_NAMES).map(clip).collect();
+    listed.dedup();
+    listed
 }
 
 /// `IP:PORT` or a path.

@@ -12,6 +12,7 @@ use tokio::sync::futures::Notified;
 use uuid::Uuid;
 
 use super::Overflow;
+use super::details::Durations;
 use super::pending::{Line, Pending, Recorded};
 use super::record::{Record, put_request};
 use crate::decision::{Decision, Effect};
@@ -109,6 +110,7 @@ pub(super) struct Head {
     pub(super) time_ns: i64,
     pub(super) revision: u64,
     pub(super) cached: bool,
+    pub(super) durations: Durations,
     pub(super) decision: Arc<Decision>,
     pub(super) workload: Arc<Workload>,
     /// How long its request is.
@@ -173,7 +175,7 @@ impl Queue {
     pub(super) fn push(self: &Arc<Self>, record: &Record<'_>) -> Recorded {
         SCRATCH.with_borrow_mut(|request| {
             request.clear();
-            put_request(request, record.attributes);
+            put_request(request, record);
             let recorded = self.push_with(record, request);
             if request.capacity() > MAX_SCRATCH {
                 *request = Vec::new();
@@ -189,6 +191,11 @@ impl Queue {
             time_ns: record.time_ns,
             revision: record.revision,
             cached: record.cached,
+            // Rule: what comes from the cache takes no time worth a look at the clock.
+            durations: match record.cached {
+                true => Durations::default(),
+                false => Durations::of(record.stopwatch),
+            },
             decision: Arc::clone(record.decision),
             workload: Arc::clone(record.workload),
             length: request.len(),

@@ -10,6 +10,7 @@ use super::mask::is_never_shown;
 use crate::attributes::{Address, Attributes, HttpRequest, Peer, Port};
 use crate::decision::Decision;
 use crate::policy::native::Workload;
+use crate::telemetry::Stopwatch;
 
 /// Most headers of a request that are kept.
 const MAX_HEADERS: usize = 100;
@@ -28,9 +29,12 @@ pub struct Record<'a> {
     pub id: Uuid,
     /// Nanoseconds since 1970.
     pub time_ns: i64,
+    pub stopwatch: &'a Stopwatch,
     pub revision: u64,
     pub cached: bool,
     pub decision: &'a Arc<Decision>,
+    /// Headers that are removed beside those that the decision removes.
+    pub lookalikes: &'a [String],
     pub workload: &'a Arc<Workload>,
     pub attributes: &'a Attributes,
 }
@@ -40,6 +44,7 @@ pub struct Record<'a> {
 pub(super) struct Asked<'a> {
     pub(super) source: Option<Place<'a>>,
     pub(super) destination: Option<Place<'a>>,
+    pub(super) lookalikes: Vec<&'a str>,
     pub(super) http: Option<AskedHttp<'a>>,
 }
 
@@ -72,9 +77,13 @@ pub(super) enum PlacePort<'a> {
 }
 
 /// Writes down what is kept of a request: neither bodies nor certificates nor metadata.
-pub(super) fn put_request(buffer: &mut Vec<u8>, attributes: &Attributes) {
+pub(super) fn put_request(buffer: &mut Vec<u8>, record: &Record<'_>) {
+    let attributes = record.attributes;
     put_place(buffer, attributes.source.as_ref());
     put_place(buffer, attributes.destination.as_ref());
+    let lookalikes = record.lookalikes.iter().take(MAX_HEADERS);
+    put_number(buffer, lookalikes.len() as u64);
+    lookalikes.for_each(|name| put_bytes(buffer, name.as_bytes()));
     let Some(http) = attributes.http() else {
         buffer.push(0);
         return;
@@ -137,6 +146,9 @@ impl<'a> Asked<'a> {
         Some(Self {
             source: place(fields)?,
             destination: place(fields)?,
+            lookalikes: (0..fields.number()?)
+                .map(|_| fields.text())
+                .collect::<Option<_>>()?,
             http: match fields.byte()? {
                 0 => None,
                 _ => Some(AskedHttp {

@@ -14,6 +14,8 @@ use crate::attributes::{
 use crate::decision::{Decision, Grounds, Reason, ReasonKind, conclude};
 use crate::policy::DefaultAction;
 use crate::policy::native::Workload;
+use crate::policy::rego::Outcome;
+use crate::telemetry::{Arrival, Stopwatch};
 
 mod blocks;
 mod handover;
@@ -68,7 +70,9 @@ fn lost(queue: &Queue) -> u64 {
 struct Sample {
     id: Uuid,
     time_ns: i64,
+    stopwatch: Stopwatch,
     cached: bool,
+    lookalikes: Vec<String>,
     decision: Arc<Decision>,
     workload: Arc<Workload>,
     attributes: Attributes,
@@ -79,8 +83,10 @@ impl Sample {
         Record {
             id: self.id,
             time_ns: self.time_ns,
+            stopwatch: &self.stopwatch,
             revision: 7,
             cached: self.cached,
+            lookalikes: &self.lookalikes,
             decision: &self.decision,
             workload: &self.workload,
             attributes: &self.attributes,
@@ -100,7 +106,9 @@ fn record(http: HttpRequest) -> Sample {
     Sample {
         id: Uuid::new_v4(),
         time_ns: NOW_NS,
+        stopwatch: Stopwatch::default(),
         cached: false,
+        lookalikes: Vec::new(),
         decision: Arc::new(Decision::deny(
             403,
             Reason::new(ReasonKind::NoPolicy, "why"),
@@ -206,7 +214,7 @@ fn a_record_tells_who_asked_what_and_why() {
     record.decision = Arc::new(decision);
     let id = record.id;
     let expected = json!({
-        "decision_id": id, "time": "2023-11-14T22:13:20.123456789Z", "effect": "deny", "status": 403,
+        "decision_id": id, "sequence": 1, "time": "2023-11-14T22:13:20.123456789Z", "effect": "deny", "status": 403,
         "reason": {"kind": "authorization_policy", "policy": "shop/deny", "rule": 2, "message": "DENY rule matched"},
         "revision": 7, "cached": false,
         "peer_principal": "spiffe://td/a", "forwarded_by": "spiffe://td/gateway",
@@ -222,6 +230,60 @@ fn a_record_tells_who_asked_what_and_why() {
         "request_id": "r-1", "trace_id": "0af7651916cd43dd8448eb211c80319c",
     });
     assert_eq!(shown(record), expected);
+}
+
+#[test]
+fn a_record_names_the_headers_that_are_changed() {
+    let mutations = Outcome {
+        allowed: true,
+        headers: pairs(&[("x-user", "S3CRET"), ("x-user", "S3CRET"), ("x-z", "1")]),
+        request_headers_to_remove: vec!["x-gone".to_owned()],
+        response_headers_to_add: pairs(&[("set-cookie", "S3CRET")]),
+        ..Outcome::default()
+    };
+    let mut changing = record(http("/", &[]));
+    changing.decision = Arc::new(conclude(Grounds {
+        rego: vec![(mutations.clone(), "a/b")],
+        ..Grounds::default()
+    }));
+    changing.lookalikes = vec!["x_user".to_owned()];
+    let changed = shown(changing);
+    let expected =
+        json!({"set": ["x-user", "x-z"], "removed": ["x-gone"], "response": ["set-cookie"]});
+    assert_eq!(changed["headers_changed"], expected);
+    assert_eq!(changed["lookalikes_removed"], json!(["x_user"]));
+    assert!(!changed.to_string().contains("S3CRET"));
+
+    let mut denying = record(http("/", &[]));
+    denying.decision = Arc::new(Decision::denied_by_rego(&mutations, "a/b"));
+    assert_eq!(
+        shown(denying)["headers_changed"],
+        json!({"response": ["x-user", "x-z"]})
+    );
+}
+
+/// How long it took is told of what was evaluated, if it was measured.
+#[test]
+fn a_record_tells_how_long_deciding_took() {
+    let measured = Arrival::measured(NOW_NS, Instant::now()).stopwatch;
+    measured.asking_rego(|| std::hint::black_box(1));
+    for (stopwatch, cached, is_told) in [
+        (measured.clone(), false, true),
+        (measured, true, false),
+        (Stopwatch::default(), false, false),
+    ] {
+        let record = Sample {
+            stopwatch,
+            cached,
+            ..record(http("/", &[]))
+        };
+        let shown = shown(record);
+        assert_eq!(shown.get("durations").is_some(), is_told);
+        if is_told {
+            let [total, rego] = ["total_ns", "rego_ns"].map(|name| &shown["durations"][name]);
+            assert!(total.as_u64() >= rego.as_u64() && rego.is_u64(), "{shown}");
+        }
+    }
 }
 
 #[test]

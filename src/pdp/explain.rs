@@ -13,6 +13,7 @@ use crate::policy::native::{ExplainedRule, Workload};
 use crate::policy::reads::Reads;
 use crate::policy::rego::Entrypoint;
 use crate::snapshot::Snapshot;
+use crate::telemetry::Stopwatch;
 
 /// What a check looked at. What is not known, or was not looked at, is left out.
 #[derive(Debug, Default, Serialize)]
@@ -103,11 +104,13 @@ impl Explanation {
         self.cache_key = Some(reads.clone());
         let entrypoints = policies.entrypoints(&attached);
         self.rego = entrypoints.map(ExplainedEntrypoint::of).collect();
+        let unmeasured = Stopwatch::default();
         let question = Question {
             attributes,
             target,
             caller: identify(reads, &settings.trusted_xfcc_peers, attributes)?,
             now_ns,
+            stopwatch: &unmeasured,
         };
         let sent = attributes.http().map_or("", |http| &http.path);
         let path = question.target.whole();

@@ -6,6 +6,7 @@ use crate::identity::{Caller, PeerIdentity, VerifiedToken, XFCC_HEADER};
 use crate::policy::PolicySettings;
 use crate::policy::native::{Attached, Facts, TrustedPeer};
 use crate::policy::reads::Reads;
+use crate::telemetry::Stopwatch;
 
 /// A request with what had to be found out about it before policies are asked.
 pub(super) struct Question<'a> {
@@ -14,6 +15,7 @@ pub(super) struct Question<'a> {
     pub target: NormalTarget<'a>,
     pub caller: Caller<'a>,
     pub now_ns: i64,
+    pub stopwatch: &'a Stopwatch,
 }
 
 impl<'a> Question<'a> {

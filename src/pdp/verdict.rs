@@ -15,6 +15,7 @@ use crate::policy::native::{
 use crate::policy::rego::{Entrypoint, Known, Outcome, RegoPolicies, RegoRequest};
 use crate::policy::{OnError, PolicySet};
 use crate::snapshot::Snapshot;
+use crate::telemetry::Stopwatch;
 
 /// What Rego answered, with the path of the entrypoint.
 type Answer<'a> = (Outcome, &'a str);
@@ -62,6 +63,7 @@ pub(super) fn evaluate(
         facts: question.facts(settings, token),
         rego: RegoRequest::new(question.attributes, Some(known)),
         now_ns: question.now_ns,
+        stopwatch: question.stopwatch,
         lifetime: Cell::default(),
     };
     let mut decision = asked.decide(authenticated);
@@ -129,6 +131,7 @@ struct Asked<'a> {
     /// The same request as Rego sees it.
     rego: RegoRequest<'a>,
     now_ns: i64,
+    stopwatch: &'a Stopwatch,
     /// Of all that Rego has answered so far.
     lifetime: Cell<Lifetime>,
 }
@@ -250,7 +253,8 @@ impl<'a> Asked<'a> {
         if self.policies.lacks_bundle {
             return Err(Decision::lacks_bundle(path));
         }
-        match rego.evaluate_for(entrypoint, &self.rego, self.now_ns) {
+        let ask = || rego.evaluate_for(entrypoint, &self.rego, self.now_ns);
+        match self.stopwatch.asking_rego(ask) {
             Ok(outcome) => {
                 let lifetime = entrypoint.lifetime(&outcome);
                 self.lifetime.set(self.lifetime.get().and(lifetime));

@@ -102,12 +102,13 @@ fn the_end_is_told() {
 #[test]
 fn threads_hand_over_together() {
     let queue = queue();
-    let one = record(http("/", &[]));
+    let hand_over = || {
+        let one = record(http("/", &[]));
+        (0..5_000).for_each(|_| put(&queue, &one));
+    };
     let mut seen = Vec::new();
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| (0..5_000).for_each(|_| put(&queue, &one))))
-            .collect();
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(hand_over)).collect();
         while seen.len() < 20_000 {
             let some = queue.take(Duration::from_millis(10));
             seen.extend(taken(&some).into_iter().map(|(seq, _)| seq));

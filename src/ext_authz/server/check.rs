@@ -15,7 +15,7 @@ use crate::attributes::{Attributes, ProtocolVersion};
 use crate::ext_authz::{Replies, legacy, request, response, written};
 use crate::external::Outside;
 use crate::pdp::{Answer, Effort, Pdp};
-use crate::telemetry::{Metrics, unix_nanos};
+use crate::telemetry::{Arrival, Metrics, unix_nanos};
 
 /// Answers checks.
 #[derive(Debug)]
@@ -65,9 +65,10 @@ impl Checks {
     fn begin(&self, message: Bytes, version: ProtocolVersion) -> Result<Reply, Longer> {
         let started = Instant::now();
         let now_ns = unix_nanos();
+        let arrival = Arrival::measured(now_ns, started);
         let answer = match self.read(message, version) {
             Ok(attributes) => {
-                let decided = self.pdp.check_within(Effort::Little, &attributes, now_ns);
+                let decided = self.pdp.check_within(Effort::Little, &attributes, arrival);
                 decided.map_err(|needs| {
                     Longer::Undecided(Undecided {
                         attributes,
@@ -78,7 +79,7 @@ impl Checks {
                     })
                 })?
             }
-            Err(why) => self.pdp.refuse(why, now_ns),
+            Err(why) => self.pdp.refuse(why, arrival),
         };
         match answer.pending {
             Some(_) => Err(Longer::Unrecorded(answer, version, started)),
@@ -142,32 +143,34 @@ impl Checks {
             started,
             ..
         } = check;
+        let arrival = Arrival::measured(now_ns, started);
         if started.elapsed() >= self.deadline {
             let why = "the check's time was up before its turn came".to_owned();
-            return self.pdp.crowded_out(&attributes, why, now_ns);
+            return self.pdp.crowded_out(&attributes, why, arrival);
         }
         let decided = match needs {
             Effort::Wait => Err(needs),
-            needs => self.pdp.check_within(needs, &attributes, now_ns),
+            needs => self.pdp.check_within(needs, &attributes, arrival.clone()),
         };
         // Policy may have become another since, so that it takes more now.
         match decided {
             Ok(answer) => answer,
-            Err(_) => self.wait(attributes, now_ns).await,
+            Err(_) => self.wait(attributes, arrival).await,
         }
     }
 
     /// Has a check run where it may wait for what policies ask of others.
-    async fn wait(&self, attributes: Box<Attributes>, now_ns: i64) -> Answer {
+    async fn wait(&self, attributes: Box<Attributes>, arrival: Arrival) -> Answer {
         match self.outside.place() {
             Ok(place) => {
                 let pdp = Arc::clone(&self.pdp);
-                let answer = place.run(move || pdp.check(*attributes, now_ns)).await;
+                let now_ns = arrival.now_ns;
+                let answer = place.run(move || pdp.check(*attributes, arrival)).await;
                 answer.unwrap_or_else(|| self.pdp.failed(&Attributes::default(), now_ns))
             }
             Err(crowded) => self
                 .pdp
-                .crowded_out(&attributes, crowded.to_string(), now_ns),
+                .crowded_out(&attributes, crowded.to_string(), arrival),
         }
     }
 
