@@ -317,12 +317,13 @@ fn of_interpreter(name: &str, arguments: &[Value]) -> Answer {
 
 /// Bytes as two hexadecimal digits each.
 fn hexadecimal(bytes: &[u8]) -> String {
-    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        text.extend([byte >> 4, byte & 0xf].map(digit));
+    let digit = |half: u8| half + if half < 10 { b'0' } else { b'a' - 10 };
+    let mut text = vec![0; 2 * bytes.len()];
+    for (byte, digits) in bytes.iter().zip(text.chunks_exact_mut(2)) {
+        digits.copy_from_slice(&[byte >> 4, byte & 0xf].map(digit));
     }
-    text
+    // All of it is ASCII.
+    String::from_utf8(text).unwrap_or_default()
 }
 
 // === The clock ===
