@@ -20,10 +20,11 @@ use doorward::attributes::{
 };
 use doorward::decision::{Decision, Grounds, Reason, ReasonKind, conclude};
 use doorward::decision_log::{
-    DecisionLog, Filter, LogSettings, Mask, Overflow, Record, Recorded, Recorder,
+    DecisionLog, Filter, LogSettings, Mask, Overflow, Record, Recorded, Recorder, Scope,
 };
-use doorward::policy::DefaultAction;
+use doorward::policy::config::{MeshConfig, RegoConfig, settings};
 use doorward::policy::native::Workload;
+use doorward::policy::{DefaultAction, PolicySet, PolicySources};
 use doorward::telemetry::{Metrics, Stopwatch};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -66,6 +67,7 @@ struct Source {
     headers: Vec<Pairs>,
     decisions: Vec<Arc<Decision>>,
     workload: Arc<Workload>,
+    policies: Arc<PolicySet>,
     start_ns: i64,
 }
 
@@ -77,6 +79,7 @@ impl Source {
             headers: (0..REQUESTS).map(headers).collect(),
             decisions: (0..PEERS).flat_map(decisions).collect(),
             workload: Arc::default(),
+            policies: Arc::new(no_policies()),
             start_ns: i64::try_from(start.as_nanos()).unwrap(),
         }
     }
@@ -107,10 +110,17 @@ impl Source {
             lookalikes: &[],
             decision: &self.decisions[(peer * 2 + u64::from(is_denied)) as usize],
             workload: &self.workload,
+            policies: &self.policies,
             attributes,
         });
         assert!(matches!(recorded, Recorded::Settled));
     }
+}
+
+fn no_policies() -> PolicySet {
+    let (mesh, rego) = (MeshConfig::default(), RegoConfig::default());
+    let settings = settings(&mesh, &rego, &[], Duration::from_secs(1));
+    PolicySet::compile(PolicySources::default(), &settings).unwrap()
 }
 
 fn mixed(number: u64) -> u64 {
@@ -233,6 +243,8 @@ impl Running {
             retention: Duration::from_secs(7 * 86_400),
             max_bytes: 16 << 30,
             mask: Mask::default(),
+            scope: Scope::default(),
+            sample: Vec::new(),
             overflow: Overflow::Count,
         };
         let path = folder.path().join("decisions.db");

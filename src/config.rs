@@ -176,6 +176,11 @@ impl Config {
             return Err(ConfigError(vec![why]));
         }
         let mut settings = settings(&self.mesh, &self.rego, &self.workloads, deadlines);
+        if let Some(path) = self.decision_log.rule_among(settings.rego.paths()) {
+            let why =
+                format!("`{path}` says what the decision log masks or drops, and decides nothing");
+            return Err(ConfigError(vec![why]));
+        }
         settings.rego.runtime = self.opa_runtime.clone().map(Data::from_json);
         let input = &mut settings.rego.input;
         input.descriptors = self

@@ -5,13 +5,18 @@
 mod block;
 mod details;
 mod entry;
+mod examiner;
 mod fields;
 mod mask;
 mod membership;
 mod pending;
+mod pointer;
 mod query;
 mod queue;
 mod record;
+mod sampling;
+mod scope;
+mod secrets;
 mod store;
 mod writer;
 
@@ -30,11 +35,16 @@ pub use mask::Mask;
 pub use pending::{Pending, Recorded};
 pub use query::{Cursor, Filter, Page, QueryError};
 pub use record::Record;
+pub use sampling::Sampling;
+pub use scope::{Detail, Level, Scope};
 pub use store::LogStore;
 
+use pointer::Pointer;
 use queue::Queue;
 use writer::Writer;
 
+use crate::policy::RecordRules;
+use crate::policy::rego::is_same_path;
 use crate::telemetry::Metrics;
 use crate::units::{Size, Span};
 
@@ -49,8 +59,15 @@ pub struct Config {
     pub retention: Span,
     /// How large the log's file may grow.
     pub max_bytes: Size,
-    /// Names of headers and query parameters to mask beside the built-in ones.
+    /// Names of headers and parameters to mask beside the built-in ones, and pointers into events, which
+    /// begin with `/`.
     pub mask: Vec<String>,
+    /// Paths of the rules by which policies say what is masked, and which decisions are not recorded.
+    pub mask_decision: String,
+    pub drop_decision: String,
+    pub detail: Detail,
+    /// Which share of which decisions is recorded; the first that is for a decision counts.
+    pub sample: Vec<Sampling>,
     pub overflow: Overflow,
 }
 
@@ -74,12 +91,23 @@ impl Default for Config {
             retention: Span::from_secs(7 * 24 * 60 * 60),
             max_bytes: Size::from_mib(1024),
             mask: Vec::new(),
+            mask_decision: "system/log/mask".to_owned(),
+            drop_decision: "system/log/drop".to_owned(),
+            detail: Detail::default(),
+            sample: Vec::new(),
             overflow: Overflow::Count,
         }
     }
 }
 
 impl Config {
+    /// One of these paths that is a rule of the log's.
+    pub fn rule_among<'a>(&self, paths: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+        let own = [&self.mask_decision, &self.drop_decision];
+        let is_own = |path: &&str| own.iter().any(|own| is_same_path(own, path));
+        paths.into_iter().find(is_own)
+    }
+
     /// Values that parse but cannot be meant.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
@@ -87,17 +115,50 @@ impl Config {
             let why = "`deny` allows nothing that is not recorded: it needs `enabled: true`";
             problems.push(("decision_log.overflow", why.to_owned()));
         }
+        for text in self.mask.iter().filter(|text| is_pointer(text)) {
+            if let Err(why) = Pointer::parse(text) {
+                problems.push(("decision_log.mask", format!("`{text}` {why}")));
+            }
+        }
+        if self.sample.len() > sampling::MAX_RULES {
+            let why = format!("more than {} rules", sampling::MAX_RULES);
+            problems.push(("decision_log.sample", why));
+        }
+        for rule in &self.sample {
+            if !(0.0..=1.0).contains(&rule.ratio) {
+                let why = format!("ratio {} is not between 0 and 1", rule.ratio);
+                problems.push(("decision_log.sample", why));
+            }
+        }
         problems
     }
 }
 
+/// Whether an entry of `mask` is a pointer and no name.
+fn is_pointer(text: &str) -> bool {
+    text.starts_with('/')
+}
+
 impl From<&Config> for LogSettings {
     fn from(config: &Config) -> Self {
+        let (pointers, names): (Vec<_>, Vec<_>) = config
+            .mask
+            .iter()
+            .cloned()
+            .partition(|text| is_pointer(text));
+        let pointers = pointers.iter().filter_map(|text| Pointer::parse(text).ok());
+        let rules = RecordRules::at(&config.mask_decision, &config.drop_decision);
         Self {
+            scope: Scope {
+                detail: config.detail,
+                pointers: pointers.collect(),
+                rules: Arc::new(rules),
+            },
+            sample: config.sample.clone(),
             enabled: config.enabled,
             retention: config.retention.0,
             max_bytes: config.max_bytes.0,
-            mask: Mask::new(&config.mask),
+            mask: Mask::new(&names),
             overflow: config.overflow,
         }
     }
@@ -110,6 +171,8 @@ pub struct LogSettings {
     pub retention: Duration,
     pub max_bytes: u64,
     pub mask: Mask,
+    pub scope: Scope,
+    pub sample: Vec<Sampling>,
     pub overflow: Overflow,
 }
 
@@ -156,7 +219,7 @@ impl DecisionLog {
             .counting(damaged());
         let reader = Arc::new(LogStore::open_reader(path)?.counting(damaged()));
         let enabled = settings.enabled;
-        let queue = Arc::new(Queue::new(store.next_seq()?, settings.overflow, metrics));
+        let queue = Arc::new(Queue::new(store.next_seq()?, &settings, metrics));
         let writer_queue = Arc::clone(&queue);
         let writer = std::thread::Builder::new()
             .name("decision-log".to_owned())

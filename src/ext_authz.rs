@@ -12,6 +12,6 @@ mod written;
 #[cfg(test)]
 mod tests;
 
-pub use json::from_json;
+pub use json::{from_input, from_json};
 pub use response::Replies;
 pub use server::{Config, Health, Server};

@@ -179,11 +179,10 @@ impl Pdp {
                 }
             }
         }));
-        let revision = snapshot.revision;
         match decided {
             Ok(Ok((workload, decision, cache))) => {
-                let answer =
-                    self.answer(attributes, &workload, decision, revision, cache, &arrival);
+                let found = (decision, cache);
+                let answer = self.answer(attributes, &workload, found, snapshot, &arrival);
                 Ok((answer, cache))
             }
             Ok(Err(needs)) => Err(needs),
@@ -216,14 +215,12 @@ impl Pdp {
 
     /// Answers without having looked at policies.
     fn undecided(&self, attributes: &Attributes, decision: Decision, arrival: &Arrival) -> Answer {
-        let revision = self.snapshot.load().revision;
         let decision = Arc::new(decision);
         self.answer(
             attributes,
             &Arc::default(),
-            decision,
-            revision,
-            NO_DECISION,
+            (decision, NO_DECISION),
+            &self.snapshot.load(),
             arrival,
         )
     }
@@ -232,11 +229,11 @@ impl Pdp {
         &self,
         attributes: &Attributes,
         workload: &Arc<Workload>,
-        decision: Arc<Decision>,
-        revision: u64,
-        cache: CacheResult,
+        (decision, cache): (Arc<Decision>, CacheResult),
+        snapshot: &Snapshot,
         arrival: &Arrival,
     ) -> Answer {
+        let revision = snapshot.revision;
         let id = Uuid::new_v4();
         let cached = cache == CacheResult::Hit;
         let lookalikes = match (decision.reply(), attributes.http()) {
@@ -253,6 +250,7 @@ impl Pdp {
                 decision,
                 lookalikes,
                 workload,
+                policies: &snapshot.policies,
                 attributes,
             })
         };

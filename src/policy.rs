@@ -9,6 +9,8 @@ pub mod rego;
 pub mod resource;
 mod warnings;
 
+use std::sync::OnceLock;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -103,6 +105,15 @@ pub struct PolicySet {
     pub lacks_bundle: bool,
     /// What the settings have read of every request.
     settings_read: Reads,
+    /// Whether any rule says what the decision log masks or drops, once that was asked.
+    masks_records: OnceLock<bool>,
+}
+
+/// The rules by which policies say what the decision log masks and drops, part by part of their paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordRules {
+    pub mask: Vec<String>,
+    pub drop: Vec<String>,
 }
 
 /// Something in a valid object that is most likely not meant.
@@ -196,6 +207,7 @@ impl PolicySet {
                     .collect(),
                 lacks_bundle,
                 settings_read: settings.reads(),
+                masks_records: OnceLock::new(),
                 rego,
             }),
             _ => Err(errors),
@@ -220,9 +232,49 @@ impl PolicySet {
         rego.flat_map(|rego| rego.asked(attached.custom.keys()))
     }
 
+    /// Whether any of the rules is there. They are the same for as long as the process runs: it is found
+    /// out once.
+    pub fn masks_records(&self, rules: &RecordRules) -> bool {
+        *self.masks_records.get_or_init(|| {
+            let rego = self.rego.as_ref();
+            rego.is_some_and(|rego| {
+                [&rules.mask, &rules.drop]
+                    .into_iter()
+                    .any(|path| rego.has_rule_towards(path))
+            })
+        })
+    }
+
     /// Whether there is no policy of any kind.
     pub fn is_empty(&self) -> bool {
         self.native.is_empty() && self.rego.is_none()
+    }
+}
+
+// === impl RecordRules ===
+
+impl Default for RecordRules {
+    /// As OPA has them.
+    fn default() -> Self {
+        let of = |rule: &str| ["system", "log", rule].map(str::to_owned).into();
+        Self {
+            mask: of("mask"),
+            drop: of("drop"),
+        }
+    }
+}
+
+impl RecordRules {
+    /// Rules at slash-separated paths.
+    pub fn at(mask: &str, drop: &str) -> Self {
+        let parts = |path: &str| {
+            let parts = path.split('/').filter(|part| !part.is_empty());
+            parts.map(str::to_owned).collect()
+        };
+        Self {
+            mask: parts(mask),
+            drop: parts(drop),
+        }
     }
 }
 

@@ -374,3 +374,37 @@ fn what_is_not_remembered_is_something_that_is_asked() {
         assert_eq!(actual, expected, "{rego}");
     }
 }
+
+#[test]
+fn what_masks_records_decides_nothing() {
+    for (text, is_refused) in [
+        ("rego: { entrypoint: system/log/mask }", true),
+        ("rego: { providers: { x: /system/log/drop } }", true),
+        (
+            "rego: { entrypoint: a/b }\ndecision_log: { mask_decision: a/b }",
+            true,
+        ),
+        (
+            "rego: { entrypoint: system/log/mask }\ndecision_log: { mask_decision: a/b }",
+            false,
+        ),
+        ("rego: { entrypoint: none }", false),
+    ] {
+        let settings = load(text, &[]).unwrap().policy_settings();
+        assert_eq!(settings.is_err(), is_refused, "{text}");
+    }
+}
+
+#[test]
+fn settings_of_the_decision_log_that_cannot_be_meant() {
+    for (text, key) in [
+        ("{ enabled: false, overflow: deny }", "overflow"),
+        ("{ mask: [/output/a] }", "mask"),
+        ("{ sample: [{ ratio: 1.5 }] }", "sample"),
+        ("{ sample: [{ effect: maybe, ratio: 1 }] }", "effect"),
+        ("{ detail: { deny: all } }", "detail"),
+    ] {
+        let error = load(&format!("decision_log: {text}"), &[]).unwrap_err();
+        assert!(error.to_string().contains(key), "{text}: {error}");
+    }
+}

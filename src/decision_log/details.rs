@@ -183,7 +183,7 @@ fn headers<'a>(fields: &mut Fields<'a>) -> Option<BTreeMap<&'a str, Cow<'a, str>
     Some(headers)
 }
 
-fn rfc3339(time_ns: i64) -> String {
+pub(super) fn rfc3339(time_ns: i64) -> String {
     Timestamp::from_nanosecond(i128::from(time_ns))
         .unwrap_or(Timestamp::UNIX_EPOCH)
         .to_string()

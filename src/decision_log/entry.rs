@@ -8,12 +8,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::details::{Details, put_details};
-use super::mask::{Mask, Masking};
+use super::examiner::{Examined, Findings, examine};
+use super::mask::{MASKED, Mask, Masking};
 use super::queue::Head;
 use super::record::{Asked, Place, PlacePort, REQUEST_ID, TRACE_PARENT};
+use super::scope::Scope;
 use crate::attributes::Pairs;
 use crate::decision::{Decision, Effect, Reason};
 use crate::policy::native::{Observed, Workload};
@@ -89,12 +92,6 @@ struct HeadersChanged<'a> {
     response: Vec<Cow<'a, str>>,
 }
 
-/// Members of the record that only few have.
-#[derive(Debug, Serialize)]
-struct More<'a> {
-    lookalikes_removed: Vec<Cow<'a, str>>,
-}
-
 /// Makes entries, one after the other, in memory that it uses again.
 #[derive(Debug)]
 pub(super) struct Editor {
@@ -103,6 +100,19 @@ pub(super) struct Editor {
     details: Vec<u8>,
     source: String,
     destination: String,
+    scope: Scope,
+    is_behind: bool,
+    /// Of a request that was not looked at as a whole.
+    nothing: Findings,
+}
+
+/// What became of a record.
+#[derive(Debug)]
+pub(super) enum Edited {
+    /// With what was found out about its request, if that was looked at as a whole.
+    Stored(Option<Box<Findings>>),
+    /// A policy wants it dropped.
+    Dropped,
 }
 
 /// Verdicts of decisions that came from the cache, by where they are in memory. They are kept along
@@ -122,8 +132,11 @@ struct Known {
 // === impl Editor ===
 
 impl Editor {
-    pub(super) fn new(mask: Mask) -> Self {
+    pub(super) fn new(mask: Mask, scope: Scope) -> Self {
         Self {
+            scope,
+            is_behind: false,
+            nothing: Findings::default(),
             masking: Masking::new(mask),
             verdicts: Verdicts::default(),
             details: Vec::new(),
@@ -137,22 +150,53 @@ impl Editor {
         self.verdicts.known.clear();
     }
 
+    /// Whether there is more to do than there is time for.
+    pub(super) fn set_behind(&mut self, is_behind: bool) {
+        self.is_behind = is_behind;
+    }
+
+    /// Looks at a request as a whole; `Err` if its record is to be dropped.
+    fn examine(&mut self, head: &Head) -> Result<Option<Box<Findings>>, Edited> {
+        let Some(whole) = &head.whole else {
+            return Ok(None);
+        };
+        if self.is_behind && !whole.must_be_masked {
+            return Ok(Some(Box::new(Findings::omitting("busy"))));
+        }
+        match examine(&self.scope, &mut self.masking, head, whole) {
+            Examined::Kept(findings) => Ok(Some(findings)),
+            Examined::Dropped => Err(Edited::Dropped),
+        }
+    }
+
     /// Masks a record and hands it to `store`. `None` if the request is not as it was written down.
     pub(super) fn edit(
         &mut self,
         head: &Head,
         request: &[u8],
         store: &mut dyn FnMut(&Entry<'_>),
-    ) -> Option<()> {
+    ) -> Option<Edited> {
         let asked = Asked::read(request)?;
-        let verdict = self.verdicts.of(head);
-        let more = Some(&asked.lookalikes).filter(|names| !names.is_empty());
-        let more = more.map(|names| More::removing(names));
+        let findings = match self.examine(head) {
+            Ok(findings) => findings,
+            Err(dropped) => return Some(dropped),
+        };
+        let found = findings.as_deref().unwrap_or(&self.nothing);
+        let verdict = match found.is_bare || found.hides_principal() {
+            true => Rc::new(Verdict::without_caller(head, found.is_bare)),
+            false => self.verdicts.of(head),
+        };
+        let more = more_of(&asked.lookalikes, found);
+        let shown =
+            |of, place: Option<_>| place.filter(|_| !found.is_bare && !found.hides_address(of));
         let mut details = Details {
             durations: head.durations,
             more: more.as_deref(),
-            source: text_of(asked.source.as_ref(), &mut self.source),
-            destination: text_of(asked.destination.as_ref(), &mut self.destination),
+            source: text_of(shown("source", asked.source.as_ref()), &mut self.source),
+            destination: text_of(
+                shown("destination", asked.destination.as_ref()),
+                &mut self.destination,
+            ),
             ..Details::default()
         };
         let mut entry = Entry {
@@ -172,23 +216,45 @@ impl Editor {
             put_details(&mut self.details, &details, |_| None);
             entry.details = &self.details;
             store(&entry);
-            return Some(());
+            return Some(Edited::Stored(findings));
         };
-        let host = clip(http.host);
-        let target = self.masking.target(http.path);
+        let hidden = |member, text| match found.hides_http(member) {
+            true => Cow::Borrowed(MASKED),
+            false => clip(text),
+        };
+        let host = hidden("host", http.host);
+        let target = match (found.hides_http("path"), found.hides_query()) {
+            (true, _) => Cow::Borrowed(MASKED),
+            (false, true) => masked_query(self.masking.target(http.path)),
+            (false, false) => self.masking.target(http.path),
+        };
         let path = clip(target.split(['?', '#']).next().unwrap_or_default());
         let target = clip(&target);
-        let [method, scheme, protocol] = [http.method, http.scheme, http.protocol].map(clip);
+        let method = hidden("method", http.method);
+        let [scheme, protocol] = match found.is_bare {
+            true => Default::default(),
+            false => [
+                hidden("scheme", http.scheme),
+                hidden("protocol", http.protocol),
+            ],
+        };
         details.has_http = true;
         (details.method, details.scheme, details.protocol) = (&method, &scheme, &protocol);
-        details.target = Some(&*target).filter(|target| *target != path);
+        details.target = Some(&*target).filter(|target| *target != path && !found.is_bare);
         let masking = &mut self.masking;
         let mut trace = None;
         put_details(&mut self.details, &details, |lines| {
             let mut request_id = None;
             for (name, value) in http.headers {
+                let is_hidden = found.hides_header(name);
                 let value = text(value);
-                lines.put(&clip(name), &clipped(masking.header(name, &value)));
+                if is_hidden {
+                    lines.put(&clip(name), MASKED);
+                    continue;
+                }
+                if !found.is_bare {
+                    lines.put(&clip(name), &clipped(masking.header(name, &value)));
+                }
                 if name.eq_ignore_ascii_case(REQUEST_ID) {
                     join(&mut request_id, value);
                 } else if name.eq_ignore_ascii_case(TRACE_PARENT) {
@@ -199,12 +265,12 @@ impl Editor {
             let shown = masking.header(REQUEST_ID, &request_id);
             Some(Cow::Owned(clip(&shown).into_owned()))
         });
-        entry.host = Some(&host);
-        entry.path = Some(&path);
+        entry.host = Some(&*host).filter(|_| !found.is_bare);
+        entry.path = Some(&*path).filter(|_| !found.is_bare);
         entry.trace_id = trace.as_deref().and_then(trace_id);
         entry.details = &self.details;
         store(&entry);
-        Some(())
+        Some(Edited::Stored(findings))
     }
 }
 
@@ -237,6 +303,19 @@ impl Verdicts {
 // === impl Verdict ===
 
 impl Verdict {
+    /// Without those who asked; bare, without words either, which may be the request's.
+    fn without_caller(head: &Head, is_bare: bool) -> Self {
+        let mut decision = Decision::clone(&head.decision);
+        decision.peer_principal = None;
+        decision.forwarded_by = None;
+        decision.request_principal = None;
+        if is_bare {
+            decision.reason.message = String::new();
+            decision.reason.detail = None;
+        }
+        Self::new(&decision, &head.workload)
+    }
+
     fn new(decision: &Decision, workload: &Workload) -> Self {
         let principal = decision.peer_principal.as_deref().map(clip);
         let request_principal = decision.request_principal.as_deref().map(clip);
@@ -262,16 +341,29 @@ impl Verdict {
     }
 }
 
-// === impl More ===
+/// Members of the record that only few have, as the text of a JSON object.
+fn more_of(lookalikes: &[&str], found: &Findings) -> Option<String> {
+    if lookalikes.is_empty() && found.more.is_empty() {
+        return None;
+    }
+    let mut more = found.more.clone();
+    if !lookalikes.is_empty() && !found.is_bare {
+        let names = listed(lookalikes.iter().copied());
+        let names = names.into_iter().map(Value::from);
+        more.insert("lookalikes_removed".to_owned(), names.collect());
+    }
+    // Nothing in it can fail to be written.
+    serde_json::to_string(&more).ok()
+}
 
-impl More<'_> {
-    /// The text for a request of which these headers are removed besides.
-    fn removing(names: &[&str]) -> String {
-        let more = More {
-            lookalikes_removed: listed(names.iter().copied()),
-        };
-        // Nothing in it can fail to be written.
-        serde_json::to_string(&more).unwrap_or_default()
+/// A target with nothing left of its query.
+fn masked_query(target: Cow<'_, str>) -> Cow<'_, str> {
+    match target.find(['?', '#']) {
+        Some(end) => Cow::Owned(format!(
+            "{}?{MASKED}",
+            target.get(..end).unwrap_or_default()
+        )),
+        None => target,
     }
 }
 

@@ -71,6 +71,13 @@ impl Masking {
         self.mask.target(target)
     }
 
+    /// Whether what a member of this name holds is not shown. What clients choose all names of may be
+    /// called as parameters are.
+    pub(super) fn hides_member(&mut self, name: &str, is_parameter: bool) -> bool {
+        self.hides(name)
+            || is_parameter && PARAMETERS.iter().any(|one| one.eq_ignore_ascii_case(name))
+    }
+
     fn hides(&mut self, name: &str) -> bool {
         if let Some(is_hidden) = self.known.get(name) {
             return *is_hidden;

@@ -11,10 +11,12 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use uuid::Uuid;
 
-use super::Overflow;
 use super::details::Durations;
+use super::examiner::Findings;
 use super::pending::{Line, Pending, Recorded};
 use super::record::{Record, put_request};
+use super::scope::{Scope, Whole};
+use super::{LogSettings, Overflow};
 use crate::decision::{Decision, Effect};
 use crate::policy::native::Workload;
 use crate::telemetry::Metrics;
@@ -46,6 +48,7 @@ pub(super) struct Queue {
     /// Told whenever there is room again, or never will be.
     room: Notify,
     overflow: Overflow,
+    scope: Scope,
     metrics: Arc<Metrics>,
 }
 
@@ -113,6 +116,8 @@ pub(super) struct Head {
     pub(super) durations: Durations,
     pub(super) decision: Arc<Decision>,
     pub(super) workload: Arc<Workload>,
+    /// The request as a whole, if more than its summary is wanted.
+    pub(super) whole: Option<Box<Whole>>,
     /// How long its request is.
     length: usize,
 }
@@ -127,10 +132,17 @@ pub(super) struct Taken {
     pub(super) is_last: bool,
 }
 
+impl Taken {
+    /// Memory of what was taken, in bytes, about.
+    pub(super) fn weight(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.weight).sum()
+    }
+}
+
 // === impl Queue ===
 
 impl Queue {
-    pub(super) fn new(next_seq: i64, overflow: Overflow, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(next_seq: i64, settings: &LogSettings, metrics: Arc<Metrics>) -> Self {
         let state = State {
             chunks: Vec::new(),
             spare: Vec::new(),
@@ -145,7 +157,8 @@ impl Queue {
             state: Mutex::new(state),
             arrived: Condvar::new(),
             room: Notify::new(),
-            overflow,
+            overflow: settings.overflow,
+            scope: settings.scope.clone(),
             metrics,
         }
     }
@@ -165,6 +178,22 @@ impl Queue {
     pub(super) fn count_dropped(&self, reason: &'static str, count: u64) {
         self.metrics.log_dropped(reason, count);
         self.lock().settle(count);
+    }
+
+    /// Counts records that were handed over and are not wanted: by configuration, or by policy.
+    pub(super) fn count_sampled(&self, by: &'static str, count: u64) {
+        self.metrics.log_sampled(by, count);
+        self.lock().settle(count);
+    }
+
+    /// Counts a record without the input that it should have, and one of which a mask failed.
+    pub(super) fn count_findings(&self, findings: &Findings) {
+        if let Some(why) = findings.omitted {
+            self.metrics.log_input_omitted(why);
+        }
+        if findings.is_bare {
+            self.metrics.log_mask_failures.inc();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -198,12 +227,14 @@ impl Queue {
             },
             decision: Arc::clone(record.decision),
             workload: Arc::clone(record.workload),
+            whole: self.scope.whole(record),
             length: request.len(),
         };
         let mut weight = size_of::<Head>() + request.len();
         if !record.cached {
             weight += record.decision.weight();
         }
+        weight += head.whole.as_ref().map_or(0, |whole| whole.weight());
         match self.offer(head, request, weight) {
             Ok(()) => Recorded::Settled,
             Err((head, obstacle)) => match self.fate(obstacle, &head, weight) {

@@ -9,6 +9,7 @@ use super::fields::{Fields, put_bytes, put_number, put_optional};
 use super::mask::is_never_shown;
 use crate::attributes::{Address, Attributes, HttpRequest, Peer, Port};
 use crate::decision::Decision;
+use crate::policy::PolicySet;
 use crate::policy::native::Workload;
 use crate::telemetry::Stopwatch;
 
@@ -36,6 +37,8 @@ pub struct Record<'a> {
     /// Headers that are removed beside those that the decision removes.
     pub lookalikes: &'a [String],
     pub workload: &'a Arc<Workload>,
+    /// By which it was decided.
+    pub policies: &'a Arc<PolicySet>,
     pub attributes: &'a Attributes,
 }
 

@@ -1,6 +1,7 @@
 //! Builders of records, and the log as a whole; masks, the hand-over, blocks, queries and the store
 //! have tables of their own.
 
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -12,13 +13,16 @@ use crate::attributes::{
     Address, Attributes, Headers, HttpRequest, Metadata, Pairs, Peer, Port, Request, SocketAddress,
 };
 use crate::decision::{Decision, Grounds, Reason, ReasonKind, conclude};
-use crate::policy::DefaultAction;
+use crate::policy::config::{MeshConfig, RegoConfig};
 use crate::policy::native::Workload;
-use crate::policy::rego::Outcome;
+use crate::policy::rego::{Outcome, RegoModule};
+use crate::policy::{self, DefaultAction, PolicySet, PolicySources};
 use crate::telemetry::{Arrival, Stopwatch};
 
 mod blocks;
+mod canaries;
 mod handover;
+mod inputs;
 mod masking;
 pub(crate) mod overflow;
 mod queries;
@@ -75,6 +79,7 @@ struct Sample {
     lookalikes: Vec<String>,
     decision: Arc<Decision>,
     workload: Arc<Workload>,
+    policies: Arc<PolicySet>,
     attributes: Attributes,
 }
 
@@ -89,6 +94,7 @@ impl Sample {
             lookalikes: &self.lookalikes,
             decision: &self.decision,
             workload: &self.workload,
+            policies: &self.policies,
             attributes: &self.attributes,
         }
     }
@@ -114,6 +120,7 @@ fn record(http: HttpRequest) -> Sample {
             Reason::new(ReasonKind::NoPolicy, "why"),
         )),
         workload: Arc::default(),
+        policies: Arc::clone(&NOTHING),
         attributes,
     }
 }
@@ -124,12 +131,49 @@ fn settings() -> LogSettings {
         retention: Duration::MAX,
         max_bytes: 1 << 30,
         mask: Mask::default(),
+        scope: Scope {
+            detail: Detail {
+                allow: Level::Summary,
+                deny: Level::Summary,
+            },
+            ..Scope::default()
+        },
+        sample: Vec::new(),
         overflow: Overflow::Count,
     }
 }
 
 fn queue_that(overflow: Overflow) -> Arc<Queue> {
-    Arc::new(Queue::new(1, overflow, Arc::default()))
+    queue_with(&LogSettings {
+        overflow,
+        ..settings()
+    })
+}
+
+fn queue_with(settings: &LogSettings) -> Arc<Queue> {
+    Arc::new(Queue::new(1, settings, Arc::default()))
+}
+
+/// No policies.
+static NOTHING: LazyLock<Arc<PolicySet>> = LazyLock::new(|| policies(&[]));
+
+fn policies(modules: &[&str]) -> Arc<PolicySet> {
+    let settings = policy::config::settings(
+        &MeshConfig::default(),
+        &RegoConfig::default(),
+        &[],
+        Duration::from_secs(20),
+    );
+    let module = |(index, text): (usize, &&str)| RegoModule {
+        path: format!("{index}.rego"),
+        text: (*text).to_owned(),
+        v0: false,
+    };
+    let sources = PolicySources {
+        modules: modules.iter().enumerate().map(module).collect(),
+        ..PolicySources::default()
+    };
+    Arc::new(PolicySet::compile(sources, &settings).unwrap())
 }
 
 fn put(queue: &Arc<Queue>, record: &Sample) {
@@ -141,7 +185,7 @@ fn put(queue: &Arc<Queue>, record: &Sample) {
 fn store_records(store: &LogStore, records: &[Sample]) {
     let queue = Arc::new(Queue::new(
         store.next_seq().unwrap(),
-        Overflow::Count,
+        &settings(),
         Arc::default(),
     ));
     records.iter().for_each(|record| put(&queue, record));

@@ -4,9 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::block::{Block, Builder};
-use super::entry::{Editor, Entry};
+use super::entry::{Edited, Editor, Entry};
 use super::queue::{Chunk, Queue, Taken};
-use super::{LogSettings, LogStore, Overflow};
+
+use super::{LogSettings, LogStore, Overflow, sampling};
 use crate::decision::Effect;
 
 /// How often old records are removed and small blocks merged, and after how many bytes of new blocks
@@ -18,6 +19,9 @@ const BLOCK_DELAY: Duration = Duration::from_millis(100);
 /// Bytes of blocks that are stored at once at the latest.
 const MAX_BATCH: usize = 8 << 20;
 
+/// When so much waits, input and result are left out of records where nothing but names says what is
+/// masked: rather fewer words of each decision than fewer decisions.
+const BEHIND: usize = 16 << 20;
 /// How long it takes until what cannot be stored is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 /// What takes longer is logged: records that came meanwhile may have been dropped.
@@ -66,7 +70,7 @@ impl<'a> Writer<'a> {
     pub(super) fn new(queue: &'a Queue, settings: LogSettings, store: &'a LogStore) -> Self {
         Self {
             queue,
-            editor: Editor::new(settings.mask.clone()),
+            editor: Editor::new(settings.mask.clone(), settings.scope.clone()),
             settings,
             store,
             allows: Builder::new(Effect::Allow),
@@ -112,6 +116,7 @@ impl<'a> Writer<'a> {
         if !taken.chunks.is_empty() && self.began.is_none() {
             self.began = Some(Instant::now());
         }
+        self.editor.set_behind(taken.weight() > BEHIND);
         for chunk in taken.chunks {
             self.add(&chunk);
             self.queue.give_back(chunk);
@@ -148,14 +153,29 @@ impl<'a> Writer<'a> {
                 lost += 1;
             }
         };
-        let mut unread = 0;
+        let (mut unread, mut sampled, mut dropped) = (0, 0, 0);
         for (head, request) in chunk.records() {
-            if self.editor.edit(head, request, &mut put).is_none() {
-                unread += 1;
+            if !sampling::keeps(&self.settings.sample, head.id, &head.decision) {
+                sampled += 1;
+                continue;
+            }
+            match self.editor.edit(head, request, &mut put) {
+                Some(Edited::Stored(findings)) => {
+                    if let Some(findings) = findings {
+                        self.queue.count_findings(&findings);
+                    }
+                }
+                Some(Edited::Dropped) => dropped += 1,
+                None => unread += 1,
             }
         }
         if lost + unread > 0 {
             self.queue.count_dropped("too_large", lost + unread);
+        }
+        for (by, count) in [("sample", sampled), ("policy", dropped)] {
+            if count > 0 {
+                self.queue.count_sampled(by, count);
+            }
         }
     }
 

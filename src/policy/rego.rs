@@ -42,7 +42,7 @@ pub use data::{Data, canonical_json, canonical_value};
 pub use documents::{Found, Query, Question, syntax_tree};
 pub use edit::{EditError, slashed};
 pub use engine::EvaluationError;
-pub use input::{InputError, InputSettings, Known, RegoRequest};
+pub use input::{InputError, InputSettings, Known, RegoRequest, document as input_document};
 pub use json::JsonError;
 pub use outcome::{Outcome, OutcomeError};
 pub use paths::Paths;
@@ -173,6 +173,20 @@ pub enum FailureCode {
     Cancelled,
     /// What policy answered is no decision.
     Result,
+}
+
+// === impl RegoSettings ===
+
+impl RegoSettings {
+    /// The paths of all rules that can be asked.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        let rule = match &self.asked {
+            Asked::Rule(path) => Some(path.as_str()),
+            Asked::Nothing | Asked::Query(_) => None,
+        };
+        rule.into_iter()
+            .chain(self.providers.values().map(String::as_str))
+    }
 }
 
 // === impl RegoFailure ===

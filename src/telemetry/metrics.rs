@@ -48,6 +48,10 @@ pub struct Metrics {
     pub undecodable: Counter,
     pub log_written: Counter,
     log_dropped: Family<Labels<1>, Counter>,
+    log_sampled: Family<Labels<1>, Counter>,
+    log_input_omitted: Family<Labels<1>, Counter>,
+    /// Records of which a mask failed, so that nothing of their requests is shown.
+    pub log_mask_failures: Counter,
     /// Blocks of the decision log that do not hold what was written.
     pub log_damaged: Counter,
     activations: Family<Labels<1>, Counter>,
@@ -162,6 +166,21 @@ impl Default for Metrics {
                 known,
                 "decision_log_dropped",
                 "Decisions lost to the decision log",
+            ),
+            log_sampled: new(
+                known,
+                "decision_log_sampled",
+                "Decisions that are not to be recorded, by what says so",
+            ),
+            log_input_omitted: new(
+                known,
+                "decision_log_input_omitted",
+                "Records without the input and result they should have, by why",
+            ),
+            log_mask_failures: new(
+                known,
+                "decision_log_mask_failures",
+                "Records without their request because a mask failed",
             ),
             log_damaged: new(
                 known,
@@ -286,6 +305,17 @@ impl Metrics {
     pub fn log_dropped(&self, reason: &'static str, count: u64) {
         let dropped = self.log_dropped.get_or_create(&[("reason", reason)]);
         dropped.inc_by(count);
+    }
+
+    /// Counts records that are not wanted.
+    pub fn log_sampled(&self, by: &'static str, count: u64) {
+        self.log_sampled.get_or_create(&[("by", by)]).inc_by(count);
+    }
+
+    /// Counts a record without the input that it should have.
+    pub fn log_input_omitted(&self, reason: &'static str) {
+        let omitted = self.log_input_omitted.get_or_create(&[("reason", reason)]);
+        omitted.inc();
     }
 
     /// Counts an attempt to change policy.

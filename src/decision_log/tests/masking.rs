@@ -107,7 +107,7 @@ fn stored(request: HttpRequest) -> String {
         let mut put = |entry: &Entry<'_>| {
             text = format!("{entry:?} {}", String::from_utf8_lossy(entry.details));
         };
-        Editor::new(Mask::default())
+        Editor::new(Mask::default(), Scope::default())
             .edit(head, request, &mut put)
             .unwrap();
     }

@@ -45,8 +45,10 @@ impl Drop for Ending<'_> {
 pub(crate) fn full_recorder(overflow: Overflow) -> (Recorder, impl FnOnce() -> usize) {
     let queue = queue_that(overflow);
     drop(fill(&queue));
-    let small = allowed(record(http("/", &[])));
-    (0..5_000).for_each(|_| drop(queue.push(&small.record())));
+    let mut small = allowed(record(http("/", &[])));
+    small.attributes.request = None;
+    small.cached = true;
+    (0..20_000).for_each(|_| drop(queue.push(&small.record())));
     let recorder = Recorder {
         queue: Some(Arc::clone(&queue)),
     };

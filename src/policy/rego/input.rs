@@ -14,11 +14,13 @@ use base64::engine::general_purpose::STANDARD;
 use regorus::Value;
 use thiserror::Error;
 
+use super::Data;
 use super::json::JsonError;
 use super::paths::Paths;
 use super::protobuf::{Descriptors, ProtobufError};
 use crate::attributes::{
-    BodyError, HeaderLookup, Metadata, MultipartError, Pairs, PathError, ProtocolVersion,
+    Attributes, BodyError, HeaderLookup, Metadata, MultipartError, Pairs, PathError,
+    ProtocolVersion,
 };
 
 pub use identity::Known;
@@ -151,6 +153,30 @@ pub(super) fn build(
 ) -> Result<Value, InputError> {
     let attributes = request.attributes;
     let parsed = request.parsed(settings)?;
+    let mut input = begun(attributes, wanted);
+    if let Some((body, truncated)) = &parsed.body {
+        input.set(key!("parsed_body"), body.clone());
+        input.set(key!("truncated_body"), *truncated);
+    }
+    input.build(key!("parsed_path"), |_| parsed.path());
+    input.build(key!("parsed_query"), |_| parsed.query());
+    input.text(key!("source_principal"), attributes.source_principal());
+    if let Some(known) = request.known.as_ref().filter(|_| settings.identity) {
+        input.build(key!("doorward"), |wanted| identity::members(known, wanted));
+    }
+    Ok(input.into())
+}
+
+/// The whole document, certificates and all, as somebody sees it who evaluates nothing. What cannot be
+/// read of path, query or body is left out.
+pub fn document(attributes: &Attributes, settings: &InputSettings) -> Data {
+    let request = RegoRequest::new(attributes, None);
+    let document = build(&request, settings, Paths::everything());
+    Data(document.unwrap_or_else(|_| begun(attributes, Paths::everything()).into()))
+}
+
+/// What every document has, whatever is wrong with the request.
+fn begun<'a>(attributes: &Attributes, wanted: &'a Paths) -> Object<'a> {
     let mut input = Object::of(wanted);
     if let Some(wanted) = wanted.member("attributes") {
         let members = match attributes.version {
@@ -165,17 +191,7 @@ pub(super) fn build(
         ProtocolVersion::V3 => version("v3", "protojson"),
         ProtocolVersion::V2 => version("v2", "encoding/json"),
     });
-    if let Some((body, truncated)) = &parsed.body {
-        input.set(key!("parsed_body"), body.clone());
-        input.set(key!("truncated_body"), *truncated);
-    }
-    input.build(key!("parsed_path"), |_| parsed.path());
-    input.build(key!("parsed_query"), |_| parsed.query());
-    input.text(key!("source_principal"), attributes.source_principal());
-    if let Some(known) = request.known.as_ref().filter(|_| settings.identity) {
-        input.build(key!("doorward"), |wanted| identity::members(known, wanted));
-    }
-    Ok(input.into())
+    input
 }
 
 fn version(protocol: &str, encoding: &str) -> Value {

@@ -1,0 +1,255 @@
+//! Secrets in an input document and a result, found by the names of what holds them and by how tokens
+//! look. What operators say besides is left to `examiner`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+
+use super::mask::{MASKED, Masking};
+use super::pointer::Pointer;
+
+/// Objects whose members say by their names what they hold.
+const NAMED: [&[&str]; 10] = [
+    &["attributes", "request", "http", "headers"],
+    &["attributes", "contextExtensions"],
+    &["attributes", "context_extensions"],
+    &["attributes", "source", "labels"],
+    &["attributes", "destination", "labels"],
+    &["attributes", "metadataContext", "filterMetadata"],
+    &["attributes", "metadata_context", "filter_metadata"],
+    &["attributes", "routeMetadataContext", "filterMetadata"],
+    &["parsed_query"],
+    &["parsed_body"],
+];
+/// Of those, what clients choose all names of: what a parameter may be called counts as well.
+const PARAMETERS: [&str; 2] = ["parsed_query", "parsed_body"];
+/// Texts that may hold a token or a URL.
+const TEXTS: [&[&str]; 8] = [
+    &["attributes", "request", "http", "id"],
+    &["attributes", "request", "http", "path"],
+    &["attributes", "request", "http", "host"],
+    &["attributes", "request", "http", "fragment"],
+    &["attributes", "source", "service"],
+    &["attributes", "destination", "service"],
+    &["attributes", "source", "principal"],
+    &["source_principal"],
+];
+/// What cannot be looked into.
+const OPAQUE: [&[&str]; 2] = [
+    &["attributes", "metadataContext", "typedFilterMetadata"],
+    &["attributes", "routeMetadataContext", "typedFilterMetadata"],
+];
+const HTTP: &str = "/attributes/request/http";
+
+/// Masks one event, and notes what it masks.
+pub(super) struct Secrets<'a> {
+    pub(super) masking: &'a mut Masking,
+    /// Pointers to what was replaced.
+    pub(super) masked: Vec<String>,
+    /// Pointers to what was taken away.
+    pub(super) erased: Vec<String>,
+}
+
+impl Secrets<'_> {
+    /// Masks an input document. Rule: a body stays as it came only if it was read as a document, and
+    /// nothing in that is secret.
+    pub(super) fn hide_in_input(&mut self, input: &mut Value) {
+        for place in OPAQUE {
+            self.erase(input, place);
+        }
+        for place in TEXTS {
+            if let Some(value) = found(input, place) {
+                self.walk(&mut from_root(place), "", false, value);
+            }
+        }
+        if let Some(query) = input.pointer_mut(&format!("{HTTP}/query")) {
+            self.query(query);
+        }
+        if let Some(Value::Array(segments)) = input.get_mut("parsed_path") {
+            for (index, segment) in segments.iter_mut().enumerate() {
+                let place = &mut from_root(&["parsed_path", &index.to_string()]);
+                self.walk(place, "", false, segment);
+            }
+        }
+        self.header_lines(input);
+        let mut before_body = 0;
+        for place in NAMED {
+            before_body = self.masked.len();
+            if let Some(value) = found(input, place) {
+                let is_parameter = place.first().is_some_and(|root| PARAMETERS.contains(root));
+                let place = &mut from_root(place);
+                self.members(place, is_parameter, value);
+            }
+        }
+        self.body(input, self.masked.len() > before_body);
+    }
+
+    /// Masks a result.
+    pub(super) fn hide_in_result(&mut self, result: &mut Value) {
+        self.members(&mut vec!["result".to_owned()], false, result);
+    }
+
+    fn members(&mut self, place: &mut Vec<String>, is_parameter: bool, value: &mut Value) {
+        match value {
+            Value::Object(members) => self.object(place, is_parameter, members),
+            value => self.walk(place, "", is_parameter, value),
+        }
+    }
+
+    fn object(
+        &mut self,
+        place: &mut Vec<String>,
+        is_parameter: bool,
+        members: &mut Map<String, Value>,
+    ) {
+        for (name, value) in members {
+            place.push(name.clone());
+            self.walk(place, name, is_parameter, value);
+            place.pop();
+        }
+    }
+
+    /// `name` is that of the nearest member which this is, or is an element of.
+    fn walk(&mut self, place: &mut Vec<String>, name: &str, is_parameter: bool, value: &mut Value) {
+        let is_hidden = self.masking.hides_member(name, is_parameter);
+        match value {
+            Value::Null | Value::Bool(_) => {}
+            Value::String(text) if !is_hidden => {
+                let shown = self.masking.header(name, text);
+                if shown != *text {
+                    *text = shown.into_owned();
+                    self.note(place);
+                }
+            }
+            Value::Number(_) if !is_hidden => {}
+            Value::Object(members) if !is_hidden => self.object(place, is_parameter, members),
+            Value::Array(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    place.push(index.to_string());
+                    self.walk(place, name, is_parameter, item);
+                    place.pop();
+                }
+            }
+            Value::String(text) if name == ":path" => {
+                let shown = self.masking.target(text);
+                if shown != *text {
+                    *text = shown.into_owned();
+                    self.note(place);
+                }
+            }
+            hidden => {
+                *hidden = MASKED.into();
+                self.note(place);
+            }
+        }
+    }
+
+    fn query(&mut self, query: &mut Value) {
+        let Value::String(text) = query else {
+            return;
+        };
+        let target = format!("?{text}");
+        let shown = self.masking.target(&target);
+        if shown != target {
+            *text = shown.get(1..).unwrap_or_default().to_owned();
+            self.note(&["input", "attributes", "request", "http", "query"].map(str::to_owned));
+        }
+    }
+
+    /// Header lines by themselves, whose values are text or base64.
+    fn header_lines(&mut self, input: &mut Value) {
+        let lines = input.pointer_mut(&format!("{HTTP}/headerMap/headers"));
+        let Some(Value::Array(lines)) = lines else {
+            return;
+        };
+        for (index, line) in lines.iter_mut().enumerate() {
+            let name = line.get("key").and_then(Value::as_str).unwrap_or_default();
+            let name = name.to_owned();
+            for member in ["value", "rawValue"] {
+                let Some(Value::String(value)) = line.get_mut(member) else {
+                    continue;
+                };
+                let bytes = match member {
+                    "value" => value.clone().into_bytes(),
+                    _ => STANDARD.decode(&*value).unwrap_or_default(),
+                };
+                let text = String::from_utf8_lossy(&bytes);
+                let shown = self.masking.header(&name, &text);
+                if shown != text {
+                    *value = match member {
+                        "value" => shown.into_owned(),
+                        _ => STANDARD.encode(&*shown),
+                    };
+                    let index = index.to_string();
+                    let place = [
+                        "attributes",
+                        "request",
+                        "http",
+                        "headerMap",
+                        "headers",
+                        &index,
+                    ];
+                    self.note(&from_root(&place));
+                }
+            }
+        }
+    }
+
+    /// `is_secret`: something in the document that was read from it is.
+    fn body(&mut self, input: &mut Value, is_secret: bool) {
+        let read = input.get("parsed_body").filter(|body| !body.is_null());
+        if read.is_some() && !is_secret {
+            return;
+        }
+        // Only JSON can be written again as it may be shown.
+        let headers = input.pointer(&format!("{HTTP}/headers/content-type"));
+        let is_json = headers
+            .and_then(Value::as_str)
+            .is_some_and(|kind| kind.contains("json"));
+        let shown = read.filter(|_| is_json).map(Value::to_string);
+        let Some(Value::Object(http)) = input.pointer_mut(HTTP) else {
+            return;
+        };
+        for member in ["body", "rawBody"] {
+            if http.remove(member).is_none() {
+                continue;
+            }
+            let place = ["input", "attributes", "request", "http", member].map(str::to_owned);
+            match &shown {
+                Some(shown) => {
+                    http.insert("body".to_owned(), shown.clone().into());
+                    self.note(&place);
+                }
+                None => self.erased.push(text_of(&place)),
+            }
+        }
+    }
+
+    fn erase(&mut self, input: &mut Value, place: &[&str]) {
+        let pointer = Pointer::to(place);
+        if pointer.remove(input) {
+            self.erased.push(format!("/input{}", pointer.text()));
+        }
+    }
+
+    fn note(&mut self, place: &[String]) {
+        self.masked.push(text_of(place));
+    }
+}
+
+fn found<'a>(input: &'a mut Value, place: &[&str]) -> Option<&'a mut Value> {
+    let mut places = place.iter();
+    places.try_fold(input, |value, name| value.get_mut(*name))
+}
+
+fn from_root(place: &[&str]) -> Vec<String> {
+    let root = std::iter::once("input");
+    root.chain(place.iter().copied())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn text_of(place: &[String]) -> String {
+    let names: Vec<_> = place.iter().map(String::as_str).collect();
+    Pointer::to(&names).text().to_owned()
+}
