@@ -405,6 +405,6 @@ fn settings_of_the_decision_log_that_cannot_be_meant() {
         ("{ detail: { deny: all } }", "detail"),
     ] {
         let error = load(&format!("decision_log: {text}"), &[]).unwrap_err();
-        assert!(error.to_string().contains(key), "{text}: {error}");
+        assert!(error.concat().contains(key), "{text}: {error:?}");
     }
 }
