@@ -37,7 +37,7 @@ pub use signature::{
 };
 pub use source::{
     Basic, Bearer, BundleSource, BundleSources, BundleUrl, Credentials, OAuth2, Polling,
-    RemoteSource, Secret, SourceTls, SourceUrl,
+    RemoteSource, Secret, SourceTls, SourceUrl, problems_of_asker,
 };
 pub use verification::{
     KeyConfig, Mode, SigningConfig, Verification, VerificationConfig, VerificationSettings,

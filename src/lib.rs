@@ -43,5 +43,6 @@ pub mod listen;
 pub mod tls;
 pub mod address;
 pub mod fetch;
+pub mod service;
 pub mod units;
 pub mod yaml;

@@ -1,12 +1,10 @@
 //! Bundles that are downloaded: one task a source asks its server again and again, and what comes goes
 //! the way of a push. Whatever a server does, the last good bundle stays. What a request may do is in
-//! `fetch`, who it is from in `credentials`, object stores are in `object`, when a request is made in
+//! `fetch`, who it is from in `service`, object stores are in `object`, when a request is made in
 //! `schedule`, and `batch` hands over what came together as one revision. Making policy of it is left to `activation`.
 
 mod batch;
-mod credentials;
 mod fetch;
-mod files;
 mod object;
 mod origin;
 mod poll;

@@ -68,6 +68,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "bundle",
             "fetch",
             "policy",
+            "service",
             "store",
             "telemetry",
         ],
@@ -118,6 +119,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("units", &[]),
     ("address", &[]),
     ("fetch", &["address", "identity"]),
+    ("service", &["address", "bundle", "fetch"]),
     ("yaml", &[]),
     (
         "config",

@@ -262,15 +262,9 @@ impl BundleSource {
         if polling.max_delay < polling.min_delay {
             problems.push(("polling", "max_delay is below min_delay".to_owned()));
         }
-        for name in self.headers.keys().filter(|name| !is_header(name)) {
-            problems.push(("headers", format!("`{name}` is no header that can be set")));
-        }
         let tls = self.tls.clone().unwrap_or_default();
-        if tls.cert.is_some() != tls.key.is_some() {
-            problems.push(("tls", "needs both of `cert` and `key`, or none".to_owned()));
-        }
-        let of_credentials = self.credentials.as_ref().and_then(Credentials::problem);
-        problems.extend(of_credentials.map(|why| ("credentials", why)));
+        let of_asker = problems_of_asker(&self.headers, &tls, self.credentials.as_ref());
+        problems.extend(of_asker);
         problems
     }
 
@@ -280,16 +274,28 @@ impl BundleSource {
             let why = "is for the URL of an object store, such as `s3://BUCKET/PATH`";
             problems.push(("object_store", why.to_owned()));
         }
-        match &self.credentials {
-            None
-            | Some(Credentials::Bearer(_) | Credentials::Basic(_) | Credentials::OAuth2(_)) => {}
-            Some(other) => {
-                let why = format!("`{}` is for the URL of an object store", other.name());
-                problems.push(("credentials", why));
-            }
-        }
+        let of_store = self.credentials.as_ref().and_then(Credentials::of_store);
+        problems.extend(of_store.map(|why| ("credentials", why)));
         problems
     }
+}
+
+/// What is wrong with who asks a server, by the names of the settings.
+pub fn problems_of_asker(
+    headers: &BTreeMap<String, Secret>,
+    tls: &SourceTls,
+    credentials: Option<&Credentials>,
+) -> Vec<(&'static str, String)> {
+    let mut problems = Vec::new();
+    for name in headers.keys().filter(|name| !is_header(name)) {
+        problems.push(("headers", format!("`{name}` is no header that can be set")));
+    }
+    if tls.cert.is_some() != tls.key.is_some() {
+        problems.push(("tls", "needs both of `cert` and `key`, or none".to_owned()));
+    }
+    let of_credentials = credentials.and_then(Credentials::problem);
+    problems.extend(of_credentials.map(|why| ("credentials", why)));
+    problems
 }
 
 /// A header's name, and none that says how the body or the connection is read.
@@ -325,6 +331,17 @@ impl Credentials {
             Self::Gcp(_) | Self::Environment(_) | Self::Anonymous(_) => return None,
         };
         (given.0 == given.1).then(|| format!("needs one of `{names}` and `{names}_file`"))
+    }
+
+    /// Why these are none for a server that is no object store.
+    pub fn of_store(&self) -> Option<String> {
+        match self {
+            Self::Bearer(_) | Self::Basic(_) | Self::OAuth2(_) => None,
+            other => Some(format!(
+                "`{}` is for the URL of an object store",
+                other.name()
+            )),
+        }
     }
 
     /// As it is written.

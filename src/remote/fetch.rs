@@ -4,15 +4,14 @@
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Response, StatusCode};
 use thiserror::Error;
 use url::Url;
 
-use super::credentials::Tokens;
-use super::files::read_tls;
-use crate::address::{OwnPorts, Rules};
+use crate::address::OwnPorts;
 use crate::bundle::{RemoteSource, SourceUrl};
-use crate::fetch::{Clients, FetchError, Way, read_body, within};
+use crate::fetch::{FetchError, Way, read_body, within};
+use crate::service::{Asker, AskerError, Servers, Tokens};
 
 /// Longest `ETag` that is sent back, in bytes.
 const MAX_ETAG: usize = 1_024;
@@ -21,7 +20,7 @@ const OPA_TYPE: &str = "application/vnd.openpolicyagent.bundles";
 
 /// Makes requests.
 #[derive(Debug)]
-pub(super) struct Fetcher(Clients);
+pub(super) struct Fetcher(Servers);
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +64,7 @@ fn reason(status: StatusCode) -> String {
 
 impl Fetcher {
     pub(super) fn new(own_ports: OwnPorts) -> Self {
-        Self(Clients::new(own_ports))
+        Self(Servers::new(own_ports))
     }
 
     /// Asks for a bundle. Rule: a token that the server does not take is not used again.
@@ -99,10 +98,10 @@ impl Fetcher {
         let mut way = Way::to(first);
         loop {
             let is_first = way.url().origin() == first.origin();
-            let client = self.client(source, is_first, &way).await?;
+            let client = self.0.client(&source.tls, is_first, &way).await?;
             let mut headers = wanted.headers()?;
             if is_first {
-                headers.extend(tokens.headers(source, self).await?);
+                headers.extend(tokens.headers(asker(source), &self.0).await?);
             }
             let request = client.get(way.url().clone()).headers(headers);
             let response = request.send().await.map_err(FetchError::http)?;
@@ -117,27 +116,17 @@ impl Fetcher {
         }
     }
 
-    /// A client for the next request of a way, if it may go there.
-    pub(super) async fn client(
-        &self,
-        source: &RemoteSource,
-        shows_itself: bool,
-        way: &Way,
-    ) -> Result<Client, FetchError> {
-        self.client_by(&Rules::default(), source, shows_itself, way)
-            .await
+    pub(super) fn servers(&self) -> &Servers {
+        &self.0
     }
+}
 
-    /// The same by other rules.
-    pub(super) async fn client_by(
-        &self,
-        rules: &Rules,
-        source: &RemoteSource,
-        shows_itself: bool,
-        way: &Way,
-    ) -> Result<Client, FetchError> {
-        let tls = read_tls(&source.tls, shows_itself).await?;
-        self.0.get_by(rules, tls, way).await
+/// Who asks for a bundle.
+fn asker(source: &RemoteSource) -> Asker<'_> {
+    Asker {
+        headers: &source.headers,
+        tls: &source.tls,
+        credentials: source.credentials.as_ref(),
     }
 }
 
@@ -198,6 +187,15 @@ impl From<FetchError> for DownloadError {
         match error {
             FetchError::Status(status) => Self::Status(status),
             other => Self::Fetch(other),
+        }
+    }
+}
+
+impl From<AskerError> for DownloadError {
+    fn from(error: AskerError) -> Self {
+        match error {
+            AskerError::Token(why) => Self::Token(why),
+            AskerError::Fetch(error) => error.into(),
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::credentials::Tokens;
 use super::fetch::{Answer, DownloadError, Fetcher, Wanted};
 use super::object::Object;
 use crate::bundle::{BundleUrl, RemoteSource, SourceUrl};
+use crate::service::Tokens;
 
 #[derive(Debug)]
 pub(super) enum Origin {

@@ -13,7 +13,7 @@ use crate::bundle::{
     is_region,
 };
 use crate::fetch::FetchError;
-use crate::remote::files::{read_file, read_text};
+use crate::service::{read_file, read_text};
 
 /// A variable of the environment.
 type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;

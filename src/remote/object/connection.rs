@@ -99,7 +99,8 @@ impl Connection {
         let shows_itself = self.purpose == Purpose::Object;
         let client = self
             .fetcher
-            .client_by(&rules, &self.source, shows_itself, &Way::to(&url))
+            .servers()
+            .client_by(&rules, &self.source.tls, shows_itself, &Way::to(&url))
             .await?;
         let is_conditional = parts.headers.contains_key(IF_NONE_MATCH);
         let mut headers = parts.headers;

@@ -12,9 +12,9 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use url::form_urlencoded::Serializer;
 
-use super::fetch::{DownloadError, Fetcher};
 use super::files::read_text;
-use crate::bundle::{Basic, Bearer, Credentials, OAuth2, RemoteSource, Secret};
+use super::{Asker, AskerError, Servers};
+use crate::bundle::{Basic, Bearer, Credentials, OAuth2, Secret};
 use crate::fetch::{FetchError, Way, blocking, read_body};
 
 /// Largest answer with a token, in bytes.
@@ -25,9 +25,9 @@ const MARGIN: Duration = Duration::from_secs(30);
 const UNTOLD: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_secs(86_400);
 
-/// The token that a source has, if it fetches any.
+/// The token for a server, if one is fetched.
 #[derive(Default)]
-pub(super) struct Tokens(Mutex<Option<(String, Instant)>>);
+pub struct Tokens(Mutex<Option<(String, Instant)>>);
 
 /// An answer of a token endpoint (RFC 6749 section 5.1).
 #[derive(Deserialize)]
@@ -46,18 +46,18 @@ impl std::fmt::Debug for Tokens {
 
 impl Tokens {
     /// The server did not take the one there is.
-    pub(super) async fn forget(&self) {
+    pub async fn forget(&self) {
         *self.0.lock().await = None;
     }
 
     /// Headers by which the configured server knows who asks.
-    pub(super) async fn headers(
+    pub async fn headers(
         &self,
-        source: &RemoteSource,
-        fetcher: &Fetcher,
-    ) -> Result<HeaderMap, DownloadError> {
-        let mut headers = plain(&source.headers)?;
-        let line = match &source.credentials {
+        asker: Asker<'_>,
+        servers: &Servers,
+    ) -> Result<HeaderMap, AskerError> {
+        let mut headers = plain(asker.headers)?;
+        let line = match asker.credentials {
             None => return Ok(headers),
             Some(Credentials::Bearer(bearer)) => bearer_line(bearer).await?,
             Some(Credentials::Basic(basic)) => {
@@ -70,7 +70,7 @@ impl Tokens {
                 basic_line(username, &password)
             }
             Some(Credentials::OAuth2(oauth2)) => {
-                let token = self.token(source, oauth2, fetcher).await?;
+                let token = self.token(asker, oauth2, servers).await?;
                 format!("Bearer {token}")
             }
             // The configuration has been checked.
@@ -85,10 +85,10 @@ impl Tokens {
 
     async fn token(
         &self,
-        source: &RemoteSource,
+        asker: Asker<'_>,
         oauth2: &OAuth2,
-        fetcher: &Fetcher,
-    ) -> Result<String, DownloadError> {
+        servers: &Servers,
+    ) -> Result<String, AskerError> {
         let mut held = self.0.lock().await;
         match held.as_ref() {
             Some((token, until)) if Instant::now() < *until => return Ok(token.clone()),
@@ -96,7 +96,7 @@ impl Tokens {
         }
         *held = None;
         let asked = Instant::now();
-        let granted = grant(source, oauth2, fetcher).await?;
+        let granted = grant(asker, oauth2, servers).await?;
         let life = granted.expires_in.map_or(UNTOLD, Duration::from_secs);
         let life = life.min(LONGEST);
         // Rule: a short one is used for half of its time.
@@ -109,15 +109,15 @@ impl Tokens {
 /// Asks for a token. Rule: redirects are not followed, and what the server says of an error is not
 /// shown: it may repeat what it was sent.
 async fn grant(
-    source: &RemoteSource,
+    asker: Asker<'_>,
     oauth2: &OAuth2,
-    fetcher: &Fetcher,
-) -> Result<Granted, DownloadError> {
-    let wrong = |why: String| DownloadError::Token(why);
+    servers: &Servers,
+) -> Result<Granted, AskerError> {
+    let wrong = |why: String| AskerError::Token(why);
     let given = oauth2.client_secret.as_ref();
     let password = secret(given, oauth2.client_secret_file.as_deref()).await?;
     let url = oauth2.token_url.url();
-    let client = fetcher.client(source, true, &Way::to(url)).await?;
+    let client = servers.client(asker.tls, true, &Way::to(url)).await?;
     let request = client
         .post(url.clone())
         .headers(plain(&oauth2.headers)?)

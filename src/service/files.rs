@@ -1,4 +1,4 @@
-//! What a source's files say of whom to trust and who asks. They are read for each request, so that one
+//! What a server's files say of whom to trust and who asks. They are read for each request, so that one
 //! that was replaced is used from then on.
 
 use std::path::Path;
@@ -29,14 +29,14 @@ pub(super) async fn read_tls(tls: &SourceTls, shows_itself: bool) -> Result<Tls,
 }
 
 /// Reads a secret: the file's text without the line's end.
-pub(super) fn read_text(path: &Path) -> Result<String, FetchError> {
+pub fn read_text(path: &Path) -> Result<String, FetchError> {
     let text = String::from_utf8(read_file(path)?);
     let text = text.map_err(|_| FetchError::Local(format!("{} is no text", path.display())))?;
     Ok(text.trim().to_owned())
 }
 
 /// Reads a file of credentials, bounded.
-pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, FetchError> {
+pub fn read_file(path: &Path) -> Result<Vec<u8>, FetchError> {
     use std::io::Read as _;
     let wrong = |why| FetchError::Local(format!("{}: {why}", path.display()));
     let mut bytes = Vec::new();
