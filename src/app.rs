@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
@@ -27,6 +28,7 @@ use crate::management::{
 };
 use crate::pdp::Pdp;
 use crate::remote::Downloader;
+use crate::sinks::{Sinks, Surroundings};
 use crate::store::{self, EmbeddedStore};
 use crate::telemetry::Metrics;
 use crate::tls::{self, Clients, Tls};
@@ -46,6 +48,10 @@ const OWN_BLOCKING_THREADS: usize = 2;
 /// Names of the two files in the data folder.
 const POLICY_FILE: &str = "policy.db";
 const LOG_FILE: &str = "decisions.db";
+/// Longest that they may deliver at the end; what is left waits on disk.
+const SINKS_GRACE: Duration = Duration::from_secs(5);
+/// Folder beside them for what sinks of the decision log hold.
+const SINKS: &str = "sinks";
 
 /// A running server.
 pub struct App {
@@ -65,6 +71,7 @@ pub struct App {
     check_server: JoinHandle<()>,
     management_server: JoinHandle<()>,
     log: DecisionLog,
+    sinks: Sinks,
 }
 
 impl App {
@@ -78,9 +85,20 @@ impl App {
         own_ports.add(configured.filter_map(Address::port));
         let activation = activate(&config, v0, own_ports.clone(), Arc::clone(&metrics)).await?;
         let activation = Arc::new(activation);
+        let id = uuid::Uuid::new_v4();
+        let surroundings = Surroundings {
+            folder: &config.data_dir.join(SINKS),
+            id: id.to_string(),
+            own_ports: own_ports.clone(),
+            metrics: &metrics,
+        };
+        let sinks = Sinks::start(&config.decision_log.sinks, &surroundings)?;
         let log = DecisionLog::start(
             &config.data_dir.join(LOG_FILE),
-            LogSettings::from(&config.decision_log),
+            LogSettings {
+                outlets: sinks.outlets(),
+                ..LogSettings::from(&config.decision_log)
+            },
             Arc::clone(&metrics),
         )?;
         let pdp = Arc::new(Pdp::new(
@@ -164,7 +182,7 @@ impl App {
             authzen: Arc::new(AuthZen::new(&config.authzen, management_tls.is_some())),
             configuration: Arc::new(Configuration {
                 shown: config.shown(),
-                id: uuid::Uuid::new_v4(),
+                id,
             }),
         });
         let management_server = tokio::spawn(management::run(
@@ -203,6 +221,7 @@ impl App {
             check_server,
             management_server,
             log,
+            sinks,
         };
         Ok(app)
     }
@@ -227,7 +246,12 @@ impl App {
         self.issuer_key_follower.abort();
         self.reloader.abort();
         self.policy_watcher.abort();
-        tokio::task::spawn_blocking(move || self.log.stop())
+        // What the log hands over at its end is delivered, too.
+        let end = move || {
+            self.log.stop();
+            self.sinks.stop(self.shutdown.grace.0.min(SINKS_GRACE));
+        };
+        tokio::task::spawn_blocking(end)
             .await
             .context("the decision log ends")?;
         Ok(())

@@ -22,6 +22,7 @@ use crate::policy::PolicySettings;
 use crate::policy::config::{Deadlines, MeshConfig, RegoConfig, settings};
 use crate::policy::native::KnownWorkload;
 use crate::policy::rego::{Data, Descriptors};
+use crate::sinks::SinkConfig;
 use crate::units::Span;
 use crate::{cache, decision_log, ext_authz, external, jwks, management, store, telemetry};
 
@@ -52,7 +53,7 @@ pub struct Config {
     pub external: external::Config,
     pub cache: cache::Config,
     pub jwks: jwks::Config,
-    pub decision_log: decision_log::Config,
+    pub decision_log: decision_log::Config<SinkConfig>,
     pub telemetry: telemetry::Config,
     pub shutdown: ShutdownConfig,
     pub workloads: Vec<KnownWorkload>,
@@ -243,6 +244,8 @@ impl Config {
         problems.extend(self.external.problems());
         problems.extend(self.decision_log.problems());
         problems.extend(self.store.problems());
+        let of_sinks = SinkConfig::problems(&self.decision_log.sinks).into_iter();
+        problems.extend(of_sinks.map(|why| ("decision_log.sinks", why)));
         if self.watch.interval.0 < MIN_WATCH_INTERVAL {
             let why = format!("must be {}ms at least", MIN_WATCH_INTERVAL.as_millis());
             problems.push(("watch.interval", why));

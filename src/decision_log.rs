@@ -9,6 +9,7 @@ mod examiner;
 mod fields;
 mod mask;
 mod membership;
+mod outlet;
 mod pending;
 mod pointer;
 mod query;
@@ -32,6 +33,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 pub use mask::Mask;
+pub use outlet::{Finished, Outlet, line};
 pub use pending::{Pending, Recorded};
 pub use query::{Cursor, Filter, Page, QueryError};
 pub use record::Record;
@@ -48,10 +50,10 @@ use crate::policy::rego::is_same_path;
 use crate::telemetry::Metrics;
 use crate::units::{Size, Span};
 
-/// Section `decision_log` of the configuration.
+/// Section `decision_log` of the configuration. What a sink is, the log does not know.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Config {
+pub struct Config<S = ()> {
     /// Whether decisions are recorded. What was recorded before can be asked for either way, and is
     /// kept no longer.
     pub enabled: bool,
@@ -69,6 +71,8 @@ pub struct Config {
     /// Which share of which decisions is recorded; the first that is for a decision counts.
     pub sample: Vec<Sampling>,
     pub overflow: Overflow,
+    /// Where decisions go beside the log's own file.
+    pub sinks: Vec<S>,
 }
 
 /// What happens when decisions come faster than they can be stored, or cannot be stored at all.
@@ -84,7 +88,7 @@ pub enum Overflow {
     Deny,
 }
 
-impl Default for Config {
+impl<S> Default for Config<S> {
     fn default() -> Self {
         Self {
             enabled: true,
@@ -96,11 +100,12 @@ impl Default for Config {
             detail: Detail::default(),
             sample: Vec::new(),
             overflow: Overflow::Count,
+            sinks: Vec::new(),
         }
     }
 }
 
-impl Config {
+impl<S> Config<S> {
     /// One of these paths that is a rule of the log's.
     pub fn rule_among<'a>(&self, paths: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
         let own = [&self.mask_decision, &self.drop_decision];
@@ -139,8 +144,8 @@ fn is_pointer(text: &str) -> bool {
     text.starts_with('/')
 }
 
-impl From<&Config> for LogSettings {
-    fn from(config: &Config) -> Self {
+impl<S> From<&Config<S>> for LogSettings {
+    fn from(config: &Config<S>) -> Self {
         let (pointers, names): (Vec<_>, Vec<_>) = config
             .mask
             .iter()
@@ -160,6 +165,7 @@ impl From<&Config> for LogSettings {
             max_bytes: config.max_bytes.0,
             mask: Mask::new(&names),
             overflow: config.overflow,
+            outlets: Vec::new(),
         }
     }
 }
@@ -174,6 +180,8 @@ pub struct LogSettings {
     pub scope: Scope,
     pub sample: Vec<Sampling>,
     pub overflow: Overflow,
+    /// Who takes records beside the store.
+    pub outlets: Vec<Arc<dyn Outlet>>,
 }
 
 /// Takes records. Cheap to clone; without a log behind it everything is discarded uncounted.

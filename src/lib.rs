@@ -32,8 +32,11 @@ pub mod cases;
 
 // What we tell the world.
 pub mod decision_log;
+pub mod sinks;
 pub mod management;
 pub mod telemetry;
+pub mod otlp;
+pub mod kafka;
 
 // The process.
 pub mod config;

@@ -7,12 +7,14 @@ mod durations;
 mod logging;
 mod metrics;
 mod plugin;
+mod sinks;
 mod stopwatch;
 
 pub use bundles::{BundleMetrics, BundleStage};
 pub use counters::Label;
 pub use logging::{LogFormat, init as init_logging};
 pub use metrics::{KeyFetch, Metrics};
+pub use sinks::{SinkCounters, SinkMetrics};
 pub use stopwatch::{Arrival, Stopwatch};
 
 use serde::{Deserialize, Serialize};

@@ -93,6 +93,20 @@ const TABLE: &[(&str, &[&str])] = &[
         &["attributes", "decision", "policy", "telemetry", "units"],
     ),
     (
+        "sinks",
+        &[
+            "address",
+            "bundle",
+            "decision_log",
+            "fetch",
+            "kafka",
+            "otlp",
+            "service",
+            "telemetry",
+            "units",
+        ],
+    ),
+    (
         "management",
         &[
             "activation",
@@ -114,6 +128,8 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("telemetry", &[]),
+    ("otlp", &[]),
+    ("kafka", &["address", "bundle", "fetch", "service"]),
     ("listen", &[]),
     ("tls", &[]),
     ("units", &[]),
@@ -133,6 +149,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "jwks",
             "management",
             "policy",
+            "sinks",
             "store",
             "telemetry",
             "units",
@@ -154,6 +171,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "management",
             "pdp",
             "remote",
+            "sinks",
             "store",
             "telemetry",
             "tls",
@@ -372,6 +390,8 @@ fn every_part_has_threads_to_block() {
     let wiring = fs::read_to_string(root().join("src/app.rs")).unwrap();
     assert!(blocking.len() >= 7, "{blocking:?}");
     blocking.remove("app");
+    // They have runtimes of their own.
+    blocking.remove("sinks");
     for module in blocking {
         let term = format!("{module}::BLOCKING_THREADS");
         assert!(wiring.contains(&term), "src/app.rs does not count {term}");

@@ -47,6 +47,7 @@ mod quickstart;
 mod reads;
 mod reference;
 mod remote;
+mod sinks;
 mod tls;
 mod vectors;
 mod writers;

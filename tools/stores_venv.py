@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Makes sure that a server which speaks S3 is at hand and prints the folder of its Python modules.
+"""Makes sure that servers which speak S3 and Kafka are at hand and prints the folder of its Python modules.
 
 From PyPI into `.venv/stores` of this repository: moto, which checks signatures and permissions as AWS does, and
-what it needs, in the versions that are written down in `tests/stores`. Once they are there, no network is needed.
+confluent-kafka, whose librdkafka can play a cluster, and what they need, in the versions that are written down in `tests/stores`. Once they are there, no network is needed.
 
 Exit codes: 0 done, 3 they could not be provided (the reason is on standard error).
 """
@@ -24,12 +24,12 @@ def provide():
     if MARK.exists() and MARK.read_text() == wanted:
         return
     make_venv()
-    say("installing a server that speaks S3 into .venv/stores (about 120 MB, once)")
+    say("installing servers that speak S3 and Kafka into .venv/stores (about 130 MB, once)")
     shutil.rmtree(FOLDER, ignore_errors=True)
     pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
     answer = run([*pip, "--target", FOLDER, "--requirement", REQUIREMENTS])
     if answer.returncode != 0:
-        raise Failure("could not install a server that speaks S3 from PyPI\n" + tail(answer))
+        raise Failure("could not install servers that speak S3 and Kafka from PyPI\n" + tail(answer))
     MARK.write_text(wanted)
 
 

@@ -22,7 +22,7 @@ mod builder;
 mod records;
 
 pub(super) use builder::Builder;
-pub(super) use records::{Records, Stored};
+pub(super) use records::{Records, Stored, StoredVerdict, Trace};
 
 use super::fields::{Fields, put_number};
 use crate::decision::Effect;

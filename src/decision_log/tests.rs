@@ -140,6 +140,7 @@ fn settings() -> LogSettings {
         },
         sample: Vec::new(),
         overflow: Overflow::Count,
+        outlets: Vec::new(),
     }
 }
 

@@ -1,10 +1,12 @@
 //! The log's thread: takes records, puts them into blocks, stores these, and keeps the file in order.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::block::{Block, Builder};
 use super::entry::{Edited, Editor, Entry};
+use super::outlet::Finished;
 use super::queue::{Chunk, Queue, Taken};
 
 use super::{LogSettings, LogStore, Overflow, sampling};
@@ -139,7 +141,12 @@ impl<'a> Writer<'a> {
         let (allows, denials) = (&mut self.allows, &mut self.denials);
         let (blocks, bytes) = (&mut self.blocks, &mut self.bytes);
         let mut lost = 0;
+        let leaves = !self.settings.outlets.is_empty();
+        let mut leaving = Vec::new();
         let mut put = |entry: &Entry<'_>| {
+            if leaves {
+                leaving.push(Arc::new(Finished::of(entry)));
+            }
             let builder = match entry.verdict.effect {
                 Effect::Allow => &mut *allows,
                 Effect::Deny => &mut *denials,
@@ -168,6 +175,9 @@ impl<'a> Writer<'a> {
                 Some(Edited::Dropped) => dropped += 1,
                 None => unread += 1,
             }
+        }
+        for outlet in &self.settings.outlets {
+            outlet.take(&leaving);
         }
         if lost + unread > 0 {
             self.queue.count_dropped("too_large", lost + unread);

@@ -14,6 +14,7 @@ use super::bundles::BundleMetrics;
 use super::counters::{Counters, Label};
 use super::durations::Durations;
 use super::plugin::PluginMetrics;
+use super::sinks::SinkMetrics;
 
 /// Upper bounds of check latency, in seconds.
 const CHECK_BUCKETS: [f64; 12] = [
@@ -54,6 +55,8 @@ pub struct Metrics {
     pub log_mask_failures: Counter,
     /// Blocks of the decision log that do not hold what was written.
     pub log_damaged: Counter,
+    /// Of where decisions go beside the log's file.
+    pub of_sinks: SinkMetrics,
     activations: Family<Labels<1>, Counter>,
     store_failures: Family<Labels<1>, Counter>,
     /// Revision of the active snapshot.
@@ -187,6 +190,7 @@ impl Default for Metrics {
                 "decision_log_damaged",
                 "Blocks of the decision log that could not be read",
             ),
+            of_sinks: SinkMetrics::new(known),
             activations: new(known, "activations", "Attempts to change policy, by result"),
             store_failures: new(
                 known,

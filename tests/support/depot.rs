@@ -17,6 +17,7 @@ pub struct Asked {
     pub target: String,
     /// Names in lower case.
     pub headers: HashMap<String, String>,
+    /// Unpacked.
     pub body: String,
 }
 
@@ -241,6 +242,13 @@ fn read(stream: &mut impl Read) -> std::io::Result<Asked> {
     let length = headers.get("content-length").map_or("0", String::as_str);
     let mut body = vec![0; length.parse().unwrap()];
     stream.read_exact(&mut body)?;
+    if headers
+        .get("content-encoding")
+        .is_some_and(|how| how == "gzip")
+    {
+        let packed = std::mem::take(&mut body);
+        flate2::read::GzDecoder::new(packed.as_slice()).read_to_end(&mut body)?;
+    }
     Ok(Asked {
         method,
         target,

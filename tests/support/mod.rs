@@ -12,7 +12,7 @@ pub mod upstream;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -30,6 +30,8 @@ pub struct Server {
     pub revision: u64,
     /// Kept for its lifetime; shared when a server is started again on the same data.
     pub data: std::sync::Arc<TempDir>,
+    /// What comes on standard output after it is ready.
+    pub output: Option<BufReader<ChildStdout>>,
 }
 
 /// How to start one.
@@ -106,9 +108,8 @@ impl Server {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
         let Some(rest) = line.strip_prefix("ready ") else {
             let status = process.wait().unwrap();
             let said = std::fs::read_to_string(data.path().join("stderr")).unwrap();
@@ -127,6 +128,7 @@ impl Server {
             revision: value("revision").parse().unwrap(),
             process,
             data,
+            output: Some(output),
         })
     }
 

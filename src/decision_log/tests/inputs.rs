@@ -245,7 +245,7 @@ fn pointers_that_are_none_are_refused() {
     for text in ["", "input", "/", "/output/a", "/Input/a", "//input"] {
         assert!(Pointer::parse(text).is_err(), "{text}");
     }
-    let config = Config {
+    let config: Config = Config {
         mask: vec!["/output".to_owned(), "x-name".to_owned()],
         sample: vec![Sampling {
             effect: None,
