@@ -3,6 +3,7 @@
 //! everything else that has no effect here is told, a warning each.
 
 mod bundles;
+mod decisions;
 mod section;
 mod services;
 mod signing;
@@ -20,6 +21,7 @@ use crate::ext_authz::Replies;
 use crate::policy::OnError;
 use crate::policy::config::{DurationBuckets, EntrypointConfig};
 use crate::policy::rego::DEFAULT_ENTRYPOINT;
+use crate::sinks::SinkConfig;
 use crate::units::{Size, Span};
 use crate::yaml::{Document, Problem};
 use bundles::Bundles;
@@ -30,8 +32,15 @@ const PLUGIN: [&str; 2] = ["envoy_ext_authz_grpc", "envoy.ext_authz.grpc"];
 const DEFAULT_ADDRESS: &str = ":9191";
 /// Longest that a check may take which asks others, where OPA has no limit.
 const OUTSIDE_DEADLINE: Span = Span::from_secs(30);
-/// Parts that bundles come from.
-const BUNDLES: [&str; 4] = ["bundle", "bundles", "keys", "services"];
+/// Parts that bundles come from, and decisions go to.
+const BUNDLES: [&str; 6] = [
+    "bundle",
+    "bundles",
+    "decision_logs",
+    "keys",
+    "labels",
+    "services",
+];
 
 pub(super) fn take(
     config: &mut Config,
@@ -65,6 +74,13 @@ pub(super) fn take(
     }
     let listens = flags.iter().any(|flag| flag.path == "ext_authz.listen");
     options.put_over(config, listens).map_err(fail)?;
+    config
+        .decision_log
+        .sinks
+        .extend(bundles.sinks.iter().cloned());
+    if let Some(why) = SinkConfig::problems(&config.decision_log.sinks).pop() {
+        return Err(fail(format!("`decision_logs`: {why}")));
+    }
     bundles
         .put_over(&mut config.bundles, &mut config.bundle_verification)
         .map_err(fail)?;
@@ -198,7 +214,11 @@ impl Reader<'_> {
     }
 
     fn no_effect(&mut self, path: &str) {
-        let warning = self.document.problem(path, "has no effect here");
+        self.warn(path, "has no effect here");
+    }
+
+    fn warn(&mut self, path: &str, message: &str) {
+        let warning = self.document.problem(path, message);
         self.warnings.push(warning);
     }
 

@@ -13,6 +13,7 @@ use crate::bundle::{
     Bundle, BundleSource, BundleSources, KeyConfig, Mode, Polling, SigningConfig,
     VerificationConfig,
 };
+use crate::sinks::SinkConfig;
 use crate::units::{Size, Span};
 
 /// What the file says of bundles.
@@ -20,6 +21,8 @@ use crate::units::{Size, Span};
 pub(super) struct Bundles {
     sources: BundleSources,
     keys: BTreeMap<String, KeyConfig>,
+    /// Where decisions go, which has its servers from the same part of the file.
+    pub(super) sinks: Vec<SinkConfig>,
 }
 
 // === impl Bundles ===
@@ -78,8 +81,13 @@ impl Reader<'_> {
         if let Some(value) = file.get("bundle").filter(|value| !value.is_null()) {
             self.only_bundle(value, &mut sources, &mut services, &keys);
         }
+        let sinks = self.decision_logs(file, &mut services);
         self.unused(&services);
-        Bundles { sources, keys }
+        Bundles {
+            sources,
+            keys,
+            sinks,
+        }
     }
 
     /// The older way to name one.

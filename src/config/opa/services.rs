@@ -1,5 +1,5 @@
-//! OPA's `services`: servers, how they are trusted, and who asks them. Only those are read that a bundle
-//! comes from.
+//! OPA's `services`: servers, how they are trusted, and who asks them. Only those are read that bundles
+//! come from or decisions go to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -37,6 +37,16 @@ pub(super) struct Services {
     used: BTreeSet<String>,
 }
 
+impl Services {
+    pub(super) fn is_none(&self) -> bool {
+        self.given.is_empty()
+    }
+
+    pub(super) fn is_one(&self) -> bool {
+        self.given.len() == 1
+    }
+}
+
 impl Reader<'_> {
     /// Rule: a mapping by name, or a list of mappings with a `name`.
     pub(super) fn services(&mut self, value: &Value) -> Services {
@@ -66,7 +76,7 @@ impl Reader<'_> {
         services
     }
 
-    /// Tells which services no bundle comes from.
+    /// Tells which services are asked for nothing.
     pub(super) fn unused(&mut self, services: &Services) {
         for (name, (path, _)) in &services.given {
             if !services.used.contains(name) {
