@@ -193,3 +193,37 @@ async fn no_secret_gets_out() {
         );
     }
 }
+
+/// Policies of the log's mask and drop, and are asked under the revision that decided.
+#[tokio::test]
+async fn policies_mask_and_drop_records() {
+    let server = Server::start();
+    let allow = ("p.rego", "package envoy.authz\n\ndefault allow := false\n");
+    let log = "package system.log\n\n\
+        mask contains \"/input/attributes/request/http/headers/x-pii\"\n\n\
+        drop if input.input.parsed_path[0] == \"health\"\n";
+    let with_masks = archive(&[allow, ("log.rego", log)]);
+    let without = archive(&[allow]);
+    let checks = server.checks().await;
+    for (bundle, path) in [(&with_masks, "/masked"), (&without, "/shown")] {
+        http::put(&server.url("/v1/bundles/b"), bundle).expect(200);
+        for path in [path, "/health"] {
+            let reply = checks
+                .check(&http_check("GET", path, &[("x-pii", "c4n4ry")]))
+                .await;
+            assert!(!reply.allows());
+        }
+    }
+    eventually("three records", || query(&server, "").len() == 3).await;
+    assert_eq!(query(&server, "path=/health").len(), 1);
+    let shown = &query(&server, "path=/shown")[0];
+    let header = "/input/attributes/request/http/headers/x-pii";
+    assert_eq!(shown.pointer(header).unwrap(), "c4n4ry");
+    assert_eq!(shown["result"]["allowed"], false);
+    let masked = &query(&server, "path=/masked")[0];
+    assert!(!masked.to_string().contains("c4n4ry"), "{masked}");
+    assert_eq!(masked["erased"], serde_json::json!([header]));
+    let metrics = http::get(&server.url("/metrics")).expect(200).body;
+    let line = "doorward_decision_log_sampled_total{by=\"policy\"} 1";
+    assert!(metrics.contains(line), "{metrics}");
+}

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::details::{Details, put_details};
-use super::examiner::{Examined, Findings, examine};
+use super::examiner::{Examined, Findings, examine, failed};
 use super::mask::{MASKED, Mask, Masking};
 use super::queue::Head;
 use super::record::{Asked, Place, PlacePort, REQUEST_ID, TRACE_PARENT};
@@ -163,9 +164,12 @@ impl Editor {
         if self.is_behind && !whole.must_be_masked {
             return Ok(Some(Box::new(Findings::omitting("busy"))));
         }
-        match examine(&self.scope, &mut self.masking, head, whole) {
-            Examined::Kept(findings) => Ok(Some(findings)),
-            Examined::Dropped => Err(Edited::Dropped),
+        // A panic takes nothing along but this request. What it leaves in `masking` are whole entries.
+        let examine = || examine(&self.scope, &mut self.masking, head, whole);
+        match catch_unwind(AssertUnwindSafe(examine)) {
+            Ok(Examined::Kept(findings)) => Ok(Some(findings)),
+            Ok(Examined::Dropped) => Err(Edited::Dropped),
+            Err(_) => Ok(Some(Box::new(failed("panic".to_owned())))),
         }
     }
 

@@ -7,8 +7,9 @@ use serde_json::{Map, Value, json};
 use super::mask::{MASKED, Masking};
 use super::pointer::Pointer;
 use super::queue::Head;
-use super::scope::{Scope, Whole};
+use super::scope::{Scope, Whole, bodiless};
 use super::secrets::Secrets;
+use crate::attributes::Attributes;
 use crate::decision::Decision;
 use crate::policy::rego::{Data, Question, RegoError, RegoPolicies, input_document};
 
@@ -74,6 +75,8 @@ enum Mask {
 struct Event<'a> {
     head: &'a Head,
     whole: &'a Whole,
+    /// Something of the request is left out.
+    is_cut: bool,
     value: Value,
     findings: Findings,
     erased: Vec<String>,
@@ -106,7 +109,7 @@ fn unseen(whole: &Whole) -> Findings {
 }
 
 /// Rule: a mask that fails takes input, result and all else of the request away, and keeps the record.
-fn failed(why: String) -> Findings {
+pub(super) fn failed(why: String) -> Findings {
     Findings {
         more: Map::from_iter([("mask_error".to_owned(), why.into())]),
         is_bare: true,
@@ -196,9 +199,17 @@ impl<'a> Event<'a> {
     /// The event, secrets masked; `None` if there is no document of the request.
     fn of(masking: &mut Masking, head: &'a Head, whole: &'a Whole) -> Option<Self> {
         let attributes = whole.attributes.as_ref()?;
-        let document = input_document(attributes, &whole.policies.settings.rego.input);
-        // It cannot be nested deeper than this reads.
-        let mut input: Value = serde_json::from_str(&document.to_json().ok()?).ok()?;
+        let settings = &whole.policies.settings.rego.input;
+        let document = |attributes: &Attributes| {
+            let document = input_document(attributes, settings).to_json().ok()?;
+            serde_json::from_str::<Value>(&document).ok()
+        };
+        let mut is_cut = whole.is_cut;
+        // Rule: a body that is nested too deeply to be looked at is no way to hide from masks.
+        let mut input = document(attributes).or_else(|| {
+            is_cut = true;
+            document(&bodiless(attributes))
+        })?;
         let mut result = result_of(&head.decision);
         let mut secrets = Secrets {
             masking,
@@ -220,6 +231,7 @@ impl<'a> Event<'a> {
         Some(Self {
             head,
             whole,
+            is_cut,
             value,
             findings: Findings::default(),
             erased,
@@ -357,7 +369,7 @@ impl<'a> Event<'a> {
                 .iter()
                 .flatten()
                 .map(|member| member.to_string().len());
-            if self.whole.is_cut || length.sum::<usize>() > MAX_STORED {
+            if self.is_cut || length.sum::<usize>() > MAX_STORED {
                 findings.omitted = Some("too_large");
                 let why = "too_large".into();
                 findings.more.insert("input_omitted".to_owned(), why);

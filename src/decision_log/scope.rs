@@ -124,8 +124,17 @@ fn copy(attributes: &Attributes) -> (Option<Attributes>, bool) {
         return (None, true);
     }
     let is_cut = whole > MAX_REQUEST;
+    (Some(copied(attributes, is_cut)), is_cut)
+}
+
+/// The same without its body.
+pub(super) fn bodiless(attributes: &Attributes) -> Attributes {
+    copied(attributes, true)
+}
+
+fn copied(attributes: &Attributes, is_cut: bool) -> Attributes {
     let request = attributes.request.as_ref();
-    let copy = Attributes {
+    Attributes {
         version: attributes.version,
         given: attributes.given,
         source: attributes.source.as_ref().map(peer),
@@ -141,8 +150,7 @@ fn copy(attributes: &Attributes) -> (Option<Attributes>, bool) {
         metadata: attributes.metadata.clone(),
         route_metadata: attributes.route_metadata.clone(),
         sni: attributes.sni.clone(),
-    };
-    (Some(copy), is_cut)
+    }
 }
 
 fn peer(peer: &Peer) -> Peer {

@@ -62,9 +62,14 @@ fn allowed(record: Sample) -> Sample {
 
 /// Records counted as lost.
 fn lost(queue: &Queue) -> u64 {
+    counted(queue, "dropped")
+}
+
+fn counted(queue: &Queue, what: &str) -> u64 {
+    let name = format!("doorward_decision_log_{what}_total{{");
     let text = queue.metrics().encode();
     let rows = text.lines().filter_map(|line| {
-        let row = line.strip_prefix("doorward_decision_log_dropped_total{")?;
+        let row = line.strip_prefix(&name)?;
         row.rsplit_once(' ')?.1.parse::<u64>().ok()
     });
     rows.sum()

@@ -134,11 +134,15 @@ fn inputs_are_bounded() {
     let shown = shown_in(scope(&["/input/attributes/request/http/headers/x"]), record);
     assert_eq!(shown["mask_error"], "too_large");
     assert_eq!(shown["request"]["path"], "");
-    // A body that is too large is no way to hide from them.
-    let record = posted("/a", &[("x", "y")], "text/plain", &large);
-    let shown = shown_in(scope(&["/input/attributes/request/http/headers/x"]), record);
-    assert_eq!(shown["request"]["path"], "/a");
-    assert_eq!(shown["request"]["headers"]["x"], "**");
+    // A body that is too large, or too deep, is no way to hide from them.
+    let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
+    for body in [large, deep] {
+        let record = posted("/a", &[("x", "y")], "application/json", &body);
+        let shown = shown_in(scope(&["/input/attributes/request/http/headers/x"]), record);
+        assert_eq!(shown["request"]["path"], "/a");
+        assert_eq!(shown["request"]["headers"]["x"], "**");
+        assert_eq!(shown["input_omitted"], "too_large");
+    }
 }
 
 /// Each row: pointers, what must be gone from the whole record, what must be there.

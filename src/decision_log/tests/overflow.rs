@@ -227,3 +227,62 @@ fn a_dead_log_ends_allowing() {
     assert!(matches!(queue.push(&allow.record()), Recorded::Refused));
     assert_eq!((queue.metrics().log_written.get(), lost(&queue)), (0, 1));
 }
+
+/// Whatever goes wrong: replies = stored + sampled out + dropped.
+#[test]
+fn each_reply_is_counted_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("decisions.db");
+    drop(LogStore::open(&path).unwrap());
+    let failing = LogStore::open_reader(&path).unwrap();
+    let half = Sampling {
+        effect: None,
+        policy: None,
+        ratio: 0.5,
+    };
+    for fault in ["none", "full", "store", "panic"] {
+        for sample in [Vec::new(), vec![half.clone()]] {
+            let settings = LogSettings {
+                sample,
+                scope: Scope::default(),
+                ..settings()
+            };
+            let queue = queue_with(&settings);
+            let mut replies = 0;
+            let mut reply = |record: fn() -> Sample, count: u64| {
+                (0..count).for_each(|_| put(&queue, &record()));
+                replies += count;
+            };
+            let small = || record(http("/", &[]));
+            if fault == "full" {
+                reply(large, 100);
+            }
+            reply(small, 50);
+            let writing = in_memory();
+            let store = if fault == "store" { &failing } else { &writing };
+            guarded(&queue, || {
+                let mut writer = Writer::new(&queue, settings.clone(), store);
+                writer.store(queue.take(Duration::ZERO));
+                reply(small, 50);
+                let taken = queue.take(Duration::ZERO);
+                writer.store(Taken {
+                    is_busy: true,
+                    ..taken
+                });
+                assert_ne!(fault, "panic", "as the test wants it");
+                queue.end();
+                writer.run();
+            });
+            // Stopped.
+            reply(small, 5);
+            let written = queue.metrics().log_written.get();
+            let [dropped, sampled] = ["dropped", "sampled"].map(|what| counted(&queue, what));
+            assert_eq!(replies, written + dropped + sampled, "{fault}");
+            assert_eq!(sampled > 0, !settings.sample.is_empty(), "{fault}");
+            assert!(
+                dropped >= 5 && (written > 0) == (fault != "store"),
+                "{fault}"
+            );
+        }
+    }
+}
