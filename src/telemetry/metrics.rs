@@ -1,6 +1,9 @@
 //! Prometheus metrics of the process. Labels come from closed sets or from policy, so that no request
 //! can make a new series.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use prometheus_client::encoding::text;
