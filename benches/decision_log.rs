@@ -412,7 +412,7 @@ fn questions(source: &Source, records: u64) {
 }
 
 fn ask(running: &Running, what: &str, question: impl Fn(usize) -> Value) {
-    let reader = running.log.reader();
+    let reader = running.log.readers();
     let mut found = 0;
     let mut times: Vec<_> = (0..ASKED)
         .map(|number| {

@@ -175,7 +175,7 @@ impl App {
             evaluations: Arc::new(Evaluations::new(outside)),
             activation: Arc::clone(&activation),
             downloader,
-            log: Questions::to(log.reader()),
+            log: Questions::to(log.readers()),
             metrics: Arc::clone(&metrics),
             ready: ready.clone(),
             access: Arc::clone(&access),

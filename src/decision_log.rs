@@ -6,6 +6,7 @@ mod block;
 mod details;
 mod entry;
 mod examiner;
+mod facts;
 mod fields;
 mod mask;
 mod membership;
@@ -39,10 +40,11 @@ pub use query::{Cursor, Filter, Page, QueryError};
 pub use record::Record;
 pub use sampling::Sampling;
 pub use scope::{Detail, Level, Scope};
-pub use store::LogStore;
+pub use store::{LogReaders, LogStore};
 
 use pointer::Pointer;
 use queue::Queue;
+use store::Damage;
 use writer::Writer;
 
 use crate::policy::RecordRules;
@@ -195,7 +197,7 @@ pub struct Recorder {
 pub struct DecisionLog {
     queue: Arc<Queue>,
     enabled: bool,
-    reader: Arc<LogStore>,
+    readers: Arc<LogReaders>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -221,11 +223,11 @@ impl DecisionLog {
         settings: LogSettings,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
-        let damaged = || metrics.log_damaged.clone();
+        let damage = Damage::counted_by(Arc::clone(&metrics));
         let store = LogStore::open(path)
             .with_context(|| format!("the decision log {} cannot be opened", path.display()))?
-            .counting(damaged());
-        let reader = Arc::new(LogStore::open_reader(path)?.counting(damaged()));
+            .noting(Arc::clone(&damage));
+        let readers = Arc::new(LogReaders::noting(path, damage));
         let enabled = settings.enabled;
         let queue = Arc::new(Queue::new(store.next_seq()?, &settings, metrics));
         let writer_queue = Arc::clone(&queue);
@@ -238,7 +240,7 @@ impl DecisionLog {
         Ok(Self {
             queue,
             enabled,
-            reader,
+            readers,
             writer: Some(writer),
         })
     }
@@ -249,8 +251,8 @@ impl DecisionLog {
     }
 
     /// Where queries are answered.
-    pub fn reader(&self) -> Arc<LogStore> {
-        Arc::clone(&self.reader)
+    pub fn readers(&self) -> Arc<LogReaders> {
+        Arc::clone(&self.readers)
     }
 
     /// Stores what is queued and ends the thread.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::block::Stored;
@@ -123,6 +123,37 @@ fn durations(total_ns: u64, rego_ns: u64) -> Option<(String, Value)> {
         .map(|(name, duration)| (name.to_owned(), duration.into()))
         .collect();
     (!durations.is_empty()).then(|| ("durations".to_owned(), durations.into()))
+}
+
+/// The HTTP method of a record, if it has one that can be read.
+pub(super) fn method_of(details: &[u8]) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Shown {
+        request: Method,
+    }
+    #[derive(Deserialize)]
+    struct Method {
+        method: String,
+    }
+    let mut fields = Fields::of(details);
+    match fields.byte()? {
+        AS_SHOWN => {
+            let shown: Shown = serde_json::from_slice(details.get(1..)?).ok()?;
+            Some(Cow::Owned(shown.request.method))
+        }
+        kind @ (REQUEST | FIELDS) => {
+            if kind == FIELDS {
+                fields.number()?;
+                fields.number()?;
+                fields.optional()?;
+            }
+            fields.optional()?;
+            fields.optional()?;
+            let has_http = fields.byte()? != 0;
+            fields.text().filter(|_| has_http).map(Cow::Borrowed)
+        }
+        _ => None,
+    }
 }
 
 fn shown_of(

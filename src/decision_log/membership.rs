@@ -19,6 +19,13 @@ pub(super) enum Kind {
     Path = 7,
     /// A path's first segment, and its first two.
     Segments = 8,
+    // What follows is not in blocks of earlier versions.
+    Status = 9,
+    /// The kind of a reason.
+    Reason = 10,
+    /// Each way a workload can be asked for.
+    Workload = 11,
+    Method = 12,
 }
 
 /// What is left of a value in a filter. Stored: it may never change.
@@ -80,4 +87,9 @@ fn places(digest: u64, length: usize) -> impl Iterator<Item = (usize, u8)> {
 pub(super) fn of_prefix(prefix: &str) -> Option<u64> {
     let whole = segments(prefix).last()?;
     Some(digest(Kind::Segments, whole.as_bytes()))
+}
+
+/// The digest of an HTTP status.
+pub(super) fn of_status(status: u16) -> u64 {
+    digest(Kind::Status, &status.to_le_bytes())
 }

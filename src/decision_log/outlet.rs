@@ -47,6 +47,7 @@ impl Finished {
                 request_principal: verdict.request_principal.as_deref(),
                 shown: &verdict.shown,
             },
+            verdict_number: 0,
             host: entry.host,
             path: entry.path,
             trace: entry.trace_id.map(Trace::Text),

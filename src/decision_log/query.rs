@@ -1,4 +1,8 @@
-//! Questions to the decision log: which records, from which one on, and whether a record is one.
+//! Questions to the decision log: which records, and from which one on. Whether a record is one is
+//! left to `wanted`.
+
+mod wanted;
+mod workload;
 
 use std::str::FromStr;
 
@@ -10,14 +14,18 @@ use serde_json::Value;
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::block::{About, Stored};
-use super::membership::{self, Kind, digest};
-use crate::decision::Effect;
+pub(super) use wanted::{Wanted, WantedDigests};
+pub(super) use workload::digests as digests_of_workload;
+
+use crate::decision::{Effect, ReasonKind};
+use wanted::WantedPath;
 
 /// Records on a page that names no limit.
 const DEFAULT_LIMIT: u32 = 100;
 /// Most records on a page.
 const MAX_LIMIT: u32 = 1_000;
+/// Longest text that is looked for within reasons, in bytes.
+const MAX_PART: usize = 256;
 
 /// Parameters of `GET /v1/decisions` as they are written.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -31,7 +39,16 @@ pub struct Filter {
     /// Exact, or a prefix when it ends in `*`.
     pub path: Option<String>,
     pub host: Option<String>,
+    pub method: Option<String>,
     pub policy: Option<String>,
+    /// HTTP status of the reply.
+    pub status: Option<u16>,
+    pub reason_kind: Option<ReasonKind>,
+    /// A part of the reason's kind, message or detail, in any case.
+    pub reason: Option<String>,
+    /// `NAMESPACE/NAME`, `NAMESPACE/*`, or `NAME` in any namespace.
+    pub workload: Option<String>,
+    pub cached: Option<bool>,
     pub revision: Option<u64>,
     pub decision_id: Option<Uuid>,
     pub trace_id: Option<String>,
@@ -73,6 +90,26 @@ impl Filter {
         Err(parameter("limit", format!("must be from 1 to {MAX_LIMIT}")))
     }
 
+    fn status(&self) -> Result<Option<u16>, QueryError> {
+        match self.status {
+            Some(status) if !(100..600).contains(&status) => {
+                Err(parameter("status", "must be from 100 to 599"))
+            }
+            status => Ok(status),
+        }
+    }
+
+    /// In lower case.
+    fn reason(&self) -> Result<Option<String>, QueryError> {
+        match &self.reason {
+            Some(part) if part.is_empty() || part.len() > MAX_PART => Err(parameter(
+                "reason",
+                format!("must have from 1 to {MAX_PART} bytes"),
+            )),
+            part => Ok(part.as_ref().map(|part| part.to_ascii_lowercase())),
+        }
+    }
+
     /// What is asked for, read.
     pub(super) fn wanted(&self, now: Timestamp) -> Result<Wanted, QueryError> {
         let time = |name, text: &Option<String>| {
@@ -83,10 +120,8 @@ impl Filter {
         let cursor: Option<Cursor> = cursor
             .map(|cursor| cursor.parse().map_err(|why| parameter("cursor", why)))
             .transpose()?;
-        let path = self.path.clone().map(|path| match path.strip_suffix('*') {
-            Some(prefix) => WantedPath::Prefix(prefix.to_owned()),
-            None => WantedPath::Exact(path),
-        });
+        let workload = self.workload.as_ref();
+        let workload = workload.map(|text| text.parse().map_err(|why| parameter("workload", why)));
         Ok(Wanted {
             limit: self.limit()? as usize,
             since: time("since", &self.since)?.unwrap_or(i64::MIN),
@@ -94,9 +129,15 @@ impl Filter {
             effect: self.effect,
             principal: self.principal.clone(),
             request_principal: self.request_principal.clone(),
-            path,
+            path: self.path.as_deref().map(WantedPath::of),
             host: self.host.clone(),
+            method: self.method.clone(),
             policy: self.policy.clone(),
+            status: self.status()?,
+            reason_kind: self.reason_kind,
+            reason: self.reason()?,
+            workload: workload.transpose()?,
+            cached: self.cached,
             revision: self
                 .revision
                 .map(|revision| i64::try_from(revision).unwrap_or(i64::MAX)),
@@ -104,99 +145,6 @@ impl Filter {
             trace_id: self.trace_id.clone(),
             before: cursor.map_or(i64::MAX, |Cursor(before)| before),
         })
-    }
-}
-
-/// A question as it is held against blocks and records. What is `None` is not asked about.
-#[derive(Debug, Clone)]
-pub(super) struct Wanted {
-    pub(super) limit: usize,
-    /// Nanoseconds since 1970.
-    pub(super) since: i64,
-    /// Not within.
-    pub(super) until: Option<i64>,
-    effect: Option<Effect>,
-    principal: Option<String>,
-    request_principal: Option<String>,
-    path: Option<WantedPath>,
-    host: Option<String>,
-    policy: Option<String>,
-    revision: Option<i64>,
-    id: Option<Uuid>,
-    trace_id: Option<String>,
-    /// Only what has a lower number.
-    pub(super) before: i64,
-}
-
-#[derive(Debug, Clone)]
-enum WantedPath {
-    Exact(String),
-    Prefix(String),
-}
-
-// === impl Wanted ===
-
-impl Wanted {
-    /// Whether a block may hold such records, by what it says of itself.
-    pub(super) fn may_be_in(&self, block: &About) -> bool {
-        let revision =
-            |wanted: i64| block.revision.first <= wanted && wanted <= block.revision.last;
-        block.seq.first < self.before
-            && block.time_ns.last >= self.since
-            && self.until.is_none_or(|until| block.time_ns.first < until)
-            && self.effect.is_none_or(|effect| block.effect == effect)
-            && self.revision.is_none_or(revision)
-    }
-
-    /// Digests of which a block with such a record has every one.
-    pub(super) fn digests(&self) -> Vec<u64> {
-        let texts = [
-            (Kind::Principal, &self.principal),
-            (Kind::RequestPrincipal, &self.request_principal),
-            (Kind::Host, &self.host),
-            (Kind::Policy, &self.policy),
-            (Kind::Trace, &self.trace_id),
-        ];
-        let texts = texts.into_iter().filter_map(|(kind, text)| {
-            let text = text.as_ref()?;
-            Some(digest(kind, text.as_bytes()))
-        });
-        let id = self.id.map(|id| digest(Kind::Id, id.as_bytes()));
-        let path = self.path.as_ref().and_then(|path| match path {
-            WantedPath::Exact(path) => Some(digest(Kind::Path, path.as_bytes())),
-            WantedPath::Prefix(prefix) => membership::of_prefix(prefix),
-        });
-        texts.chain(id).chain(path).collect()
-    }
-
-    /// Whether a record of a block that may hold such is one.
-    pub(super) fn is_met_by(&self, record: &Stored<'_>) -> bool {
-        let is = |wanted: &Option<String>, text: Option<&str>| {
-            wanted.is_none() || wanted.as_deref() == text
-        };
-        let verdict = &record.verdict;
-        record.seq < self.before
-            && record.time_ns >= self.since
-            && self.until.is_none_or(|until| record.time_ns < until)
-            && self.revision.is_none_or(|wanted| record.revision == wanted)
-            && self.id.is_none_or(|wanted| record.id == wanted)
-            && is(&self.principal, verdict.principal)
-            && is(&self.request_principal, verdict.request_principal)
-            && is(&self.policy, verdict.policy)
-            && is(&self.host, record.host)
-            && self.is_path(record.path)
-            && self
-                .trace_id
-                .as_deref()
-                .is_none_or(|wanted| record.trace.is_some_and(|trace| trace.is(wanted)))
-    }
-
-    fn is_path(&self, path: Option<&str>) -> bool {
-        match &self.path {
-            None => true,
-            Some(WantedPath::Exact(wanted)) => path == Some(wanted),
-            Some(WantedPath::Prefix(prefix)) => path.is_some_and(|path| path.starts_with(prefix)),
-        }
     }
 }
 

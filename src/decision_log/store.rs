@@ -2,29 +2,37 @@
 //! says of itself is a row by itself, so that those that cannot hold what is asked for are passed
 //! over without being read.
 
+mod asking;
+mod damage;
 mod earlier;
 mod merging;
+mod readers;
 mod reading;
 mod retention;
+mod scanning;
 
-use std::collections::HashSet;
+pub(super) use damage::Damage;
+pub use readers::LogReaders;
+#[cfg(test)]
+pub(super) use retention::{Gives, gives};
+
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use prometheus_client::metrics::counter::Counter;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, params};
 
 use super::block::{About, Block, Damaged, FULL, Range, about_sum};
 use crate::decision::Effect;
 
 /// Version of the tables below.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 /// `blocks` has what blocks say of themselves, under the number of their last record; `bytes` is the
-/// size of the contents, `sum` a checksum of all before it, and `raw_bytes` tells what can be merged. `numbers` has the number of the next
-/// record: it is given once, whatever is removed.
+/// size of the contents, `sum` a checksum of all before it, and `raw_bytes` tells what can be merged.
+/// `numbers` has the number of the next record, which is given once, whatever is removed, and the first
+/// block whose members are surely all that this version notes.
 const SCHEMA: &str = "
     CREATE TABLE blocks (
         block INTEGER PRIMARY KEY,
@@ -46,28 +54,33 @@ const SCHEMA: &str = "
         entries BLOB NOT NULL,
         details BLOB NOT NULL
     ) STRICT;
-    CREATE TABLE numbers (next_seq INTEGER NOT NULL) STRICT;
-    INSERT INTO numbers VALUES (1);
+    CREATE TABLE numbers (
+        next_seq INTEGER NOT NULL,
+        newer_from INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    INSERT INTO numbers VALUES (1, 0);
 ";
 /// What a row of `blocks` is read by.
 const ABOUT: &str = "block, effect, count, first_seq, first_time_ns, last_time_ns, \
                      first_revision, last_revision, bytes, sum, raw_bytes";
 /// Version 2 had no `raw_bytes`: its blocks count as full, and are merged no more.
 const WITHOUT_RAW_BYTES: i64 = 2;
+/// Version 3 had fewer members.
+const WITH_FEWER_MEMBERS: i64 = 3;
+const MORE_MEMBERS: &str = "
+    ALTER TABLE numbers ADD COLUMN newer_from INTEGER NOT NULL DEFAULT 0;
+    UPDATE numbers SET newer_from = next_seq;
+";
 /// Pages that are written back into the file at once, out of those that were appended to its log.
 const CHECKPOINT_PAGES: i64 = 4_000;
 /// The log is cut to so many bytes when it begins anew.
 const JOURNAL_BYTES: i64 = 32 << 20;
-/// Most damaged blocks that are told apart.
-const MAX_DAMAGED: usize = 10_000;
 
 /// One connection to the log's file.
 #[derive(Debug)]
 pub struct LogStore {
     connection: Mutex<Connection>,
-    /// Counts blocks that were found damaged.
-    damaged: Counter,
-    known_damaged: Mutex<HashSet<i64>>,
+    damage: Arc<Damage>,
 }
 
 impl LogStore {
@@ -94,7 +107,7 @@ impl LogStore {
     }
 
     /// Opens the file for queries.
-    pub fn open_reader(path: &Path) -> anyhow::Result<Self> {
+    pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Self> {
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         connection.busy_timeout(Duration::from_secs(5))?;
         Ok(Self::of(connection))
@@ -103,15 +116,14 @@ impl LogStore {
     fn of(connection: Connection) -> Self {
         Self {
             connection: Mutex::new(connection),
-            damaged: Counter::default(),
-            known_damaged: Mutex::default(),
+            damage: Arc::default(),
         }
     }
 
-    /// Counts damaged blocks by this counter.
+    /// Shares what is known of damage with others.
     #[must_use]
-    pub(super) fn counting(self, damaged: Counter) -> Self {
-        Self { damaged, ..self }
+    pub(super) fn noting(self, damage: Arc<Damage>) -> Self {
+        Self { damage, ..self }
     }
 
     /// Makes the tables. Those of an earlier version stay until what they hold is taken over.
@@ -120,7 +132,7 @@ impl LogStore {
         let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         match version {
             SCHEMA_VERSION => return Ok(()),
-            0 | earlier::SCHEMA_VERSION | WITHOUT_RAW_BYTES => {}
+            0 | earlier::SCHEMA_VERSION | WITHOUT_RAW_BYTES | WITH_FEWER_MEMBERS => {}
             newer => anyhow::bail!(
                 "its schema version {newer} is not {SCHEMA_VERSION}, which this version knows"
             ),
@@ -130,6 +142,9 @@ impl LogStore {
             let add =
                 format!("ALTER TABLE blocks ADD COLUMN raw_bytes INTEGER NOT NULL DEFAULT {FULL}");
             transaction.execute_batch(&add)?;
+        }
+        if matches!(version, WITHOUT_RAW_BYTES | WITH_FEWER_MEMBERS) {
+            transaction.execute_batch(MORE_MEMBERS)?;
         } else {
             transaction.execute_batch(SCHEMA)?;
         }
@@ -163,20 +178,13 @@ impl LogStore {
             transaction.prepare_cached("UPDATE numbers SET next_seq = max(next_seq, ?)")?;
         update.execute([last.map_or(0, |last| last.saturating_add(1))])?;
         drop(update);
-        transaction.commit()
-    }
-
-    /// Notes that a block cannot be read, once.
-    fn is_damaged(&self, block: i64) {
-        let known = self.known_damaged.lock();
-        let mut known = known.unwrap_or_else(PoisonError::into_inner);
-        if known.len() < MAX_DAMAGED && known.insert(block) {
-            self.damaged.inc();
-            tracing::error!(
-                block,
-                "a block of the decision log is damaged and passed over"
-            );
+        transaction.commit()?;
+        for block in blocks {
+            let metrics = self.damage.metrics();
+            let bytes = i64::try_from(block.size()).unwrap_or(i64::MAX);
+            metrics.log_stored(block.about.effect.as_str(), block.about.count, bytes);
         }
+        Ok(())
     }
 }
 
@@ -214,34 +222,33 @@ fn remove(transaction: &Transaction<'_>, block: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// What a block says of itself, if that is what was written. The key is told either way.
-fn about(row: &Row<'_>) -> rusqlite::Result<(i64, Result<About, Damaged>)> {
-    let key = row.get(0)?;
+/// What a block says of itself, if that is what was written.
+fn about(row: &Row<'_>) -> Result<About, Damaged> {
+    read_about(row).unwrap_or(Err(Damaged))
+}
+
+fn read_about(row: &Row<'_>) -> rusqlite::Result<Result<About, Damaged>> {
     let effect = match row.get(1)? {
-        0 => Ok(Effect::Deny),
-        1 => Ok(Effect::Allow),
-        _ => Err(Damaged),
+        0 => Effect::Deny,
+        1 => Effect::Allow,
+        _ => return Ok(Err(Damaged)),
+    };
+    let range = |first, last| -> rusqlite::Result<Range> {
+        Ok(Range {
+            first: row.get(first)?,
+            last: row.get(last)?,
+        })
     };
     let about = About {
-        effect: effect.unwrap_or(Effect::Deny),
+        effect,
         count: row.get(2)?,
-        seq: Range {
-            first: row.get(3)?,
-            last: key,
-        },
-        time_ns: Range {
-            first: row.get(4)?,
-            last: row.get(5)?,
-        },
-        revision: Range {
-            first: row.get(6)?,
-            last: row.get(7)?,
-        },
+        seq: range(3, 0)?,
+        time_ns: range(4, 5)?,
+        revision: range(6, 7)?,
         raw_bytes: row.get(10)?,
     };
     let is_whole = about_sum(&about, row.get(8)?) == row.get::<_, i64>(9)?;
-    let checked = effect.and(is_whole.then_some(about).ok_or(Damaged));
-    Ok((key, checked))
+    Ok(is_whole.then_some(about).ok_or(Damaged))
 }
 
 /// A column of a block's contents; `None` if the block is gone.

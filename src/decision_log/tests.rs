@@ -21,11 +21,14 @@ use crate::telemetry::{Arrival, Stopwatch};
 
 mod blocks;
 mod canaries;
+mod damage;
+mod filters;
 mod handover;
 mod inputs;
 mod masking;
 pub(crate) mod overflow;
 mod queries;
+mod retention;
 mod storing;
 
 const NOW_NS: i64 = 1_700_000_000_123_456_789;
@@ -402,7 +405,7 @@ fn what_is_handed_over_is_stored_and_counted() {
     }
     wait_until(|| metrics.log_written.get() == 5_000);
     let newest = log
-        .reader()
+        .readers()
         .query(&Filter {
             limit: Some(1),
             ..Filter::default()
@@ -456,7 +459,7 @@ fn what_an_earlier_run_recorded_grows_old() {
             ..settings()
         };
         let log = DecisionLog::start(&path, settings, Arc::default()).unwrap();
-        let reader = log.reader();
+        let reader = log.readers();
         let left = || reader.query(&Filter::default()).unwrap().decisions.len();
         wait_until(|| left() == 1);
     }

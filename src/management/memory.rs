@@ -136,7 +136,7 @@ impl Held {
 
     #[cfg(test)]
     pub(super) fn alone() -> Arc<Self> {
-        Arc::new(Self::new(Pool::new(1 << 20, 0, 1 << 20)))
+        Arc::new(Self::new(Pool::new(MAX_ASKING, 0, MAX_ASKING)))
     }
 
     /// Holds more.

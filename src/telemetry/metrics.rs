@@ -58,6 +58,9 @@ pub struct Metrics {
     pub log_mask_failures: Counter,
     /// Blocks of the decision log that do not hold what was written.
     pub log_damaged: Counter,
+    log_records: Family<Labels<1>, Gauge>,
+    log_bytes: Family<Labels<1>, Gauge>,
+    log_removed: Family<Labels<2>, Counter>,
     /// Of where decisions go beside the log's file.
     pub of_sinks: SinkMetrics,
     activations: Family<Labels<1>, Counter>,
@@ -193,6 +196,21 @@ impl Default for Metrics {
                 "decision_log_damaged",
                 "Blocks of the decision log that could not be read",
             ),
+            log_records: new(
+                known,
+                "decision_log_records",
+                "Decisions that the decision log holds, by effect",
+            ),
+            log_bytes: new(
+                known,
+                "decision_log_bytes",
+                "Bytes they take in its file, by effect",
+            ),
+            log_removed: new(
+                known,
+                "decision_log_removed",
+                "Decisions that left the decision log, by effect and cause",
+            ),
             of_sinks: SinkMetrics::new(known),
             activations: new(known, "activations", "Attempts to change policy, by result"),
             store_failures: new(
@@ -323,6 +341,28 @@ impl Metrics {
     pub fn log_input_omitted(&self, reason: &'static str) {
         let omitted = self.log_input_omitted.get_or_create(&[("reason", reason)]);
         omitted.inc();
+    }
+
+    /// Notes what is stored of an effect.
+    pub fn log_holds(&self, effect: &'static str, records: i64, bytes: i64) {
+        let effect = [("effect", effect)];
+        self.log_records.get_or_create(&effect).set(records);
+        self.log_bytes.get_or_create(&effect).set(bytes);
+    }
+
+    /// Notes what was stored besides.
+    pub fn log_stored(&self, effect: &'static str, records: i64, bytes: i64) {
+        let effect = [("effect", effect)];
+        self.log_records.get_or_create(&effect).inc_by(records);
+        self.log_bytes.get_or_create(&effect).inc_by(bytes);
+    }
+
+    /// Counts what retention removed.
+    pub fn log_removed(&self, effect: &'static str, cause: &'static str, records: i64, bytes: i64) {
+        self.log_stored(effect, -records, -bytes);
+        let labels = [("effect", effect), ("cause", cause)];
+        let removed = self.log_removed.get_or_create(&labels);
+        removed.inc_by(u64::try_from(records).unwrap_or(0));
     }
 
     /// Counts an attempt to change policy.

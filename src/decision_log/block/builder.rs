@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use super::records::TraceBytes;
 use super::{About, Block, CACHED, FULL, MAX_RECORDS, MAX_SPAN_NS, Section, compressed, sealed};
 use crate::decision::Effect;
+use crate::decision_log::details::method_of;
 use crate::decision_log::entry::{Entry, Verdict};
+use crate::decision_log::facts::Facts;
 use crate::decision_log::fields::{put_bytes, put_number, put_optional, put_signed};
-use crate::decision_log::membership::{Kind, digest, filter, segments};
+use crate::decision_log::membership::{Kind, digest, filter, of_status, segments};
+use crate::decision_log::query::digests_of_workload;
 
 /// Largest record that is stored, in bytes.
 const MAX_ENTRY: usize = 8 << 20;
@@ -34,6 +37,9 @@ struct Last {
     verdict_number: u64,
     host: Option<String>,
     path: Option<String>,
+    method: Option<String>,
+    /// Digests of what its verdict says.
+    facts: Vec<u64>,
 }
 
 // === impl Builder ===
@@ -140,9 +146,20 @@ impl Builder {
                 self.digests
                     .extend(value.map(|value| digest(kind, value.as_bytes())));
             }
+            self.note_facts(&Facts::of(&verdict.shown));
         }
         self.last.verdict_number = number;
         self.last.verdict.clone_from(&self.verdict);
+    }
+
+    fn note_facts(&mut self, facts: &Facts<'_>) {
+        let mut digests = digests_of_workload(&facts.workload);
+        digests.push(digest(Kind::Reason, facts.reason.kind.as_bytes()));
+        digests.extend(facts.status.map(of_status));
+        if digests != self.last.facts {
+            self.digests.extend(&digests);
+            self.last.facts = digests;
+        }
     }
 
     fn note_place(&mut self, entry: &Entry<'_>) {
@@ -160,6 +177,12 @@ impl Builder {
             self.digests
                 .extend(segments.map(|whole| digest(Kind::Segments, whole.as_bytes())));
             path.clone_into(self.last.path.get_or_insert_default());
+        }
+        if let Some(method) = method_of(entry.details)
+            && self.last.method.as_deref() != Some(&*method)
+        {
+            self.digests.push(digest(Kind::Method, method.as_bytes()));
+            self.last.method = Some(method.into_owned());
         }
     }
 

@@ -16,6 +16,8 @@ pub(in crate::decision_log) struct Stored<'a> {
     pub(in crate::decision_log) revision: i64,
     pub(in crate::decision_log) cached: bool,
     pub(in crate::decision_log) verdict: StoredVerdict<'a>,
+    /// Among those of its block.
+    pub(in crate::decision_log) verdict_number: usize,
     pub(in crate::decision_log) host: Option<&'a str>,
     pub(in crate::decision_log) path: Option<&'a str>,
     pub(in crate::decision_log) trace: Option<Trace<'a>>,
@@ -133,6 +135,7 @@ impl<'a> Records<'a> {
             revision,
             cached: flags & CACHED != 0,
             verdict,
+            verdict_number: number,
             host,
             path,
             trace,

@@ -2,6 +2,7 @@
 //! newest first, while new ones are stored.
 
 use rusqlite::{Row, Transaction};
+use serde_json::{Map, Value};
 
 use super::{LogStore, insert};
 use crate::decision::Effect;
@@ -75,17 +76,18 @@ fn add(
         0 => (Effect::Deny, denials),
         _ => (Effect::Allow, allows),
     };
+    let shown: String = row.get(11)?;
     let verdict = Verdict {
         effect,
         principal: row.get(5)?,
         request_principal: row.get(6)?,
         policy: row.get(9)?,
-        shown: "{}".to_owned(),
+        shown: facts_of(&shown),
     };
     let texts: [Option<String>; 3] = [row.get(7)?, row.get(8)?, row.get(10)?];
     let [host, path, trace_id] = texts.each_ref().map(Option::as_deref);
     let mut details = Vec::new();
-    put_as_shown(&mut details, &row.get::<_, String>(11)?);
+    put_as_shown(&mut details, &shown);
     let entry = Entry {
         seq: row.get(0)?,
         id: uuid::Uuid::from_slice(&row.get::<_, Vec<u8>>(1)?).unwrap_or_default(),
@@ -103,4 +105,11 @@ fn add(
     }
     builder.push(&entry);
     Ok(())
+}
+
+/// What questions are about, of a record as it was shown.
+fn facts_of(shown: &str) -> String {
+    let mut members: Map<String, Value> = serde_json::from_str(shown).unwrap_or_default();
+    members.retain(|name, _| matches!(name.as_str(), "status" | "reason" | "workload"));
+    Value::Object(members).to_string()
 }

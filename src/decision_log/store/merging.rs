@@ -3,6 +3,7 @@
 
 use rusqlite::Connection;
 
+use super::asking::Unread;
 use super::{ABOUT, LogStore, about, content, insert, remove};
 use crate::decision::Effect;
 use crate::decision_log::block::{
@@ -46,15 +47,16 @@ impl LogStore {
             "SELECT {ABOUT} FROM blocks WHERE effect = ? ORDER BY block DESC LIMIT {MAX_LOOKED_AT}"
         );
         let mut newest = connection.prepare_cached(&newest)?;
-        let blocks = newest.query_map([i64::from(effect == Effect::Allow)], about)?;
+        let blocks =
+            newest.query_map([i64::from(effect == Effect::Allow)], |row| Ok(about(row)))?;
         let mut blocks: Vec<_> = blocks.collect::<Result<_, _>>()?;
         blocks.reverse();
         let mut groups: Vec<Neighbours> = Vec::new();
-        for (_, block) in blocks {
+        for block in blocks {
             // What is damaged keeps its neighbours apart, and so does a large one.
             let mut group = match block {
-                Ok(block) => Neighbours::of(block),
-                Err(Damaged) => Neighbours::DAMAGED,
+                Ok(block) if !self.damage.is_known(block.seq.last) => Neighbours::of(block),
+                _ => Neighbours::DAMAGED,
             };
             while let Some(older) = groups.pop() {
                 if older.takes(&group) {
@@ -77,13 +79,13 @@ impl LogStore {
         let mut made = Vec::new();
         for block in blocks {
             let key = block.seq.last;
-            match copy(&connection, key, &mut builder, &mut made)? {
+            match copy(&connection, key, &mut builder, &mut made) {
                 Ok(()) => {}
-                Err(Damaged) => {
-                    drop(connection);
-                    self.is_damaged(key);
+                Err(Unread::Damaged) => {
+                    self.damage.of_block(key);
                     return Ok(());
                 }
+                Err(Unread::Store(error)) => return Err(error),
             }
         }
         made.extend(builder.finish());
@@ -108,10 +110,10 @@ fn copy(
     block: i64,
     builder: &mut Builder,
     made: &mut Vec<Block>,
-) -> rusqlite::Result<Result<(), Damaged>> {
+) -> Result<(), Unread> {
     let entries = content(connection, "entries", block)?.unwrap_or_default();
     let details = content(connection, "details", block)?.unwrap_or_default();
-    Ok(copy_records(block, &entries, &details, builder, made))
+    Ok(copy_records(block, &entries, &details, builder, made)?)
 }
 
 fn copy_records(

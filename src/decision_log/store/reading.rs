@@ -3,28 +3,27 @@
 //! a newer one.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rusqlite::Connection;
 use serde_json::Value;
 
-use super::{ABOUT, LogStore, about, content};
-use crate::decision_log::block::{Damaged, Records, Section, Stored, opened, unpacked};
+use super::asking::{Asking, Unread};
+use super::scanning::{Order, each_row};
+use super::{ABOUT, LogStore, about};
+use crate::decision_log::block::{Damaged, Stored};
 use crate::decision_log::details;
-use crate::decision_log::membership::may_hold;
-use crate::decision_log::query::{Cursor, Filter, Page, QueryError, Wanted};
+use crate::decision_log::query::{Cursor, Filter, Page, QueryError};
 
 /// How long a question may take: a block that was begun is finished.
 const QUERY_LIMIT: Duration = Duration::from_secs(2);
-/// Most memory that the records of a page may take, in bytes of their details: the last may exceed it.
-const MAX_PAGE: usize = 16 << 20;
+/// Most memory that the records of a page may take, in bytes as they are stored: the last may exceed it.
+const MAX_PAGE: usize = 4 << 20;
 
 /// A page under construction.
-struct Finding<'a> {
-    connection: &'a Connection,
-    wanted: &'a Wanted,
-    digests: Vec<u64>,
+struct Finding {
+    limit: usize,
     /// By number. One more than asked for tells whether there is a next page.
     found: BTreeMap<i64, Found>,
     bytes: usize,
@@ -40,12 +39,6 @@ struct Found {
     bytes: usize,
 }
 
-/// Why a block has nothing for the page.
-enum Unread {
-    Damaged,
-    Store(rusqlite::Error),
-}
-
 impl LogStore {
     /// Answers a question.
     pub fn query(&self, filter: &Filter) -> Result<Page, QueryError> {
@@ -59,49 +52,51 @@ impl LogStore {
     ) -> Result<Page, QueryError> {
         let wanted = filter.wanted(Timestamp::now())?;
         let connection = self.connection();
+        let asking = Asking::new(&connection, &wanted)?;
+        let mut finding = Finding::of(wanted.limit);
         let start = Instant::now();
+        let mut before = None;
         // The statement that goes through the blocks keeps the others at the same state of the file.
-        let blocks = format!("SELECT {ABOUT} FROM blocks ORDER BY block DESC");
-        let mut blocks = connection.prepare_cached(&blocks)?;
-        let mut rows = blocks.query([])?;
-        let mut finding = Finding::new(&connection, &wanted);
-        while let Some(row) = rows.next()? {
-            let (block, about) = about(row)?;
+        let order = Order::NewestFirst;
+        each_row(&connection, &self.damage, ABOUT, order, |block, row| {
             if finding.is_full(block) {
-                break;
+                return Ok::<_, QueryError>(ControlFlow::Break(()));
             }
-            let may_hold = match about {
-                Ok(about) => wanted.may_be_in(&about),
-                Err(Damaged) => {
-                    self.is_damaged(block);
-                    false
-                }
+            let Ok(about) = about(row) else {
+                self.damage.of_block(block);
+                return Ok(ControlFlow::Continue(()));
             };
-            if may_hold {
-                // Each page gets ahead by a block at least.
-                if finding.is_ahead && start.elapsed() > limit {
-                    return Ok(finding.page_before(block.saturating_add(1)));
-                }
-                finding.is_ahead |= block < wanted.before;
-                match finding.read(block) {
+            if block >= wanted.before && about.seq.first >= wanted.before {
+                return Ok(ControlFlow::Continue(()));
+            }
+            // Each page gets ahead by a block at least.
+            if finding.is_ahead && start.elapsed() > limit {
+                before = Some(block.saturating_add(1));
+                return Ok(ControlFlow::Break(()));
+            }
+            finding.is_ahead |= block < wanted.before;
+            if wanted.may_be_in(&about) {
+                match finding.read(&asking, block) {
                     Ok(()) => {}
-                    Err(Unread::Damaged) => self.is_damaged(block),
+                    Err(Unread::Damaged) => self.damage.of_block(block),
                     Err(Unread::Store(error)) => return Err(error.into()),
                 }
             }
-        }
-        Ok(finding.page())
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(match before {
+            Some(before) => finding.page_before(before),
+            None => finding.page(),
+        })
     }
 }
 
 // === impl Finding ===
 
-impl<'a> Finding<'a> {
-    fn new(connection: &'a Connection, wanted: &'a Wanted) -> Self {
+impl Finding {
+    fn of(limit: usize) -> Self {
         Self {
-            connection,
-            wanted,
-            digests: wanted.digests(),
+            limit,
             found: BTreeMap::new(),
             bytes: 0,
             has_more: false,
@@ -115,54 +110,30 @@ impl<'a> Finding<'a> {
         self.has_more && last.is_some_and(|(last, _)| block < *last)
     }
 
-    fn read(&mut self, block: i64) -> Result<(), Unread> {
-        let members = self.content("members", block)?;
-        let members = opened(Section::Members, block, &members)?;
-        if !self.digests.iter().all(|one| may_hold(members, *one)) {
-            return Ok(());
-        }
-        let index = unpacked(Section::Index, block, &self.content("entries", block)?)?;
-        let mut records = Vec::new();
-        for record in Records::of(&index) {
-            let record = record?;
-            if self.wanted.is_met_by(&record) {
-                records.push(record);
+    fn read(&mut self, asking: &Asking<'_>, block: i64) -> Result<(), Unread> {
+        asking.look_into(block, |mut records, details| {
+            // The oldest of them have no place, whatever else there is.
+            let surplus = records.len().saturating_sub(self.limit);
+            records.drain(..surplus);
+            for record in records.iter().rev() {
+                if self.is_full(record.seq) {
+                    break;
+                }
+                self.add(record, details.of(record)?)?;
             }
-        }
-        // The oldest of them have no place, whatever else there is.
-        let surplus = records.len().saturating_sub(self.wanted.limit);
-        records.drain(..surplus);
-        if records.is_empty() {
-            return Ok(());
-        }
-        let details = unpacked(Section::Details, block, &self.content("details", block)?)?;
-        for record in records.iter().rev() {
-            if self.is_full(record.seq) {
-                break;
-            }
-            self.add(record, &details)?;
-        }
-        self.has_more |= surplus > 0;
-        Ok(())
-    }
-
-    fn content(&self, column: &'static str, block: i64) -> Result<Vec<u8>, Unread> {
-        let content = content(self.connection, column, block).map_err(Unread::Store)?;
-        content.ok_or(Unread::Damaged)
+            self.has_more |= surplus > 0;
+            Ok(())
+        })
     }
 
     fn add(&mut self, record: &Stored<'_>, details: &[u8]) -> Result<(), Damaged> {
-        let (start, length) = record.details;
-        let details = details.get(start..).and_then(|rest| rest.get(..length));
-        let details = details.ok_or(Damaged)?;
         let found = Found {
             shown: details::shown(record, details).ok_or(Damaged)?,
-            bytes: details.len(),
+            bytes: details.len() + record.verdict.shown.len(),
         };
         self.bytes += found.bytes;
         self.found.insert(record.seq, found);
-        while self.found.len() > self.wanted.limit || self.bytes > MAX_PAGE && self.found.len() > 1
-        {
+        while self.found.len() > self.limit || self.bytes > MAX_PAGE && self.found.len() > 1 {
             let (_, last) = self.found.pop_first().ok_or(Damaged)?;
             self.bytes -= last.bytes;
             self.has_more = true;
@@ -191,11 +162,5 @@ impl<'a> Finding<'a> {
                 .map(|found| found.shown)
                 .collect(),
         }
-    }
-}
-
-impl From<Damaged> for Unread {
-    fn from(Damaged: Damaged) -> Self {
-        Self::Damaged
     }
 }

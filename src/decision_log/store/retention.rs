@@ -1,41 +1,90 @@
-//! What goes when it is too old or too much: whole blocks.
+//! What goes when it is too old or too much: whole blocks. Half of the room is each effect's own,
+//! whatever comes of the other; what one leaves free the other may use.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::Connection;
 
+use super::damage::{Damage, is_damage};
+use super::scanning::{Order, each_row};
 use super::{LogStore, remove};
+use crate::decision::Effect;
 
-/// Most times that blocks are removed in a row because there is too much.
-const ROUNDS: usize = 50;
-/// Most blocks that go at once.
-const MAX_REMOVED: i64 = 200;
-/// Of two effects that take about the same, the larger gives at least this part of what is too much.
-const LEAST_SHARE: i64 = 8;
+/// Most blocks that go in one transaction, and in one go.
+const BATCH: usize = 200;
+const MAX_REMOVED: usize = 10_000;
+/// Removing many leaves pages half empty: the file is looked at again so often.
+const ROUNDS: usize = 8;
+/// Blocks that cannot be removed until it is given up for this time.
+const MAX_FAILURES: usize = 100;
 /// Free pages are given back when they are more than this share of the file, so many at once: what is
 /// written next needs pages as well.
 const FREE_SHARE: i64 = 4;
 const MAX_VACUUM: usize = 8_192;
 
+/// Why a block goes. The names are labels of a metric.
+#[derive(Debug, Clone, Copy)]
+enum Cause {
+    Age,
+    Size,
+}
+
+/// A block as far as it matters here.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    block: i64,
+    effect: Effect,
+    count: i64,
+    bytes: i64,
+    last_time_ns: i64,
+}
+
+/// What is stored of one effect.
+#[derive(Debug, Default, Clone, Copy)]
+struct Stored {
+    records: i64,
+    bytes: i64,
+}
+
+/// What is stored of both.
+#[derive(Debug, Default)]
+struct Survey {
+    allows: Stored,
+    denials: Stored,
+}
+
+/// How many bytes of blocks each effect gives.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::decision_log) struct Gives {
+    pub(in crate::decision_log) allows: i64,
+    pub(in crate::decision_log) denials: i64,
+}
+
 impl LogStore {
-    /// Removes blocks of which all is too old, and the oldest while the file is too large. Rule: of
-    /// those effects that there are, the one that takes the most gives way, so that a flood of the
-    /// one never drives out the other.
+    /// Removes blocks of which all is too old, and the oldest while the file is too large.
     pub fn prune(&self, retention: Duration, max_bytes: u64) -> rusqlite::Result<()> {
         let connection = self.connection();
         let age = i64::try_from(retention.as_nanos()).unwrap_or(i64::MAX);
         let now = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
-        let until = now.saturating_sub(age);
-        while remove_old(&connection, until)? > 0 {}
+        let removing = Removing {
+            connection: &connection,
+            damage: &self.damage,
+        };
+        removing.old(now.saturating_sub(age))?;
         let max_bytes = i64::try_from(max_bytes).unwrap_or(i64::MAX);
         for _ in 0..ROUNDS {
-            let excess = used_bytes(&connection)?.saturating_sub(max_bytes);
-            if excess <= 0 || make_room(&connection, excess)? == 0 {
+            if !removing.surplus(max_bytes)? {
                 break;
             }
         }
-        give_back(&connection)?;
+        if !self.damage.keeps_its_size() {
+            match give_back(&connection) {
+                Err(error) if is_damage(&error) => self.damage.has_to_keep_its_size(),
+                given => given?,
+            }
+        }
         // Readers are not waited for: what they still need is written back another time.
         let checkpoint = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
         connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], checkpoint)?;
@@ -43,50 +92,167 @@ impl LogStore {
     }
 }
 
-/// Removes the oldest blocks of the effect that takes the most: of so many bytes, or of half of what it
-/// has more than the other, but always some. Returns how many blocks went.
-fn make_room(connection: &Connection, excess: i64) -> rusqlite::Result<usize> {
-    let sizes = "SELECT effect, sum(bytes) FROM blocks GROUP BY effect ORDER BY sum(bytes) DESC";
-    let mut sizes = connection.prepare_cached(sizes)?;
-    let sizes = sizes.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let sizes: Vec<(i64, i64)> = sizes.collect::<Result<_, _>>()?;
-    let Some((effect, most)) = sizes.first() else {
-        return Ok(0);
-    };
-    let enough = match sizes.get(1) {
-        None => excess,
-        Some((_, other)) => excess.min((most - other) / 2).max(excess / LEAST_SHARE),
-    };
-    let oldest = "SELECT block, bytes FROM blocks WHERE effect = ? ORDER BY block LIMIT ?";
-    let mut oldest = connection.prepare_cached(oldest)?;
-    let mut rows = oldest.query([*effect, MAX_REMOVED])?;
-    let (mut blocks, mut bytes) = (Vec::new(), 0);
-    while let Some(row) = rows.next()?
-        && (bytes < enough || blocks.is_empty())
-    {
-        blocks.push(row.get(0)?);
-        bytes += row.get::<_, i64>(1)?;
-    }
-    drop(rows);
-    remove_all(connection, &blocks)
+/// Removes blocks, and counts the records in them.
+struct Removing<'a> {
+    connection: &'a Connection,
+    damage: &'a Damage,
 }
 
-/// Removes at once the blocks of which all is older than this. Returns how many.
-fn remove_old(connection: &Connection, until: i64) -> rusqlite::Result<usize> {
-    let old = "SELECT block FROM blocks WHERE last_time_ns < ? LIMIT ?";
-    let mut old = connection.prepare_cached(old)?;
-    let blocks = old.query_map([until, MAX_REMOVED], |row| row.get(0))?;
-    let blocks: Vec<i64> = blocks.collect::<Result<_, _>>()?;
-    remove_all(connection, &blocks)
+impl Removing<'_> {
+    /// Removes the blocks of which all is older than this.
+    fn old(&self, until: i64) -> rusqlite::Result<()> {
+        let mut old = Vec::new();
+        self.each(|known| {
+            if known.last_time_ns < until {
+                old.push(known);
+            }
+            old.len() < MAX_REMOVED
+        })?;
+        self.all(&old, Cause::Age)?;
+        Ok(())
+    }
+
+    /// Removes the oldest blocks, of so many bytes as there are too many. Returns whether any went.
+    fn surplus(&self, max_bytes: i64) -> rusqlite::Result<bool> {
+        let survey = self.survey()?;
+        let used = used_bytes(self.connection)?;
+        let mut gives = gives(survey.allows.bytes, survey.denials.bytes, used, max_bytes);
+        let mut surplus = Vec::new();
+        if gives == Gives::default() {
+            return Ok(false);
+        }
+        self.each(|known| {
+            let give = match known.effect {
+                Effect::Allow => &mut gives.allows,
+                Effect::Deny => &mut gives.denials,
+            };
+            if *give > 0 {
+                *give -= known.bytes;
+                surplus.push(known);
+            }
+            (gives.allows > 0 || gives.denials > 0) && surplus.len() < MAX_REMOVED
+        })?;
+        Ok(self.all(&surplus, Cause::Size)? > 0)
+    }
+
+    /// What is stored, which the metrics are told as well.
+    fn survey(&self) -> rusqlite::Result<Survey> {
+        let mut survey = Survey::default();
+        self.each(|known| {
+            let stored = match known.effect {
+                Effect::Allow => &mut survey.allows,
+                Effect::Deny => &mut survey.denials,
+            };
+            stored.records = stored.records.saturating_add(known.count);
+            stored.bytes = stored.bytes.saturating_add(known.bytes);
+            true
+        })?;
+        for (effect, stored) in [
+            (Effect::Allow, survey.allows),
+            (Effect::Deny, survey.denials),
+        ] {
+            let metrics = self.damage.metrics();
+            metrics.log_holds(effect.as_str(), stored.records, stored.bytes);
+        }
+        Ok(survey)
+    }
+
+    /// Hands on blocks, the oldest first, until no more are wanted. What cannot be removed is not
+    /// among them.
+    fn each(&self, mut wants_more: impl FnMut(Known) -> bool) -> rusqlite::Result<()> {
+        let columns = "block, effect, count, bytes, last_time_ns";
+        let order = Order::OldestFirst;
+        each_row(
+            self.connection,
+            self.damage,
+            columns,
+            order,
+            |block, row| {
+                let known = || -> rusqlite::Result<Known> {
+                    Ok(Known {
+                        block,
+                        effect: match row.get(1)? {
+                            0 => Effect::Deny,
+                            _ => Effect::Allow,
+                        },
+                        count: row.get(2)?,
+                        bytes: row.get(3)?,
+                        last_time_ns: row.get(4)?,
+                    })
+                };
+                Ok(match known() {
+                    Ok(known) if !self.damage.is_stuck(block) && !wants_more(known) => {
+                        ControlFlow::Break(())
+                    }
+                    _ => ControlFlow::Continue(()),
+                })
+            },
+        )
+    }
+
+    /// Removes blocks, many at once. Returns how many went.
+    fn all(&self, blocks: &[Known], cause: Cause) -> rusqlite::Result<usize> {
+        let (mut removed, mut failures) = (0, 0);
+        for batch in blocks.chunks(BATCH) {
+            match self.together(batch, cause) {
+                Ok(()) => removed += batch.len(),
+                Err(error) if !is_damage(&error) => return Err(error),
+                // One of them is in the others' way.
+                Err(_) => {
+                    for block in batch {
+                        match self.together(std::slice::from_ref(block), cause) {
+                            Ok(()) => removed += 1,
+                            Err(error) if failures == MAX_FAILURES || !is_damage(&error) => {
+                                return Err(error);
+                            }
+                            Err(_) => {
+                                failures += 1;
+                                self.damage.of_stuck(block.block);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    fn together(&self, blocks: &[Known], cause: Cause) -> rusqlite::Result<()> {
+        let transaction = self.connection.unchecked_transaction()?;
+        for block in blocks {
+            remove(&transaction, block.block)?;
+        }
+        transaction.commit()?;
+        let metrics = self.damage.metrics();
+        for block in blocks {
+            let cause = match cause {
+                Cause::Age => "age",
+                Cause::Size => "size",
+            };
+            metrics.log_removed(block.effect.as_str(), cause, block.count, block.bytes);
+        }
+        Ok(())
+    }
 }
 
-fn remove_all(connection: &Connection, blocks: &[i64]) -> rusqlite::Result<usize> {
-    let transaction = connection.unchecked_transaction()?;
-    for block in blocks {
-        remove(&transaction, *block)?;
+/// How much each effect gives, of blocks of so many bytes in a file that uses so many. Rule: half of
+/// the room is each effect's own; who has more gives what is too much, the one with the most first.
+pub(in crate::decision_log) fn gives(allows: i64, denials: i64, used: i64, max: i64) -> Gives {
+    let all = allows.saturating_add(denials);
+    // What the file needs besides is nobody's.
+    let besides = used.saturating_sub(all).max(0);
+    let room = max.saturating_sub(besides).max(0);
+    let excess = all.saturating_sub(room).max(0);
+    let own = room / 2;
+    if allows >= denials {
+        let allows = excess.min((allows - own).max(0));
+        let denials = excess - allows;
+        Gives { allows, denials }
+    } else {
+        let denials = excess.min((denials - own).max(0));
+        let allows = excess - denials;
+        Gives { allows, denials }
     }
-    transaction.commit()?;
-    Ok(blocks.len())
 }
 
 /// Gives pages back that are not needed soon.

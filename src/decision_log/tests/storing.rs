@@ -1,19 +1,16 @@
 //! What is kept, for how long, and in which form.
 
-use prometheus_client::metrics::counter::Counter;
-
 use super::*;
-use crate::decision::Effect;
 use crate::decision_log::block::MAX_RECORDS;
 
-const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
-fn now_ns() -> i64 {
+pub(super) fn now_ns() -> i64 {
     i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap()
 }
 
 /// A record of some age with so much in it that hardly compresses.
-fn aged(index: usize, age: Duration, fill: usize) -> Sample {
+pub(super) fn aged(index: usize, age: Duration, fill: usize) -> Sample {
     let mut number = index as u64 + 1;
     let noise = std::iter::repeat_with(|| {
         number = number
@@ -27,11 +24,11 @@ fn aged(index: usize, age: Duration, fill: usize) -> Sample {
     record
 }
 
-fn records(count: usize, age: Duration) -> Vec<Sample> {
+pub(super) fn records(count: usize, age: Duration) -> Vec<Sample> {
     (0..count).map(|index| aged(index, age, 500)).collect()
 }
 
-fn paths_of(store: &LogStore, filter: &Filter) -> Vec<String> {
+pub(super) fn paths_of(store: &LogStore, filter: &Filter) -> Vec<String> {
     let path = |shown: &Value| shown["request"]["path"].as_str().unwrap().to_owned();
     let mut filter = Filter {
         limit: Some(1_000),
@@ -48,11 +45,11 @@ fn paths_of(store: &LogStore, filter: &Filter) -> Vec<String> {
     }
 }
 
-fn paths(store: &LogStore) -> Vec<String> {
+pub(super) fn paths(store: &LogStore) -> Vec<String> {
     paths_of(store, &Filter::default())
 }
 
-fn count_of_blocks(store: &LogStore) -> i64 {
+pub(super) fn count_of_blocks(store: &LogStore) -> i64 {
     let count = "SELECT count(*) FROM blocks";
     let connection = store.connection();
     connection.query_row(count, [], |row| row.get(0)).unwrap()
@@ -93,29 +90,6 @@ fn the_oldest_go_while_it_is_too_large() {
     assert_eq!(store.next_seq().unwrap(), 1_002);
 }
 
-/// Neither effect drives the other out.
-#[test]
-fn a_flood_of_one_effect_leaves_the_other() {
-    let store = in_memory();
-    store_records(&store, &[allowed(aged(0, Duration::ZERO, 500))]);
-    for _ in 0..10 {
-        store_records(&store, &records(100, Duration::ZERO));
-    }
-    store.prune(DAY, 200_000).unwrap();
-    let left = |effect| {
-        paths_of(
-            &store,
-            &Filter {
-                effect: Some(effect),
-                ..Filter::default()
-            },
-        )
-    };
-    assert_eq!(left(Effect::Allow), ["/0"]);
-    let denials = left(Effect::Deny).len();
-    assert!((1..1_000).contains(&denials), "{denials}");
-}
-
 #[test]
 fn the_file_shrinks() {
     let folder = tempfile::tempdir().unwrap();
@@ -139,7 +113,7 @@ fn a_file_of_another_version_is_left_alone() {
     let error = LogStore::open(&path).unwrap_err().to_string();
     assert_eq!(
         error,
-        "its schema version 99 is not 3, which this version knows"
+        "its schema version 99 is not 4, which this version knows"
     );
     std::fs::write(
         &path,
@@ -212,7 +186,8 @@ fn blocks_of_the_version_before_are_found_again() {
     let path = folder.path().join("decisions.db");
     let store = LogStore::open(&path).unwrap();
     store_records(&store, &records(1, Duration::ZERO));
-    let before = "ALTER TABLE blocks DROP COLUMN raw_bytes; PRAGMA user_version = 2";
+    let before = "ALTER TABLE blocks DROP COLUMN raw_bytes;
+        ALTER TABLE numbers DROP COLUMN newer_from; PRAGMA user_version = 2";
     store.connection().execute_batch(before).unwrap();
     drop(store);
     for _ in 0..2 {
@@ -339,15 +314,16 @@ fn damage_is_noticed_and_passed_over() {
         ),
     ];
     for (table, column, value) in changes {
-        let damaged = Counter::default();
-        let store = LogStore::open(&path).unwrap().counting(damaged.clone());
+        let metrics = Arc::new(Metrics::default());
+        let damage = Damage::counted_by(Arc::clone(&metrics));
+        let store = LogStore::open(&path).unwrap().noting(damage);
         store.connection().execute_batch("BEGIN").unwrap();
         let change = format!("UPDATE {table} SET {column} = {value} WHERE block = 2");
         assert_eq!(store.connection().execute(&change, []).unwrap(), 1);
         // Asked twice, it is counted once.
         for _ in 0..2 {
             assert_eq!(paths(&store), ["/0"], "{table} {column} {value}");
-            assert_eq!(damaged.get(), 1, "{table} {column} {value}");
+            assert_eq!(metrics.log_damaged.get(), 1, "{table} {column} {value}");
         }
     }
     assert_eq!(paths(&store).len(), 3);

@@ -191,27 +191,14 @@ fn documents(key: (&str, &str)) -> Option<Described> {
 }
 
 fn questions(key: (&str, &str)) -> Option<Described> {
-    const LOG: [&str; 11] = [
-        "since",
-        "until",
-        "effect",
-        "principal",
-        "request_principal",
-        "path",
-        "host",
-        "policy",
-        "decision_id",
-        "trace_id",
-        "cursor",
-    ];
     Some(match key {
         ("POST", "/v1/check") => says("Decide a request as if a proxy had asked")
             .texts(&["explain", "at"])
             .takes(JSON, object())
             .json(200, reference("Checked")),
         ("GET", "/v1/decisions") => says("The decision log, newest first")
-            .texts(&LOG)
-            .parameter("revision", json!({"type": "integer", "minimum": 0}))
+            .filters()
+            .texts(&["since", "until", "cursor"])
             .parameter(
                 "limit",
                 json!({"type": "integer", "minimum": 1, "maximum": 1000}),
@@ -293,6 +280,29 @@ impl Described {
     fn texts(mut self, names: &[&'static str]) -> Self {
         self.query.extend(names.iter().map(|name| (*name, text())));
         self
+    }
+
+    /// Which decisions.
+    fn filters(self) -> Self {
+        const TEXTS: [&str; 13] = [
+            "effect",
+            "principal",
+            "request_principal",
+            "path",
+            "host",
+            "method",
+            "policy",
+            "reason",
+            "reason_kind",
+            "workload",
+            "decision_id",
+            "trace_id",
+            "cached",
+        ];
+        let status = json!({"type": "integer", "minimum": 100, "maximum": 599});
+        self.texts(&TEXTS)
+            .parameter("revision", json!({"type": "integer", "minimum": 0}))
+            .parameter("status", status)
     }
 
     /// OPA's.
