@@ -78,6 +78,7 @@ pub(super) fn take(
         .decision_log
         .sinks
         .extend(bundles.sinks.iter().cloned());
+    bundles.record_rules.put_over(&mut config.decision_log);
     if let Some(why) = SinkConfig::problems(&config.decision_log.sinks).pop() {
         return Err(fail(format!("`decision_logs`: {why}")));
     }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::Reader;
+use super::decisions::RecordRuleNames;
 use super::section::Section;
 use super::services::Services;
 use crate::bundle::{
@@ -23,6 +24,8 @@ pub(super) struct Bundles {
     keys: BTreeMap<String, KeyConfig>,
     /// Where decisions go, which has its servers from the same part of the file.
     pub(super) sinks: Vec<SinkConfig>,
+    /// Which rules say what is masked, and what is not recorded.
+    pub(super) record_rules: RecordRuleNames,
 }
 
 // === impl Bundles ===
@@ -81,12 +84,13 @@ impl Reader<'_> {
         if let Some(value) = file.get("bundle").filter(|value| !value.is_null()) {
             self.only_bundle(value, &mut sources, &mut services, &keys);
         }
-        let sinks = self.decision_logs(file, &mut services);
+        let (sinks, record_rules) = self.decision_logs(file, &mut services);
         self.unused(&services);
         Bundles {
             sources,
             keys,
             sinks,
+            record_rules,
         }
     }
 

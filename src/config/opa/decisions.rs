@@ -9,6 +9,7 @@ use super::Reader;
 use super::section::Section;
 use super::services::Services;
 use crate::bundle::{BundleSource, BundleUrl};
+use crate::decision_log;
 use crate::sinks::{Kind, SinkConfig};
 use crate::units::{Size, Span};
 
@@ -20,6 +21,28 @@ const MIN_DELAY: u64 = 300;
 const MAX_DELAY: u64 = 600;
 const LEAST_UPLOAD: u64 = 1 << 10;
 
+/// Paths of rules, where they are given.
+#[derive(Debug, Default)]
+pub(super) struct RecordRuleNames {
+    mask: Option<String>,
+    drop: Option<String>,
+}
+
+// === impl RecordRuleNames ===
+
+impl RecordRuleNames {
+    pub(super) fn put_over(&self, config: &mut decision_log::Config<SinkConfig>) {
+        for (given, path) in [
+            (&self.mask, &mut config.mask_decision),
+            (&self.drop, &mut config.drop_decision),
+        ] {
+            if let Some(given) = given {
+                path.clone_from(given);
+            }
+        }
+    }
+}
+
 // === impl Reader ===
 
 impl Reader<'_> {
@@ -27,13 +50,16 @@ impl Reader<'_> {
         &mut self,
         file: &Map<String, Value>,
         services: &mut Services,
-    ) -> Vec<SinkConfig> {
+    ) -> (Vec<SinkConfig>, RecordRuleNames) {
         let mut sinks = Vec::new();
+        let mut rules = RecordRuleNames::default();
         if let Some(value) = file.get("decision_logs").filter(|value| !value.is_null()) {
             let mut section = self.section("decision_logs", value);
             if self.take_switch(&mut section, "console") {
                 sinks.push(named(Kind::Console, CONSOLE));
             }
+            rules.mask = self.take_text(&mut section, "mask_decision");
+            rules.drop = self.take_text(&mut section, "drop_decision");
             sinks.extend(self.upload(&mut section, sinks.is_empty(), services));
             self.rest(&section);
         }
@@ -47,7 +73,7 @@ impl Reader<'_> {
                 Err(_) => self.wrong("labels", "is no mapping of texts"),
             }
         }
-        sinks
+        (sinks, rules)
     }
 
     /// Rule: without a service it is the one there is, unless decisions go elsewhere.

@@ -194,3 +194,19 @@ fn what_opa_runtime_tells_has_no_credentials() {
     let told = runtime(&Document::from_value(list), &environment);
     assert!(!told.to_string().contains("secret"), "{told}");
 }
+
+#[test]
+fn rules_of_the_decision_log_have_the_paths_that_are_given() {
+    for (text, expected) in [
+        ("decision_logs: {}", ["system/log/mask", "system/log/drop"]),
+        (
+            "decision_logs: { mask_decision: /a/mask, drop_decision: b/drop }",
+            ["/a/mask", "b/drop"],
+        ),
+    ] {
+        let (config, warnings) = take(text, &[]).unwrap();
+        let log = &config.decision_log;
+        assert_eq!([&log.mask_decision, &log.drop_decision], expected);
+        assert_eq!(warnings, [""; 0], "{text}");
+    }
+}
