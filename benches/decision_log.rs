@@ -20,7 +20,8 @@ use doorward::attributes::{
 };
 use doorward::decision::{Decision, Grounds, Reason, ReasonKind, conclude};
 use doorward::decision_log::{
-    DecisionLog, Filter, LogSettings, Mask, Overflow, Record, Recorded, Recorder, Scope,
+    DecisionLog, Detail, Filter, Level, LogSettings, Mask, Overflow, Record, Recorded, Recorder,
+    Scope,
 };
 use doorward::policy::config::{MeshConfig, RegoConfig, settings};
 use doorward::policy::native::Workload;
@@ -59,6 +60,19 @@ fn argument(name: &str, default: u64) -> u64 {
     let arguments: Vec<_> = std::env::args().collect();
     let at = arguments.iter().position(|argument| argument == name);
     at.map_or(default, |at| arguments[at + 1].parse().unwrap())
+}
+
+/// How much is recorded: 0 is summaries alone, 1 what is recorded by default, 2 the input of every request.
+fn detail() -> Detail {
+    let both = |level| Detail {
+        allow: level,
+        deny: level,
+    };
+    match argument("--detail", 1) {
+        0 => both(Level::Summary),
+        1 => Detail::default(),
+        _ => both(Level::Input),
+    }
 }
 
 /// What records are made of.
@@ -243,7 +257,7 @@ impl Running {
             retention: Duration::from_secs(7 * 86_400),
             max_bytes: 16 << 30,
             mask: Mask::default(),
-            scope: Scope::default(),
+            scope: Scope::of(detail()),
             sample: Vec::new(),
             overflow: Overflow::Count,
             outlets: Vec::new(),

@@ -81,6 +81,14 @@ impl Detail {
 // === impl Scope ===
 
 impl Scope {
+    /// What the configuration has by default, with as much recorded as this says.
+    pub fn of(detail: Detail) -> Self {
+        Self {
+            detail,
+            ..Self::default()
+        }
+    }
+
     /// The request, if more is wanted of it than its summary.
     pub(super) fn whole(&self, record: &Record<'_>) -> Option<Box<Whole>> {
         let is_stored = self.detail.of(record.decision.effect()) == Level::Input;
