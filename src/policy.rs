@@ -19,7 +19,7 @@ use crate::identity::XFCC_HEADER;
 use crate::yaml::Mark;
 use native::{Attached, MeshSettings, NativePolicies, TrustedPeer, WorkloadSources};
 use reads::{Field, Plan, Reads};
-use rego::{Data, Entrypoint, RegoModule, RegoPolicies, RegoSettings};
+use rego::{Data, Entrypoint, Question, RegoModule, RegoPolicies, RegoSettings};
 use resource::{Resource, ResourceId};
 
 /// What is said while a bundle that is downloaded was never activated.
@@ -232,15 +232,19 @@ impl PolicySet {
         rego.flat_map(|rego| rego.asked(attached.custom.keys()))
     }
 
-    /// Whether any of the rules is there. They are the same for as long as the process runs: it is found
-    /// out once.
+    /// Whether any of the rules is there, or base data in its place. They are the same for as long as the
+    /// process runs: it is found out once.
     pub fn masks_records(&self, rules: &RecordRules) -> bool {
         *self.masks_records.get_or_init(|| {
             let rego = self.rego.as_ref();
             rego.is_some_and(|rego| {
-                [&rules.mask, &rules.drop]
-                    .into_iter()
-                    .any(|path| rego.has_rule_towards(path))
+                let mut paths = [&rules.mask, &rules.drop].into_iter();
+                paths.any(|path| {
+                    // What cannot be told may be there.
+                    let found = || rego.document(path, Question::default());
+                    rego.has_rule_towards(path)
+                        || found().map_or(true, |found| found.value.is_some())
+                })
             })
         })
     }

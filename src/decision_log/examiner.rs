@@ -241,7 +241,9 @@ impl<'a> Event<'a> {
 
     /// Masks what is to be masked. `true`: the record is to be dropped.
     fn mask(&mut self, scope: &Scope) -> Result<bool, String> {
-        let rego = self.whole.policies.rego.as_ref();
+        let policies = &self.whole.policies;
+        let rego = policies.rego.as_ref();
+        let rego = rego.filter(|_| policies.masks_records(&scope.rules));
         if let Some(rego) = rego {
             let answer = self.ask(rego, &scope.rules.drop)?;
             if answer == Some(Value::Bool(true)) {
@@ -262,11 +264,8 @@ impl<'a> Event<'a> {
         Ok(false)
     }
 
-    /// What a rule of policy says of the event; `None` if there is no such rule, or it says nothing.
+    /// What a rule of policy says of the event; `None` if it says nothing.
     fn ask(&self, rego: &RegoPolicies, path: &[String]) -> Result<Option<Value>, String> {
-        if !rego.has_rule_towards(path) {
-            return Ok(None);
-        }
         let question = Question {
             input: Some(Data::from_json(self.value.clone())),
             strict: false,

@@ -44,7 +44,8 @@ pub struct Scope {
     pub(super) rules: Arc<RecordRules>,
 }
 
-/// A request that is handed over as a whole, under the policies that decided it.
+/// A request that is handed over as a whole, under the policies that decided it. Until the log's thread
+/// has masked it, it holds whatever secrets the request does, in memory alone.
 #[derive(Debug)]
 pub(super) struct Whole {
     /// `None` if it is too large.

@@ -198,6 +198,10 @@ impl Secrets<'_> {
     /// `is_secret`: something in the document that was read from it is.
     fn body(&mut self, input: &mut Value, is_secret: bool) {
         let read = input.get("parsed_body").filter(|body| !body.is_null());
+        // What stands twice is read once, and sent twice.
+        let texts = ["body", "rawBody"].map(|member| text_in(input, member));
+        let mut texts = texts.iter().flatten();
+        let is_secret = is_secret || texts.any(|text| self.masking.header("", text) != **text);
         if read.is_some() && !is_secret {
             return;
         }
@@ -235,6 +239,15 @@ impl Secrets<'_> {
     fn note(&mut self, place: &[String]) {
         self.masked.push(text_of(place));
     }
+}
+
+/// A body as text.
+fn text_in(input: &Value, member: &str) -> Option<String> {
+    let text = input.pointer(&format!("{HTTP}/{member}"))?.as_str()?;
+    Some(match member {
+        "rawBody" => String::from_utf8_lossy(&STANDARD.decode(text).ok()?).into_owned(),
+        _ => text.to_owned(),
+    })
 }
 
 fn found<'a>(input: &'a mut Value, place: &[&str]) -> Option<&'a mut Value> {

@@ -31,6 +31,10 @@ fn canaries_are_nowhere() {
         ("application/json", json.to_string()),
         ("application/json", format!("{{\"password\": \"{CANARY}\"")),
         ("application/x-www-form-urlencoded", form),
+        (
+            "application/json",
+            format!("{{\"a\": \"{token}\", \"a\": 1}}"),
+        ),
         ("text/plain", CANARY.to_owned()),
         ("application/grpc", CANARY.to_owned()),
     ];

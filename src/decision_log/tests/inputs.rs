@@ -304,6 +304,31 @@ fn policies_say_what_is_masked() {
     assert_eq!(shown["request"]["path"], "/a");
 }
 
+/// Base data says it as well as a rule does.
+#[test]
+fn data_says_what_is_masked() {
+    let data =
+        json!({"system": {"log": {"mask": ["/input/attributes/request/http/headers/x-one"]}}});
+    let settings = policy::config::settings(
+        &MeshConfig::default(),
+        &RegoConfig::default(),
+        &[],
+        Duration::from_secs(20),
+    );
+    let sources = PolicySources {
+        data: policy::rego::Data::from_json(data),
+        has_rego: true,
+        ..PolicySources::default()
+    };
+    let mut record = posted("/a", &[("x-one", "ONE")], "text/plain", "");
+    record.policies = Arc::new(PolicySet::compile(sources, &settings).unwrap());
+    let shown = shown_in(Scope::default(), record).to_string();
+    assert!(
+        !shown.contains("ONE") && shown.contains("erased"),
+        "{shown}"
+    );
+}
+
 /// Rule: a mask that fails keeps the record, and nothing of the request in it.
 #[test]
 fn a_mask_that_fails_shows_nothing() {
