@@ -18,8 +18,11 @@ use frame::Frame;
 use place::{Noted, Place};
 use segment::Segment;
 
-/// A file is full when it is so large, in bytes.
+/// A file is full when it is so large, in bytes, and what part of the limit it is at most: room is given
+/// back a file at a time.
 const SEGMENT: u64 = 4 << 20;
+const MIN_SEGMENT: u64 = 64 << 10;
+const SHARE: u64 = 8;
 
 /// The queue. Its files are one after the other; each holds frames of records.
 #[derive(Debug)]
@@ -142,13 +145,16 @@ impl Spill {
     }
 
     fn write(&mut self, frame: &Frame) -> io::Result<()> {
-        let has_room = |last: &Segment| last.bytes < SEGMENT;
+        let full = (self.limit / SHARE).clamp(MIN_SEGMENT, SEGMENT);
+        let has_room = |last: &Segment| last.bytes < full;
         if !(self.is_open && self.segments.back().is_some_and(has_room)) {
             if let Some(last) = self.segments.back_mut() {
                 last.sync()?;
             }
-            let segment = Segment::make(self.next_number, &self.folder)?;
+            let number = self.next_number;
+            // What is left of an attempt that fails is in nobody's way.
             self.next_number += 1;
+            let segment = Segment::make(number, &self.folder)?;
             self.segments.push_back(segment);
             self.is_open = true;
         }
@@ -158,6 +164,11 @@ impl Spill {
         if let Err(error) = last.append(frame) {
             // What came of it is in the way of nothing: the next goes to another file.
             self.is_open = false;
+            if last.bytes == 0
+                && let Some(empty) = self.segments.pop_back()
+            {
+                drop(empty.remove());
+            }
             return Err(error);
         }
         self.records += u64::from(frame.count());

@@ -1,6 +1,7 @@
 //! Uploads as OPA makes them: to a server that is there, is away, comes back, and says no.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,6 +135,54 @@ async fn a_bad_server_touches_nothing_else() {
         assert_eq!((found.dropped, found.held), (0, 0), "{reply:?}");
         is_kept_secret(&server);
     }
+}
+
+/// Lets the process write files up to a size, as if the disk refused the rest.
+fn limit_files(server: &Server, bytes: &str) {
+    let pid = server.pid().to_string();
+    let limit = format!("--fsize={bytes}:unlimited");
+    let done = Command::new("prlimit")
+        .args(["--pid", &pid, &limit])
+        .status();
+    assert!(done.unwrap().success());
+}
+
+/// A disk that takes nothing: what waits is in memory, and goes to the disk as soon as it does.
+#[tokio::test]
+async fn a_disk_that_fails_is_counted_and_recovers() {
+    if Command::new("prlimit").arg("--version").output().is_err() {
+        eprintln!("NOT RUN: a_disk_that_fails_is_counted_and_recovers needs prlimit");
+        return;
+    }
+    let depot = Depot::start(|_| Reply::Close);
+    let server = Server::with(Options {
+        config: config(&depot, ""),
+        survives_large_files: true,
+        ..Options::default()
+    });
+    limit_files(&server, "1");
+    let expected = checked(&server, 100).await;
+    let metric = |name: &str| {
+        let metrics = http::get(&server.url("/metrics")).body;
+        let start = format!("doorward_decision_sink_{name}{{sink=\"http\"}} ");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&start));
+        line.unwrap().parse::<u64>().unwrap()
+    };
+    eventually("a failure", || metric("spill_failures_total") > 0).await;
+    eventually("all in memory", || metric("queue_records") == 100).await;
+    assert_eq!(reconciled(&server, "http").await.held, 100);
+    limit_files(&server, "unlimited");
+    eventually("all on disk", || metric("spill_records") == 100).await;
+    depot.play(|_| Reply::status(200));
+    let before = depot.asked().len();
+    eventually("all", || numbers(&server, "http").delivered == 100).await;
+    assert_eq!(reconciled(&server, "http").await.dropped, 0);
+    let taken = depot.asked().split_off(before.saturating_sub(1));
+    let lists = taken
+        .iter()
+        .map(|asked| serde_json::from_str::<Vec<Value>>(&asked.body).unwrap());
+    let taken: Vec<Value> = lists.flatten().collect();
+    assert_eq!(without_repetitions(&ids(&taken)), expected);
 }
 
 #[tokio::test]
