@@ -111,7 +111,12 @@ impl Form {
         if let Some(source) = members.get("source") {
             put("requested_by", source.clone());
         }
+        if let Some(durations) = members.remove("durations") {
+            put("metrics", timers(&durations));
+        }
+        // Rule: what is in the input is not said twice.
         let input = members.remove("input").unwrap_or_else(|| input(&members));
+        members.remove("request");
         put("input", input);
         if !members.contains_key("result") {
             // Rule: what was decided is the result where Rego's own is not recorded.
@@ -127,6 +132,19 @@ impl Form {
 
 fn members(record: &Finished) -> Map<String, Value> {
     serde_json::from_str(&record.json).unwrap_or_default()
+}
+
+/// How long it took, under OPA's names.
+fn timers(durations: &Value) -> Value {
+    const NAMES: [(&str, &str); 2] = [
+        ("total_ns", "timer_server_handler_ns"),
+        ("rego_ns", "timer_rego_query_eval_ns"),
+    ];
+    let timers = NAMES.iter().filter_map(|(ours, theirs)| {
+        let duration = durations.get(ours)?;
+        Some(((*theirs).to_owned(), duration.clone()))
+    });
+    Value::Object(timers.collect())
 }
 
 /// What is known of the request, where opa-envoy-plugin has it.

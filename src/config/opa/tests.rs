@@ -1,6 +1,7 @@
 //! What becomes of a file of OPA's.
 
 mod bundles;
+mod decisions;
 
 use std::collections::HashMap;
 

@@ -43,10 +43,6 @@ fn an_event_is_as_opa_has_it() {
                 "reason": {"kind": "rego", "entrypoint": "envoy/authz/allow", "message": "denied"},
                 "peer_principal": "spiffe://cluster.local/ns/foo/sa/a",
                 "source": "10.0.0.1:1234", "destination": "10.0.0.2:80",
-                "request": {
-                    "method": "GET", "host": "shop.example", "path": "/5", "scheme": "https",
-                    "protocol": "HTTP/2", "headers": {"x-a": "1"},
-                },
             }},
         })
     );
@@ -65,6 +61,10 @@ fn input_result_and_what_was_masked_are_taken_over() {
         assert_eq!(event[name], *value, "{name}");
         assert!(event["custom"]["doorward"].get(name).is_none(), "{name}");
     }
+    let timed = record_of(1, &json!({"durations": {"total_ns": 5, "rego_ns": 3}}));
+    let event: Value = serde_json::from_str(&form(Format::Opa).text(&timed)).unwrap();
+    let timers = json!({"timer_server_handler_ns": 5, "timer_rego_query_eval_ns": 3});
+    assert_eq!(event["metrics"], timers);
     let short: Value =
         serde_json::from_str(&form(Format::Opa).short_text(&record).unwrap()).unwrap();
     assert_eq!(short["erased"], json!(["/input", "/result", "/input/b"]));
