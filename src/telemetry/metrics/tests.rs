@@ -38,6 +38,7 @@ fn counted() -> Metrics {
     metrics.log_dropped("buffer_full", 1);
     metrics.log_sampled("sample", 1);
     metrics.log_input_omitted("too_large");
+    metrics.of_sinks.of("opa").dropped("queue_full", 1);
     metrics.activated("success");
     metrics.store_failed("io");
     metrics.external("answer");
