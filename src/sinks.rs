@@ -49,6 +49,8 @@ use worker::Worker;
 pub use config::{Kind, SinkConfig};
 pub use event::Format;
 
+/// How far a sink's thread steps back: checks come first.
+const NICENESS: i32 = 5;
 /// Threads of a sink's own runtime that wait for files and names.
 const WAITING_THREADS: usize = 4;
 
@@ -190,6 +192,10 @@ fn make(config: &SinkConfig, surroundings: &Surroundings<'_>) -> anyhow::Result<
 /// Does a sink's work. A panic ends the sink and nothing else: from then on its records are counted as
 /// lost, and so is what it held in memory.
 fn guarded(name: &str, queue: &Queue, runtime: Runtime, worker: Worker) {
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        // Where a sandbox forbids it, sinks take time from checks, and nothing else.
+        tracing::debug!(%error, sink = name, "a sink works at the same priority as checks");
+    }
     let work = || runtime.block_on(worker.run());
     if catch_unwind(AssertUnwindSafe(work)).is_err() {
         let lost = queue.abandon();

@@ -1,6 +1,7 @@
 //! Records, and a sink that does as a test says; spills, the machine around sinks, what is sent, and
 //! what every sink must do have files of their own.
 
+mod brokers;
 mod contract;
 mod events;
 mod machine;
