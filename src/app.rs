@@ -24,7 +24,7 @@ use crate::fetch;
 use crate::jwks::KeyFetcher;
 use crate::listen::{Address, Listener};
 use crate::management::{
-    self, Access, Api, AuthZen, Configuration, Evaluations, Questions, Readiness,
+    self, Access, Api, AuthZen, Configuration, Evaluations, Questions, Readiness, Streams,
 };
 use crate::pdp::Pdp;
 use crate::remote::Downloader;
@@ -176,6 +176,7 @@ impl App {
             activation: Arc::clone(&activation),
             downloader,
             log: Questions::to(log.readers()),
+            streams: Streams::of(log.followers(), stopped.clone()),
             metrics: Arc::clone(&metrics),
             ready: ready.clone(),
             access: Arc::clone(&access),

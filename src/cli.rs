@@ -3,6 +3,7 @@
 
 mod bundle;
 mod check;
+mod decisions;
 mod healthcheck;
 mod serve;
 mod test;
@@ -34,6 +35,8 @@ enum Command {
     Test(Box<test::Args>),
     /// Make, look at, sign, verify and push bundles.
     Bundle(bundle::Args),
+    /// Ask a running server who was denied, and why.
+    Decisions(decisions::Args),
     /// Ask a running server whether it is ready.
     Healthcheck(healthcheck::Args),
     /// Print the version.
@@ -45,6 +48,7 @@ enum Command {
 enum Outcome {
     Done,
     No,
+    Usage,
     CouldNotRun,
 }
 
@@ -53,6 +57,7 @@ impl From<Outcome> for ExitCode {
         match outcome {
             Outcome::Done => Self::SUCCESS,
             Outcome::No => Self::from(1),
+            Outcome::Usage => Self::from(2),
             Outcome::CouldNotRun => Self::from(3),
         }
     }
@@ -67,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => Ok(validate::run(&args)),
         Command::Test(args) => test::run(&args),
         Command::Bundle(args) => bundle::run(&args),
+        Command::Decisions(args) => decisions::run(&args),
         Command::Healthcheck(args) => Ok(healthcheck::run(&args)),
         Command::Version => Ok(say(concat!("doorward ", env!("CARGO_PKG_VERSION")))),
     };

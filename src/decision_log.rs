@@ -8,6 +8,7 @@ mod entry;
 mod examiner;
 mod facts;
 mod fields;
+mod follower;
 mod mask;
 mod membership;
 mod outlet;
@@ -20,6 +21,7 @@ mod sampling;
 mod scope;
 mod secrets;
 mod store;
+mod summary;
 mod writer;
 
 #[cfg(test)]
@@ -33,6 +35,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
+pub use follower::{Follower, Followers, Step};
 pub use mask::Mask;
 pub use outlet::{Finished, Outlet, line};
 pub use pending::{Pending, Recorded};
@@ -41,6 +44,7 @@ pub use record::Record;
 pub use sampling::Sampling;
 pub use scope::{Detail, Level, Scope};
 pub use store::{LogReaders, LogStore};
+pub use summary::{Summary, SummaryOf};
 
 use pointer::Pointer;
 use queue::Queue;
@@ -253,6 +257,11 @@ impl DecisionLog {
     /// Where queries are answered.
     pub fn readers(&self) -> Arc<LogReaders> {
         Arc::clone(&self.readers)
+    }
+
+    /// What those begin with who follow what is stored.
+    pub fn followers(&self) -> Followers {
+        Followers::new(self.readers(), self.queue.settled())
     }
 
     /// Stores what is queued and ends the thread.

@@ -46,7 +46,7 @@ pub use access::{
 pub use authzen::{Config as AuthZenConfig, Settings as AuthZen};
 pub use caller::Caller;
 pub use calls::{Call, Need, calls};
-pub use decisions::Questions;
+pub use decisions::{Questions, Streams};
 pub use evaluate::Evaluations;
 pub use openapi::{document as openapi, undescribed};
 pub use server::run;
@@ -54,7 +54,7 @@ pub use server::run;
 /// Threads of the runtime on which calls are evaluated, questions to the log answered, documents read and
 /// answers written.
 pub const BLOCKING_THREADS: usize =
-    evaluate::MAX_RUNNING + decisions::MAX_QUESTIONS + 2 * memory::MAX_READING + aside::MAX_RUNNING;
+    evaluate::MAX_RUNNING + decisions::MAX_THREADS + 2 * memory::MAX_READING + aside::MAX_RUNNING;
 
 /// Section `management` of the configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -137,6 +137,7 @@ pub struct Api {
     pub activation: Arc<Activation>,
     pub downloader: Arc<Downloader>,
     pub log: Questions,
+    pub streams: Streams,
     pub metrics: Arc<Metrics>,
     pub ready: Readiness,
     pub access: Arc<Access>,

@@ -26,6 +26,7 @@ mod bundle_tests;
 mod bundles;
 mod cases;
 mod clients;
+mod decision_questions;
 mod decisions;
 mod documents;
 mod durability;

@@ -78,6 +78,16 @@ impl<'a> Facts<'a> {
 }
 
 impl WorkloadFacts<'_> {
+    /// The workload as a question finds it by the name it is best known by.
+    pub(super) fn shown(&self) -> Option<String> {
+        let named = self.names().next().map(|it| match it.namespace {
+            "" => it.name.to_owned(),
+            namespace => format!("{namespace}/{}", it.name),
+        });
+        let namespace = (!self.namespace.is_empty()).then(|| format!("{}/*", self.namespace));
+        named.or(namespace)
+    }
+
     pub(super) fn namespace(&self) -> &str {
         &self.namespace
     }

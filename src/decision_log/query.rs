@@ -148,7 +148,7 @@ impl Filter {
     }
 }
 
-fn parameter(name: &'static str, why: impl Into<String>) -> QueryError {
+pub(super) fn parameter(name: &'static str, why: impl Into<String>) -> QueryError {
     QueryError::Parameter {
         name,
         why: why.into(),
@@ -173,7 +173,7 @@ fn instant(name: &'static str, text: &str, now: Timestamp) -> Result<i64, QueryE
     i64::try_from(time.as_nanosecond()).map_err(|_| parameter(name, "is out of range"))
 }
 
-fn duration(text: &str) -> Option<SignedDuration> {
+pub(super) fn duration(text: &str) -> Option<SignedDuration> {
     let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
     let count: i64 = digits.parse().ok().filter(|count| *count >= 0)?;
     let seconds = match text.get(digits.len()..)? {

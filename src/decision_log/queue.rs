@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::details::Durations;
@@ -49,6 +50,8 @@ pub(super) struct Queue {
     room: Notify,
     overflow: Overflow,
     scope: Scope,
+    /// The number up to which all is stored or lost.
+    settled: watch::Sender<i64>,
     metrics: Arc<Metrics>,
 }
 
@@ -143,6 +146,7 @@ impl Taken {
 
 impl Queue {
     pub(super) fn new(next_seq: i64, settings: &LogSettings, metrics: Arc<Metrics>) -> Self {
+        let settled = next_seq.saturating_sub(1);
         let state = State {
             chunks: Vec::new(),
             spare: Vec::new(),
@@ -159,6 +163,7 @@ impl Queue {
             room: Notify::new(),
             overflow: settings.overflow,
             scope: settings.scope.clone(),
+            settled: watch::Sender::new(settled),
             metrics,
         }
     }
@@ -166,6 +171,19 @@ impl Queue {
     #[cfg(test)]
     pub(super) fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Tells up to which number all is stored or lost.
+    pub(super) fn has_settled(&self, seq: i64) {
+        self.settled.send_if_modified(|settled| {
+            let is_ahead = *settled < seq;
+            *settled = (*settled).max(seq);
+            is_ahead
+        });
+    }
+
+    pub(super) fn settled(&self) -> watch::Receiver<i64> {
+        self.settled.subscribe()
     }
 
     /// Counts records that were handed over and are stored.

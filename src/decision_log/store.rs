@@ -5,11 +5,13 @@
 mod asking;
 mod damage;
 mod earlier;
+mod following;
 mod merging;
 mod readers;
 mod reading;
 mod retention;
 mod scanning;
+mod summing;
 
 pub(super) use damage::Damage;
 pub use readers::LogReaders;

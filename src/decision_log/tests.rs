@@ -30,6 +30,7 @@ pub(crate) mod overflow;
 mod queries;
 mod retention;
 mod storing;
+mod summaries;
 
 const NOW_NS: i64 = 1_700_000_000_123_456_789;
 

@@ -40,6 +40,8 @@ pub(super) struct Writer<'a> {
     /// Blocks that are to be stored next, and their size in bytes.
     blocks: Vec<Block>,
     bytes: usize,
+    /// Number of the last record that was taken.
+    last: i64,
     /// When the oldest record came that is not stored yet.
     began: Option<Instant>,
 }
@@ -79,6 +81,7 @@ impl<'a> Writer<'a> {
             denials: Builder::new(Effect::Deny),
             blocks: Vec::new(),
             bytes: 0,
+            last: 0,
             began: None,
         }
     }
@@ -133,6 +136,7 @@ impl<'a> Writer<'a> {
             }
             stored += self.commit();
             self.began = None;
+            self.queue.has_settled(self.last);
         }
         stored
     }
@@ -162,6 +166,7 @@ impl<'a> Writer<'a> {
         };
         let (mut unread, mut sampled, mut dropped) = (0, 0, 0);
         for (head, request) in chunk.records() {
+            self.last = head.seq;
             if !sampling::keeps(&self.settings.sample, head.id, &head.decision) {
                 sampled += 1;
                 continue;

@@ -93,6 +93,8 @@ pub fn calls() -> Vec<Call> {
         // Its answer tells what policies say.
         Call::post("/v1/check", READ, check::check),
         Call::get("/v1/decisions", LOGS, decisions::query),
+        Call::get("/v1/decisions/summary", LOGS, decisions::summary),
+        Call::get("/v1/decisions/stream", LOGS, decisions::stream),
         Call::get("/v1/decisions/{id}", LOGS, decisions::get),
         Call::get("/v1/data", READ, opa::get),
         Call::get("/v1/data/", READ, opa::get),

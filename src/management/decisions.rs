@@ -1,5 +1,8 @@
 //! `/v1/decisions`: questions to the decision log.
 
+mod stream;
+mod summary;
+
 #[cfg(test)]
 mod tests;
 
@@ -22,11 +25,17 @@ use crate::decision_log::{Filter, LogReaders, Page, QueryError};
 
 /// Most questions that are being answered. Each takes a thread of those that checks may wait on, also
 /// when whoever asked is gone.
-pub(super) const MAX_QUESTIONS: usize = 4;
+const MAX_QUESTIONS: usize = 4;
+/// Most threads for all questions to the log.
+pub(super) const MAX_THREADS: usize = MAX_QUESTIONS + stream::MAX_READING;
 /// Longest that a further one waits.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Memory that a page may take while it is made, in bytes.
 const PAGE_MEMORY: usize = 32 << 20;
+
+pub use stream::Streams;
+pub(super) use stream::stream;
+pub(super) use summary::summary;
 
 /// The decision log, and room for questions to it. Further ones wait, but not for long.
 #[derive(Debug, Clone)]

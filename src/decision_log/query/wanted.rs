@@ -74,6 +74,40 @@ impl Wanted {
             && self.revision.is_none_or(revision)
     }
 
+    /// Whether all records of a block are asked for, by what it says of itself alone.
+    pub(in crate::decision_log) fn is_met_by_all_of(&self, block: &About) -> bool {
+        let Self {
+            limit: _,
+            since,
+            until,
+            before,
+            effect,
+            principal: None,
+            request_principal: None,
+            path: None,
+            host: None,
+            method: None,
+            policy: None,
+            status: None,
+            reason_kind: None,
+            reason: None,
+            workload: None,
+            cached: None,
+            revision,
+            id: None,
+            trace_id: None,
+        } = self
+        else {
+            return false;
+        };
+        let is_all = |wanted: i64| block.revision.first == wanted && block.revision.last == wanted;
+        block.seq.last < *before
+            && block.time_ns.first >= *since
+            && until.is_none_or(|until| block.time_ns.last < until)
+            && effect.is_none_or(|effect| block.effect == effect)
+            && revision.is_none_or(is_all)
+    }
+
     pub(in crate::decision_log) fn digests(&self) -> WantedDigests {
         let of_text = |(kind, text): (Kind, &Option<String>)| {
             let text = text.as_ref()?;

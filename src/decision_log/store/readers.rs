@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::LogStore;
 use super::damage::Damage;
 use crate::decision_log::query::{Filter, Page, QueryError};
+use crate::decision_log::summary::{Summary, SummaryOf};
 
 /// Most connections that are kept for the next questions.
 const MAX_IDLE: usize = 8;
@@ -36,6 +37,11 @@ impl LogReaders {
     /// Answers a question.
     pub fn query(&self, filter: &Filter) -> Result<Page, QueryError> {
         self.ask(|store| store.query(filter))
+    }
+
+    /// Counts decisions.
+    pub fn summarize(&self, question: &SummaryOf) -> Result<Summary, QueryError> {
+        self.ask(|store| store.summarize(question))
     }
 
     pub(in crate::decision_log) fn ask<T>(

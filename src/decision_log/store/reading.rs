@@ -17,7 +17,7 @@ use crate::decision_log::details;
 use crate::decision_log::query::{Cursor, Filter, Page, QueryError};
 
 /// How long a question may take: a block that was begun is finished.
-const QUERY_LIMIT: Duration = Duration::from_secs(2);
+pub(super) const QUERY_LIMIT: Duration = Duration::from_secs(2);
 /// Most memory that the records of a page may take, in bytes as they are stored: the last may exceed it.
 const MAX_PAGE: usize = 4 << 20;
 

@@ -9,6 +9,7 @@ use super::schemas::{any, archives, list_of, object, one_of, reference, text};
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const EVENTS: &str = "text/event-stream";
 const GZIP: &str = "application/gzip";
 const FORM: &str = "multipart/form-data";
 const BYTES: &str = "application/octet-stream";
@@ -204,6 +205,17 @@ fn questions(key: (&str, &str)) -> Option<Described> {
                 json!({"type": "integer", "minimum": 1, "maximum": 1000}),
             )
             .json(200, reference("Decisions")),
+        ("GET", "/v1/decisions/summary") => says("How many decisions there are of what")
+            .filters()
+            .texts(&["since", "until", "group_by", "bucket"])
+            .parameter(
+                "limit",
+                json!({"type": "integer", "minimum": 1, "maximum": 1000}),
+            )
+            .json(200, reference("DecisionCounts")),
+        ("GET", "/v1/decisions/stream") => says("Decisions as they come: server-sent events")
+            .filters()
+            .answers(200, EVENTS, text()),
         ("GET", "/v1/decisions/{id}") => says("A record of the decision log").json(200, object()),
         ("GET", "/.well-known/authzen-configuration") => {
             says("Where AuthZEN's calls are").json(200, reference("AuthZenMetadata"))

@@ -223,6 +223,17 @@ fn questions() -> Group {
             members([("decision", object()), ("explanation?", object())]),
         ),
         (
+            "DecisionCounts",
+            members([
+                ("total", number()),
+                ("groups", list_of(counted_group())),
+                ("other", object()),
+                ("buckets?", object()),
+                ("complete", flag()),
+                ("complete_since?", text()),
+            ]),
+        ),
+        (
             "Decisions",
             members([("decisions", list_of(object())), ("next_cursor", cursor)]),
         ),
@@ -277,4 +288,12 @@ fn authzen() -> Group {
         ("Evaluations", many),
         ("EvaluationsAnswer", answer),
     ]
+}
+
+fn counted_group() -> Value {
+    members([
+        ("key", object()),
+        ("count", number()),
+        ("counts?", list_of(number())),
+    ])
 }
