@@ -8,6 +8,7 @@ mod entry;
 mod examiner;
 mod facts;
 mod fields;
+mod filtering;
 mod follower;
 mod mask;
 mod membership;

@@ -227,3 +227,37 @@ async fn policies_mask_and_drop_records() {
     let line = "doorward_decision_log_sampled_total{by=\"policy\"} 1";
     assert!(metrics.contains(line), "{metrics}");
 }
+
+#[tokio::test]
+async fn a_telemetry_says_which_decisions_are_recorded() {
+    let server = Server::start();
+    let object = |expression: &str| {
+        serde_json::json!({
+            "apiVersion": "telemetry.istio.io/v1",
+            "kind": "Telemetry",
+            "metadata": { "name": "wide", "namespace": "istio-system" },
+            "spec": { "accessLogging": [{ "filter": { "expression": expression } }] },
+        })
+    };
+    let url = server.url("/v1/resources/Telemetry/istio-system/wide");
+    let refused = http::put(&url, object("reqest.path == ''").to_string().as_bytes()).expect(400);
+    assert!(
+        refused.body.contains("`reqest` is no attribute"),
+        "{}",
+        refused.body
+    );
+    let open = "request.url_path.startsWith('/seen') && response.code == 403";
+    http::put(&url, object(open).to_string().as_bytes()).expect(200);
+    let checks = server.checks().await;
+    for path in ["/seen/1?a=b", "/unseen/1", "/seen/2", "/unseen/2"] {
+        assert!(!checks.get(path).await.allows());
+    }
+    eventually("two records", || query(&server, "").len() == 2).await;
+    let row = "doorward_decision_log_sampled_total{by=\"telemetry\"} 2";
+    eventually(row, || {
+        http::get(&server.url("/metrics")).body.contains(row)
+    })
+    .await;
+    let recorded = query(&server, "path=/seen/*");
+    assert_eq!(recorded.len(), 2);
+}

@@ -103,6 +103,6 @@ impl Known {
 fn rules(object: &Resource) -> usize {
     match &object.spec {
         Spec::AuthorizationPolicy(spec) => spec.rules.as_ref().map_or(0, Vec::len),
-        Spec::RequestAuthentication(_) | Spec::PeerAuthentication(_) => 0,
+        Spec::RequestAuthentication(_) | Spec::PeerAuthentication(_) | Spec::Telemetry(_) => 0,
     }
 }

@@ -19,6 +19,7 @@ use super::record::{Record, put_request};
 use super::scope::{Scope, Whole};
 use super::{LogSettings, Overflow};
 use crate::decision::{Decision, Effect};
+use crate::policy::PolicySet;
 use crate::policy::native::Workload;
 use crate::telemetry::Metrics;
 
@@ -121,6 +122,8 @@ pub(super) struct Head {
     pub(super) workload: Arc<Workload>,
     /// The request as a whole, if more than its summary is wanted.
     pub(super) whole: Option<Box<Whole>>,
+    /// Policies, if they say which decisions are recorded.
+    pub(super) telemetry: Option<Arc<PolicySet>>,
     /// How long its request is.
     length: usize,
 }
@@ -246,6 +249,11 @@ impl Queue {
             decision: Arc::clone(record.decision),
             workload: Arc::clone(record.workload),
             whole: self.scope.whole(record),
+            telemetry: record
+                .policies
+                .native
+                .has_telemetry()
+                .then(|| Arc::clone(record.policies)),
             length: request.len(),
         };
         let mut weight = size_of::<Head>() + request.len();

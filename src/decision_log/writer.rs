@@ -9,7 +9,7 @@ use super::entry::{Edited, Editor, Entry};
 use super::outlet::Finished;
 use super::queue::{Chunk, Queue, Taken};
 
-use super::{LogSettings, LogStore, Overflow, sampling};
+use super::{LogSettings, LogStore, Overflow, filtering, sampling};
 use crate::decision::Effect;
 
 /// How often old records are removed and small blocks merged, and after how many bytes of new blocks
@@ -164,9 +164,13 @@ impl<'a> Writer<'a> {
                 lost += 1;
             }
         };
-        let (mut unread, mut sampled, mut dropped) = (0, 0, 0);
+        let (mut unread, mut filtered, mut sampled, mut dropped) = (0, 0, 0, 0);
         for (head, request) in chunk.records() {
             self.last = head.seq;
+            if !filtering::keeps(head, request) {
+                filtered += 1;
+                continue;
+            }
             if !sampling::keeps(&self.settings.sample, head.id, &head.decision) {
                 sampled += 1;
                 continue;
@@ -187,7 +191,11 @@ impl<'a> Writer<'a> {
         if lost + unread > 0 {
             self.queue.count_dropped("too_large", lost + unread);
         }
-        for (by, count) in [("sample", sampled), ("policy", dropped)] {
+        for (by, count) in [
+            ("telemetry", filtered),
+            ("sample", sampled),
+            ("policy", dropped),
+        ] {
             if count > 0 {
                 self.queue.count_sampled(by, count);
             }

@@ -11,6 +11,7 @@ mod matcher;
 mod observe;
 mod path_template;
 mod peer_authentication;
+mod recording;
 mod request_authentication;
 mod rules;
 mod trust_domain;
@@ -30,6 +31,7 @@ pub use authorization::{CompiledRule, Facts, RuleAction};
 pub use explain::{ExplainedRule, ExplainedTest};
 pub use observe::{DryRun, EngineResult, Observed, Observers, Passed, WouldBe};
 pub use peer_authentication::PeerRequirement;
+pub use recording::{Observation, ObservedPeer, ObservedRequest, Recording};
 pub use request_authentication::{Authenticated, Authentication, Refused, Unauthenticated};
 pub use rules::Rules;
 pub use trusted_peers::TrustedPeer;
@@ -44,6 +46,7 @@ use crate::yaml::Problem;
 use attachment::Attachment;
 use compile::CompiledPolicy;
 use peer_authentication::{CompiledPeerAuthentication, oldest};
+use recording::CompiledTelemetry;
 use request_authentication::CompiledAuthentication;
 
 /// Workloads whose attached policies are remembered; beyond that they are found anew each time.
@@ -62,6 +65,8 @@ pub struct MeshSettings {
 pub struct NativePolicies {
     root_namespace: String,
     by_namespace: HashMap<String, Objects>,
+    /// What says which decisions are recorded, by namespace. No decision depends on it.
+    telemetry: HashMap<String, Vec<CompiledTelemetry>>,
     /// Whether any policy depends on which workload a request is for.
     needs_workload: bool,
     remembered: moka::sync::Cache<Arc<Workload>, Arc<Attached>>,
@@ -86,6 +91,7 @@ pub struct Attached {
     pub allow: Rules,
     pub authentication: Authentication,
     pub peer: PeerRequirement,
+    pub recording: Recording,
     pub observers: Observers,
     pub reads: Reads,
     /// What of a request a decision by these and all other policies that are asked depends on.
@@ -105,6 +111,7 @@ impl NativePolicies {
         let mut policies = Self {
             root_namespace: mesh.root_namespace.clone(),
             by_namespace: HashMap::new(),
+            telemetry: HashMap::new(),
             needs_workload: false,
             remembered: moka::sync::Cache::new(MAX_REMEMBERED_WORKLOADS),
             mesh_wide: OnceLock::new(),
@@ -125,6 +132,11 @@ impl NativePolicies {
     fn add(&mut self, resource: &Resource, mesh: &MeshSettings) -> Result<(), Vec<Problem>> {
         let namespace = resource.id.namespace.clone();
         let is_root = namespace == mesh.root_namespace;
+        if let Spec::Telemetry(spec) = &resource.spec {
+            let telemetry = recording::compile(resource, spec)?;
+            self.telemetry.entry(namespace).or_default().push(telemetry);
+            return Ok(());
+        }
         let objects = self.by_namespace.entry(namespace).or_default();
         let is_for_all = match &resource.spec {
             Spec::AuthorizationPolicy(spec) => {
@@ -146,6 +158,7 @@ impl NativePolicies {
                 objects.peer.push(peer);
                 is_for_all
             }
+            Spec::Telemetry(_) => true,
         };
         self.needs_workload |= !is_for_all || !is_root;
         Ok(())
@@ -229,8 +242,31 @@ impl NativePolicies {
             }
         }
         attached.peer = self.peer_requirement(workload);
+        attached.recording = self.recording(workload);
         attached.finish();
         attached
+    }
+
+    /// Whether anything says which decisions are recorded.
+    pub fn has_telemetry(&self) -> bool {
+        !self.telemetry.is_empty()
+    }
+
+    fn recording(&self, workload: &Workload) -> Recording {
+        let root = self.root_namespace.as_str();
+        let of = |namespace: &str| self.telemetry.get(namespace).map_or(&[][..], Vec::as_slice);
+        let wide = |object: &&CompiledTelemetry| object.attachment.is_for_all();
+        let mesh = recording::oldest(of(root).iter().filter(wide));
+        let Some(namespace) = workload.namespace.as_deref() else {
+            return Recording::compose([mesh]);
+        };
+        let covers = |object: &&CompiledTelemetry| {
+            !wide(object) && object.attachment.covers(workload, namespace, root)
+        };
+        let own = recording::oldest(of(namespace).iter().filter(covers));
+        let wide =
+            (namespace != root).then(|| recording::oldest(of(namespace).iter().filter(wide)));
+        Recording::compose([mesh, wide.flatten(), own])
     }
 
     fn peer_requirement(&self, workload: &Workload) -> PeerRequirement {

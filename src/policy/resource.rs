@@ -1,5 +1,5 @@
-//! Native policy objects as users write them: Istio's `AuthorizationPolicy`,
-//! `RequestAuthentication` and `PeerAuthentication`, with every unknown field refused. Their meaning
+//! Native policy objects as users write them: Istio's `AuthorizationPolicy`, `RequestAuthentication`,
+//! `PeerAuthentication` and `Telemetry`, with every unknown field refused. Their meaning
 //! is left to `native`.
 
 mod spec;
@@ -18,8 +18,9 @@ pub use spec::*;
 
 /// Namespace of an object that names none.
 pub const DEFAULT_NAMESPACE: &str = "default";
-/// API versions that are understood; both have the same schema.
-const API_VERSIONS: [&str; 2] = ["security.istio.io/v1", "security.istio.io/v1beta1"];
+/// API versions that are understood; those of a kind have the same schema.
+const SECURITY_VERSIONS: [&str; 2] = ["security.istio.io/v1", "security.istio.io/v1beta1"];
+const TELEMETRY_VERSIONS: [&str; 2] = ["telemetry.istio.io/v1", "telemetry.istio.io/v1alpha1"];
 
 /// One object, parsed.
 #[derive(Debug, Clone)]
@@ -44,12 +45,14 @@ pub struct ResourceId {
     pub name: String,
 }
 
-/// Kinds that are enforced.
+/// Kinds that are understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Kind {
     AuthorizationPolicy,
     RequestAuthentication,
     PeerAuthentication,
+    /// Says what is recorded, and decides nothing.
+    Telemetry,
 }
 
 /// The part of an object that says what it does.
@@ -58,6 +61,7 @@ pub enum Spec {
     AuthorizationPolicy(AuthorizationPolicySpec),
     RequestAuthentication(RequestAuthenticationSpec),
     PeerAuthentication(PeerAuthenticationSpec),
+    Telemetry(TelemetrySpec),
 }
 
 #[derive(Debug, Deserialize)]
@@ -110,8 +114,9 @@ impl Resource {
         let envelope: Envelope = document.read()?;
         // The kind first: of one that is not ours it says more than the version of its API.
         let kind = Kind::parse(&envelope.kind).map_err(|why| document.problem("kind", why))?;
-        if !API_VERSIONS.contains(&envelope.api_version.as_str()) {
-            let known = API_VERSIONS.join("` or `");
+        let versions = kind.versions();
+        if !versions.contains(&envelope.api_version.as_str()) {
+            let known = versions.join("` or `");
             let message = format!("`{}` is not `{known}`", envelope.api_version);
             return Err(document.problem("apiVersion", message));
         }
@@ -135,6 +140,7 @@ impl Resource {
             Kind::PeerAuthentication => {
                 Spec::PeerAuthentication(read_spec(&document, envelope.spec)?)
             }
+            Kind::Telemetry => Spec::Telemetry(read_spec(&document, envelope.spec)?),
         };
         let id = ResourceId {
             kind,
@@ -248,12 +254,20 @@ pub(super) fn is_name(name: &str) -> bool {
 // === impl Kind ===
 
 impl Kind {
+    fn versions(self) -> [&'static str; 2] {
+        match self {
+            Self::Telemetry => TELEMETRY_VERSIONS,
+            _ => SECURITY_VERSIONS,
+        }
+    }
+
     /// Reads a kind, saying of others what they are.
     pub fn parse(name: &str) -> Result<Self, String> {
         match name {
             "AuthorizationPolicy" => Ok(Self::AuthorizationPolicy),
             "RequestAuthentication" => Ok(Self::RequestAuthentication),
             "PeerAuthentication" => Ok(Self::PeerAuthentication),
+            "Telemetry" => Ok(Self::Telemetry),
             "NetworkPolicy" => {
                 Err("`NetworkPolicy` is enforced by the network plugin, not here".to_owned())
             }
@@ -261,7 +275,7 @@ impl Kind {
                 Err(format!("`{name}` is enforced by the proxy, not here"))
             }
             _ => Err(format!(
-                "`{name}` is neither `AuthorizationPolicy`, `RequestAuthentication` nor `PeerAuthentication`"
+                "`{name}` is neither `AuthorizationPolicy`, `RequestAuthentication`, `PeerAuthentication` nor `Telemetry`"
             )),
         }
     }
@@ -273,6 +287,7 @@ impl fmt::Display for Kind {
             Self::AuthorizationPolicy => "AuthorizationPolicy",
             Self::RequestAuthentication => "RequestAuthentication",
             Self::PeerAuthentication => "PeerAuthentication",
+            Self::Telemetry => "Telemetry",
         })
     }
 }

@@ -44,6 +44,7 @@ pub(super) fn warnings<'a>(
             Spec::AuthorizationPolicy(spec) => doubts.authorization(spec),
             Spec::RequestAuthentication(spec) => doubts.authentication(spec),
             Spec::PeerAuthentication(spec) => doubts.peer(spec),
+            Spec::Telemetry(_) => {}
         }
         let problems = doubts.problems.into_iter();
         found.extend(problems.map(|problem| (*resource, problem)));

@@ -38,7 +38,7 @@ pub(super) fn of_path(name: &str) -> Value {
     match name {
         "kind" => json!({
             "type": "string",
-            "enum": ["AuthorizationPolicy", "RequestAuthentication", "PeerAuthentication"],
+            "enum": ["AuthorizationPolicy", "RequestAuthentication", "PeerAuthentication", "Telemetry"],
         }),
         "id" | "path" | "name" | "namespace" => json!({"type": "string", "minLength": 1}),
         _ => text(),

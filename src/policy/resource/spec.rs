@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 /// `spec` of an AuthorizationPolicy.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -208,6 +209,54 @@ pub enum MtlsMode {
     Disable,
     Permissive,
     Strict,
+}
+
+/// `spec` of a Telemetry.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct TelemetrySpec {
+    pub selector: Option<Selector>,
+    pub target_ref: Option<TargetRef>,
+    pub target_refs: Option<Vec<TargetRef>>,
+    pub access_logging: Option<Vec<AccessLogging>>,
+    /// Of proxies, and so are metrics: nothing here goes by them.
+    #[serde(rename = "tracing")]
+    _tracing: Value,
+    #[serde(rename = "metrics")]
+    _metrics: Value,
+}
+
+/// What some providers get to see.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccessLogging {
+    pub r#match: Option<LogMatch>,
+    pub providers: Option<Vec<Provider>>,
+    pub disabled: Option<bool>,
+    pub filter: Option<LogFilter>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogMatch {
+    pub mode: LogMode,
+}
+
+/// The side of a connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum LogMode {
+    #[default]
+    ClientAndServer,
+    Client,
+    Server,
+}
+
+/// An expression in CEL.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogFilter {
+    pub expression: String,
 }
 
 // === impl Values ===

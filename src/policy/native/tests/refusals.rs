@@ -44,11 +44,11 @@ fn heads() {
         ),
         (
             "apiVersion: security.istio.io/v1\nkind: Authorization\nmetadata: {name: p}",
-            "2: `Authorization` is neither `AuthorizationPolicy`, `RequestAuthentication` nor `PeerAuthentication`",
+            "2: `Authorization` is neither `AuthorizationPolicy`, `RequestAuthentication`, `PeerAuthentication` nor `Telemetry`",
         ),
         (
             "apiVersion: security.istio.io/v1\nkind: Telemetry\nmetadata: {name: p}",
-            "2: `Telemetry` is neither `AuthorizationPolicy`, `RequestAuthentication` nor `PeerAuthentication`",
+            "1: `security.istio.io/v1` is not `telemetry.istio.io/v1` or `telemetry.istio.io/v1alpha1`",
         ),
         (
             "apiVersion: security.istio.io/v1\nkind: NetworkPolicy\nmetadata: {name: p}",
