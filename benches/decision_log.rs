@@ -126,6 +126,7 @@ impl Source {
             workload: &self.workload,
             policies: &self.policies,
             attributes,
+            shadow: None,
         });
         assert!(matches!(recorded, Recorded::Settled));
     }

@@ -13,9 +13,11 @@ mod load;
 mod ownership;
 mod pushed;
 mod resources;
+mod shadows;
 mod state;
 mod watched;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -40,6 +42,7 @@ pub use load::FileSources;
 use load::load;
 pub use pushed::{Edit, Policy};
 pub use resources::{Applied, ObjectChange, PutScope};
+pub use shadows::ShadowStatus;
 use state::State;
 pub use state::{BundleStatus, Owner};
 use watched::FileWatch;
@@ -158,7 +161,10 @@ impl Activation {
             move || {
                 let found = Fingerprint::of(&files);
                 let state = load(&files, stored, &settings.bundles)?;
-                let (state, policies) = downloads::compile_start(state, &settings)?;
+                let (mut state, mut policies) = downloads::compile_start(state, &settings)?;
+                // Rule: what decides nothing is no reason not to start.
+                policies.shadows =
+                    shadows::compile(&policies, &mut state, &BTreeSet::new(), &settings)?;
                 test_files(&state, &settings)?;
                 Ok((state, policies, FileWatch::new(files, found)))
             }
@@ -257,6 +263,11 @@ impl Activation {
         self.state.lock().await.bundle_status()
     }
 
+    /// Bundles that are pushed as shadows, and what is known of them.
+    pub async fn shadows(&self) -> Vec<ShadowStatus> {
+        self.state.lock().await.shadow_status()
+    }
+
     /// How the store is doing.
     pub fn store_status(&self) -> &StoreStatus {
         &self.store_status
@@ -295,17 +306,19 @@ impl Activation {
     async fn activate_tested(
         &self,
         mut state: OwnedMutexGuard<State>,
-        candidate: State,
+        mut candidate: State,
         mut change: Change,
         tested: Vec<String>,
     ) -> Result<u64, ActivationError> {
         let settings = self.settings.clone();
         let active = Arc::clone(&self.snapshot.load().policies);
+        let shadows = shadows::put_by(&change);
         let (mut candidate, policies) = self
             .in_background(move || {
-                let policies = compile_after(Some(&active), &candidate, &settings)?;
+                let mut policies = compile_after(Some(&active), &candidate, &settings)?;
                 let tested = tested.iter().filter_map(|name| candidate.bundle(name));
                 bundle_tests::run(&candidate, tested, &settings.policy)?;
+                policies.shadows = shadows::compile(&active, &mut candidate, &shadows, &settings)?;
                 Ok((candidate, policies))
             })
             .await?;
@@ -321,7 +334,12 @@ impl Activation {
     /// Rule: where signatures are required, nothing gets in that has none.
     fn check_unsigned(&self, change: &Change) -> Result<(), ActivationError> {
         // Bundles are looked at where they are read.
-        let is_bundle = |kind| matches!(kind, EntryKind::Bundle | EntryKind::RemoteBundle);
+        let is_bundle = |kind| {
+            matches!(
+                kind,
+                EntryKind::Bundle | EntryKind::ShadowBundle | EntryKind::RemoteBundle
+            )
+        };
         match change.put.iter().find(|entry| !is_bundle(entry.id.kind)) {
             Some(entry) if self.settings.bundles.verification.is_required() => {
                 Err(ActivationError::Unsigned(entry.id.to_string()))
@@ -366,6 +384,7 @@ impl Activation {
         let snapshot = Snapshot::new(revision, policies, sets, self.settings.cache);
         let old = self.snapshot.swap(Arc::new(snapshot));
         drop(publishing);
+        shadows::forget_gone(&self.metrics, &old.policies, &self.snapshot.load().policies);
         let gone = old.cache.usage();
         self.metrics
             .cache_evicted(gone.evicted_for_room, gone.evicted_at_end);

@@ -20,6 +20,7 @@ mod queue;
 mod record;
 mod sampling;
 mod scope;
+mod shadowed;
 mod secrets;
 mod store;
 mod summary;
@@ -44,6 +45,7 @@ pub use query::{Cursor, Filter, Page, QueryError};
 pub use record::Record;
 pub use sampling::Sampling;
 pub use scope::{Detail, Level, Scope};
+pub use shadowed::Shadowed;
 pub use store::{LogReaders, LogStore};
 pub use summary::{Summary, SummaryOf};
 

@@ -16,6 +16,7 @@ pub mod policy;
 pub mod decision;
 pub mod cache;
 pub mod snapshot;
+pub mod shadow;
 
 // How policy gets here.
 pub mod bundle;

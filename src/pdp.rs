@@ -3,6 +3,7 @@
 
 mod explain;
 mod question;
+mod shadowing;
 mod shown;
 mod verdict;
 
@@ -25,6 +26,7 @@ use crate::identity::RemoteKeySets;
 use crate::policy::lifetime::Unremembered;
 use crate::policy::native::{Attached, Workload};
 use crate::policy::{PolicySet, UnknownWorkload};
+use crate::shadow::Workers;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Arrival, Label, Metrics};
 pub use explain::Explanation;
@@ -41,6 +43,7 @@ pub struct Pdp {
     snapshot: Arc<ArcSwap<Snapshot>>,
     recorder: Recorder,
     metrics: Arc<Metrics>,
+    shadowing: Workers,
 }
 
 /// A decision and what tells it apart from equal ones.
@@ -77,6 +80,7 @@ impl Pdp {
             snapshot,
             recorder,
             metrics,
+            shadowing: Workers::default(),
         }
     }
 
@@ -240,6 +244,8 @@ impl Pdp {
             (Ok(mutations), Some(http)) => lookalikes(mutations, &http.headers),
             _ => Vec::new(),
         };
+        let asked = (attributes, workload, &decision);
+        let shadow = self.ask_shadows(snapshot, asked, arrival.now_ns);
         let record = |decision: &Arc<Decision>, cached, lookalikes: &[String]| {
             self.recorder.record(&Record {
                 id,
@@ -252,6 +258,7 @@ impl Pdp {
                 workload,
                 policies: &snapshot.policies,
                 attributes,
+                shadow: shadow.as_ref(),
             })
         };
         let (decision, cached, lookalikes, pending) = match record(&decision, cached, &lookalikes) {

@@ -9,7 +9,7 @@ pub mod rego;
 pub mod resource;
 mod warnings;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -103,10 +103,21 @@ pub struct PolicySet {
     pub warnings: Vec<Warning>,
     /// A bundle that is downloaded was never activated: whatever asks Rego is denied.
     pub lacks_bundle: bool,
+    /// What is asked beside, and decides nothing.
+    pub shadows: Vec<ShadowPolicies>,
     /// What the settings have read of every request.
     settings_read: Reads,
     /// Whether any rule says what the decision log masks or drops, once that was asked.
     masks_records: OnceLock<bool>,
+}
+
+/// All policies as they would be with one bundle in place of the enforced one of its name.
+#[derive(Debug, Clone)]
+pub struct ShadowPolicies {
+    pub bundle: Arc<str>,
+    /// The manifest's.
+    pub bundle_revision: Arc<str>,
+    pub policies: Arc<PolicySet>,
 }
 
 /// The rules by which policies say what the decision log masks and drops, part by part of their paths.
@@ -206,6 +217,7 @@ impl PolicySet {
                     .chain(rego.iter().flat_map(missing))
                     .collect(),
                 lacks_bundle,
+                shadows: Vec::new(),
                 settings_read: settings.reads(),
                 masks_records: OnceLock::new(),
                 rego,

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use crate::cache::{CacheSettings, DecisionCache};
 use crate::identity::{Keyring, RemoteKeySets};
-use crate::policy::PolicySet;
+use crate::policy::{PolicySet, ShadowPolicies};
+
+/// Most memory for the remembered decisions of one shadow, and for its verified tokens, in bytes.
+const SHADOW_CACHE_BYTES: u64 = 8 << 20;
 
 /// What one check sees, from its begin to its end.
 #[derive(Debug)]
@@ -16,6 +19,18 @@ pub struct Snapshot {
     pub policies: Arc<PolicySet>,
     pub keyring: Keyring,
     pub cache: DecisionCache,
+    /// What is asked beside.
+    pub shadows: Arc<[Shadow]>,
+}
+
+/// A bundle that is tried out: all policies as if it were enforced, with keys and caches of its own, so
+/// that nothing it remembers gets into a decision, and the other way round.
+#[derive(Debug)]
+pub struct Shadow {
+    pub bundle: Arc<str>,
+    /// The manifest's.
+    pub bundle_revision: Arc<str>,
+    pub snapshot: Snapshot,
 }
 
 impl Snapshot {
@@ -25,11 +40,37 @@ impl Snapshot {
         keys: RemoteKeySets,
         cache: CacheSettings,
     ) -> Self {
+        let shadows = policies.shadows.iter();
+        let shadows = shadows.map(|shadow| Shadow::new(revision, shadow, &keys, cache));
         Self {
+            shadows: shadows.collect(),
             revision,
             policies,
             keyring: Keyring::new(keys, cache.tokens_max_bytes),
             cache: DecisionCache::new(cache),
+        }
+    }
+}
+
+// === impl Shadow ===
+
+impl Shadow {
+    fn new(
+        revision: u64,
+        shadow: &ShadowPolicies,
+        keys: &RemoteKeySets,
+        cache: CacheSettings,
+    ) -> Self {
+        let cache = CacheSettings {
+            max_bytes: cache.max_bytes.min(SHADOW_CACHE_BYTES),
+            tokens_max_bytes: cache.tokens_max_bytes.min(SHADOW_CACHE_BYTES),
+            ..cache
+        };
+        let policies = Arc::clone(&shadow.policies);
+        Self {
+            bundle: Arc::clone(&shadow.bundle),
+            bundle_revision: Arc::clone(&shadow.bundle_revision),
+            snapshot: Snapshot::new(revision, policies, keys.clone(), cache),
         }
     }
 }

@@ -14,6 +14,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("decision", &["attributes", "identity", "policy"]),
     ("cache", &["attributes", "decision", "policy", "units"]),
     ("snapshot", &["cache", "identity", "policy"]),
+    ("shadow", &["decision"]),
     (
         "pdp",
         &[
@@ -23,6 +24,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "decision_log",
             "identity",
             "policy",
+            "shadow",
             "snapshot",
             "telemetry",
         ],
@@ -54,6 +56,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "cache",
             "jwks",
             "policy",
+            "shadow",
             "snapshot",
             "store",
             "telemetry",
@@ -90,7 +93,14 @@ const TABLE: &[(&str, &[&str])] = &[
     ),
     (
         "decision_log",
-        &["attributes", "decision", "policy", "telemetry", "units"],
+        &[
+            "attributes",
+            "decision",
+            "policy",
+            "shadow",
+            "telemetry",
+            "units",
+        ],
     ),
     (
         "sinks",

@@ -48,6 +48,7 @@ mod quickstart;
 mod reads;
 mod reference;
 mod remote;
+mod shadows;
 mod sinks;
 mod tls;
 mod vectors;

@@ -100,6 +100,7 @@ impl Loader<'_> {
             match id.kind {
                 EntryKind::Resource => self.stored_resource(&id, &bytes),
                 EntryKind::Bundle => self.stored_bundle(&id.key, &bytes),
+                EntryKind::ShadowBundle => self.stored_shadow(id, &bytes),
                 EntryKind::Policy => self.stored_policy(&id, bytes),
                 EntryKind::Data => self.stored_document(&id, &bytes),
                 EntryKind::RemoteBundle => self.stored_download(id, &bytes),
@@ -165,6 +166,18 @@ impl Loader<'_> {
         match Bundle::from_archive(name, archive, self.settings) {
             Ok(bundle) => self.state.put_bundle(Arc::new(bundle), Owner::Api),
             Err(error) => self.fail(invalid_bundle(error, name)),
+        }
+    }
+
+    /// Rule: what decides nothing is no reason not to start. A shadow that cannot be read any more goes
+    /// with the next change.
+    fn stored_shadow(&mut self, id: EntryId, archive: &[u8]) {
+        match Bundle::from_archive(&id.key, archive, self.settings) {
+            Ok(bundle) => self.state.shadows.put(Arc::new(bundle)),
+            Err(error) => {
+                tracing::error!(bundle = id.key, %error, "a shadow cannot be used any more and is dropped");
+                self.state.downloads.note_stale(id);
+            }
         }
     }
 

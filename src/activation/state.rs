@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::downloads::Downloads;
 use super::pushed::Pushed;
+use super::shadows::Shadows;
 use super::{ActivationError, ObjectChange};
 use crate::bundle::Bundle;
 use crate::policy::rego::{Data, RegoModule};
@@ -46,6 +47,8 @@ pub(super) struct State {
     stored_files: Option<Hash>,
     /// Rego and data of the API that belong to no bundle.
     pub(super) pushed: Pushed,
+    /// Bundles that decide nothing.
+    pub(super) shadows: Shadows,
 }
 
 /// One bundle as the API shows it.
@@ -81,6 +84,11 @@ impl State {
         self.stored_files = self.files;
     }
 
+    /// The store's newest revision.
+    pub(super) fn stored(&self) -> u64 {
+        self.stored
+    }
+
     /// No change yet to what is stored.
     pub(super) fn change(&self, attempt: Attempt) -> Change {
         Change {
@@ -102,6 +110,7 @@ impl State {
             .retain(|_, (_, owner)| *owner != Owner::Api);
         others.bundles.retain(|_, (_, owner)| *owner != Owner::Api);
         others.pushed = Pushed::default();
+        others.shadows = Shadows::default();
         others
     }
 
@@ -271,20 +280,9 @@ impl State {
     }
 
     pub(super) fn bundle_status(&self) -> Vec<BundleStatus> {
-        let bundles = self.bundles.values().map(|(bundle, owner)| BundleStatus {
-            name: bundle.name.clone(),
-            revision: bundle.manifest.revision.clone(),
-            roots: bundle.manifest.roots.clone(),
-            owner: *owner,
-            modules: bundle
-                .modules
-                .iter()
-                .map(|module| module.path.clone())
-                .collect(),
-            signed: bundle.is_signed,
-            warnings: bundle.warnings.clone(),
-        });
-        bundles.collect()
+        let bundles = self.bundles.values();
+        let status = bundles.map(|(bundle, owner)| BundleStatus::of(bundle, *owner));
+        status.collect()
     }
 
     pub(super) fn all_bundles(&self) -> impl Iterator<Item = &Bundle> {
@@ -349,6 +347,21 @@ impl State {
                 || !self.downloads.is_empty(),
             lacks_bundle: self.downloads.is_waiting(),
         })
+    }
+}
+
+impl BundleStatus {
+    pub(super) fn of(bundle: &Bundle, owner: Owner) -> Self {
+        let modules = bundle.modules.iter();
+        Self {
+            name: bundle.name.clone(),
+            revision: bundle.manifest.revision.clone(),
+            roots: bundle.manifest.roots.clone(),
+            owner,
+            modules: modules.map(|module| module.path.clone()).collect(),
+            signed: bundle.is_signed,
+            warnings: bundle.warnings.clone(),
+        }
     }
 }
 

@@ -38,6 +38,9 @@ pub(super) const MAX_SPAN_NS: u64 = 600 * 1_000_000_000;
 
 /// Flags of a record.
 const CACHED: u8 = 1;
+/// What shadows say of it, if they were asked.
+const SHADOW_SAME: u8 = 8;
+const SHADOW_CHANGED: u8 = 16;
 /// The trace is 16 bytes, which were hexadecimal digits.
 const TRACE_IN_BYTES: u8 = 2;
 const TRACE_AS_TEXT: u8 = 4;

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -18,6 +19,7 @@ use super::mask::{MASKED, Mask, Masking};
 use super::queue::Head;
 use super::record::{Asked, Place, PlacePort, REQUEST_ID, TRACE_PARENT};
 use super::scope::Scope;
+use super::shadowed::{self, Shadowed};
 use crate::attributes::Pairs;
 use crate::decision::{Decision, Effect, Reason};
 use crate::policy::native::{Observed, Workload};
@@ -37,6 +39,7 @@ pub(super) struct Entry<'a> {
     pub(super) time_ns: i64,
     pub(super) revision: u64,
     pub(super) cached: bool,
+    pub(super) shadow: Option<Shadowed>,
     pub(super) verdict: &'a Verdict,
     pub(super) host: Option<&'a str>,
     /// Without query string.
@@ -103,6 +106,8 @@ pub(super) struct Editor {
     destination: String,
     scope: Scope,
     is_behind: bool,
+    /// How long what shadows say may still be waited for.
+    patience: Duration,
     /// Of a request that was not looked at as a whole.
     nothing: Findings,
 }
@@ -137,6 +142,7 @@ impl Editor {
         Self {
             scope,
             is_behind: false,
+            patience: Duration::ZERO,
             nothing: Findings::default(),
             masking: Masking::new(mask),
             verdicts: Verdicts::default(),
@@ -154,6 +160,11 @@ impl Editor {
     /// Whether there is more to do than there is time for.
     pub(super) fn set_behind(&mut self, is_behind: bool) {
         self.is_behind = is_behind;
+    }
+
+    /// How long the records to come may wait, all together, for what shadows say of them.
+    pub(super) fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
     }
 
     /// Looks at a request as a whole; `Err` if its record is to be dropped.
@@ -190,7 +201,8 @@ impl Editor {
             true => Rc::new(Verdict::without_caller(head, found.is_bare)),
             false => self.verdicts.of(head),
         };
-        let more = more_of(&asked.lookalikes, found);
+        let shadow = shadowed::of(head, &mut self.patience, found.is_bare);
+        let more = more_of(&asked.lookalikes, found, shadow.shown);
         let shown =
             |of, place: Option<_>| place.filter(|_| !found.is_bare && !found.hides_address(of));
         let mut details = Details {
@@ -209,6 +221,7 @@ impl Editor {
             time_ns: head.time_ns,
             revision: head.revision,
             cached: head.cached,
+            shadow: shadow.mark,
             verdict: &verdict,
             host: None,
             path: None,
@@ -346,11 +359,12 @@ impl Verdict {
 }
 
 /// Members of the record that only few have, as the text of a JSON object.
-fn more_of(lookalikes: &[&str], found: &Findings) -> Option<String> {
-    if lookalikes.is_empty() && found.more.is_empty() {
+fn more_of(lookalikes: &[&str], found: &Findings, shadow: Option<Value>) -> Option<String> {
+    if lookalikes.is_empty() && found.more.is_empty() && shadow.is_none() {
         return None;
     }
     let mut more = found.more.clone();
+    more.extend(shadow.map(|shadow| ("shadow".to_owned(), shadow)));
     if !lookalikes.is_empty() && !found.is_bare {
         let names = listed(lookalikes.iter().copied());
         let names = names.into_iter().map(Value::from);

@@ -26,6 +26,8 @@ pub(super) enum Kind {
     /// Each way a workload can be asked for.
     Workload = 11,
     Method = 12,
+    /// Whether a shadow would have changed the reply.
+    Shadow = 13,
 }
 
 /// What is left of a value in a filter. Stored: it may never change.

@@ -41,6 +41,7 @@ impl Finished {
             time_ns: entry.time_ns,
             revision: entry.revision.cast_signed(),
             cached: entry.cached,
+            shadow: entry.shadow,
             verdict: StoredVerdict {
                 policy: verdict.policy.as_deref(),
                 principal: verdict.principal.as_deref(),

@@ -17,6 +17,7 @@ use uuid::Uuid;
 pub(super) use wanted::{Wanted, WantedDigests};
 pub(super) use workload::digests as digests_of_workload;
 
+use super::shadowed::Shadowed;
 use crate::decision::{Effect, ReasonKind};
 use wanted::WantedPath;
 
@@ -52,6 +53,8 @@ pub struct Filter {
     pub revision: Option<u64>,
     pub decision_id: Option<Uuid>,
     pub trace_id: Option<String>,
+    /// Whether a shadow would have changed the reply.
+    pub shadow: Option<Shadowed>,
     pub limit: Option<u32>,
     pub cursor: Option<String>,
 }
@@ -143,6 +146,7 @@ impl Filter {
                 .map(|revision| i64::try_from(revision).unwrap_or(i64::MAX)),
             id: self.decision_id,
             trace_id: self.trace_id.clone(),
+            shadow: self.shadow,
             before: cursor.map_or(i64::MAX, |Cursor(before)| before),
         })
     }

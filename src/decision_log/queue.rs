@@ -21,6 +21,7 @@ use super::{LogSettings, Overflow};
 use crate::decision::{Decision, Effect};
 use crate::policy::PolicySet;
 use crate::policy::native::Workload;
+use crate::shadow::Slot;
 use crate::telemetry::Metrics;
 
 /// Most memory the waiting records may take, in bytes.
@@ -124,6 +125,8 @@ pub(super) struct Head {
     pub(super) whole: Option<Box<Whole>>,
     /// Policies, if they say which decisions are recorded.
     pub(super) telemetry: Option<Arc<PolicySet>>,
+    /// Where what shadows say is, or will be.
+    pub(super) shadow: Option<Arc<Slot>>,
     /// How long its request is.
     length: usize,
 }
@@ -254,6 +257,7 @@ impl Queue {
                 .native
                 .has_telemetry()
                 .then(|| Arc::clone(record.policies)),
+            shadow: record.shadow.map(Arc::clone),
             length: request.len(),
         };
         let mut weight = size_of::<Head>() + request.len();

@@ -11,6 +11,7 @@ use crate::attributes::{Address, Attributes, HttpRequest, Peer, Port};
 use crate::decision::Decision;
 use crate::policy::PolicySet;
 use crate::policy::native::Workload;
+use crate::shadow::Slot;
 use crate::telemetry::Stopwatch;
 
 /// Most headers of a request that are kept.
@@ -40,6 +41,8 @@ pub struct Record<'a> {
     /// By which it was decided.
     pub policies: &'a Arc<PolicySet>,
     pub attributes: &'a Attributes,
+    /// Where what shadows say will be.
+    pub shadow: Option<&'a Arc<Slot>>,
 }
 
 /// What was asked, as [`put_request`] wrote it down.

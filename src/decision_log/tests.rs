@@ -105,6 +105,7 @@ impl Sample {
             workload: &self.workload,
             policies: &self.policies,
             attributes: &self.attributes,
+            shadow: None,
         }
     }
 }

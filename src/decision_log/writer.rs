@@ -24,6 +24,11 @@ const MAX_BATCH: usize = 8 << 20;
 /// When so much waits, input and result are left out of records where nothing but names says what is
 /// masked: rather fewer words of each decision than fewer decisions.
 const BEHIND: usize = 16 << 20;
+/// How long records wait, all that were taken together, for what shadows say of them; and while many
+/// come.
+const PATIENCE: Duration = Duration::from_millis(500);
+const BUSY_PATIENCE: Duration = Duration::from_millis(100);
+
 /// How long it takes until what cannot be stored is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 /// What takes longer is logged: records that came meanwhile may have been dropped.
@@ -122,6 +127,10 @@ impl<'a> Writer<'a> {
             self.began = Some(Instant::now());
         }
         self.editor.set_behind(taken.weight() > BEHIND);
+        self.editor.set_patience(match taken.is_busy {
+            true => BUSY_PATIENCE,
+            false => PATIENCE,
+        });
         for chunk in taken.chunks {
             self.add(&chunk);
             self.queue.give_back(chunk);

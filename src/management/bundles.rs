@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, Request, State};
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{FromRequest, Query, Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Api;
 use super::access::{AreaKind, Grants, Named, Permitted};
@@ -15,7 +15,7 @@ use super::caller::Caller;
 use super::error::{ApiError, if_match};
 use super::json::AtRevision;
 use super::path::Path;
-use crate::activation::{BundleStatus, Owner};
+use crate::activation::{BundleStatus, Owner, PushedBundle, ShadowStatus};
 use crate::attributes::parts;
 use crate::bundle::Bundle;
 use crate::policy::PolicyError;
@@ -23,10 +23,34 @@ use crate::remote::RemoteStatus;
 
 const INVALID_NAME: &str = "a bundle's name consists of letters, digits, `-`, `_` and `.`";
 
+/// Which of a name's bundles a call is about.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Options {
+    mode: Mode,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Mode {
+    #[default]
+    Enforced,
+    /// It decides nothing, and what it would decide is recorded.
+    Shadow,
+}
+
+impl Mode {
+    fn is_enforced(&self) -> bool {
+        *self == Self::Enforced
+    }
+}
+
 /// Answer to a push.
 #[derive(Debug, Serialize)]
 pub(super) struct Pushed {
     name: String,
+    #[serde(skip_serializing_if = "Mode::is_enforced")]
+    mode: Mode,
     /// The manifest's.
     revision: String,
     /// The active snapshot's.
@@ -39,24 +63,55 @@ pub(super) async fn put(
     State(api): State<Api>,
     caller: Caller,
     Path(name): Path<String>,
+    options: Result<Query<Options>, QueryRejection>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<AtRevision<Pushed>, ApiError> {
     if !Bundle::is_name(&name) {
         return Err(ApiError::invalid(INVALID_NAME));
     }
+    let Query(Options { mode }) = options?;
     let if_match = if_match(&headers)?;
-    let put = api
+    let (author, archive) = (caller.into(), body?.into());
+    let activation = &api.activation;
+    let pushed = match mode {
+        Mode::Enforced => {
+            activation
+                .put_bundle(author, &name, archive, if_match)
+                .await?
+        }
+        Mode::Shadow => {
+            activation
+                .put_shadow(author, &name, archive, if_match)
+                .await?
+        }
+    };
+    Ok(answer(pushed, mode))
+}
+
+/// Makes a shadow the enforced bundle of its name.
+pub(super) async fn promote(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<AtRevision<Pushed>, ApiError> {
+    let if_match = if_match(&headers)?;
+    let promote = api
         .activation
-        .put_bundle(caller.into(), &name, body?.into(), if_match);
-    let pushed = put.await?;
+        .promote_bundle(caller.into(), &name, if_match);
+    Ok(answer(promote.await?, Mode::Enforced))
+}
+
+fn answer(pushed: PushedBundle, mode: Mode) -> AtRevision<Pushed> {
     let answer = Pushed {
-        name,
+        name: pushed.name,
+        mode,
         revision: pushed.revision,
         snapshot: pushed.snapshot,
         warnings: pushed.warnings,
     };
-    Ok(AtRevision(pushed.snapshot, answer))
+    AtRevision(pushed.snapshot, answer)
 }
 
 /// Answer to a push of several.
@@ -153,6 +208,8 @@ fn named_parts(headers: &HeaderMap, body: &[u8]) -> Result<Vec<(String, Vec<u8>)
 #[derive(Debug, Serialize)]
 pub(super) struct List {
     bundles: Vec<Shown>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    shadows: Vec<ShadowStatus>,
 }
 
 /// A bundle, and how the server is doing that it is downloaded from, if it is.
@@ -165,6 +222,7 @@ pub(super) enum Shown {
         #[serde(skip_serializing_if = "Option::is_none")]
         source: Option<RemoteStatus>,
     },
+    Shadow(ShadowStatus),
     /// It has not been downloaded yet.
     Expected {
         name: String,
@@ -177,6 +235,7 @@ impl Shown {
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Active { bundle, .. } => &bundle.name,
+            Self::Shadow(shadow) => &shadow.bundle.name,
             Self::Expected { name, .. } => name,
         }
     }
@@ -185,6 +244,7 @@ impl Shown {
     pub(super) fn parts(&self) -> (Option<&str>, Option<&RemoteStatus>) {
         match self {
             Self::Active { bundle, source } => (Some(&bundle.revision), source.as_ref()),
+            Self::Shadow(shadow) => (Some(&shadow.bundle.revision), None),
             Self::Expected { source, .. } => (None, Some(source)),
         }
     }
@@ -218,14 +278,24 @@ pub(super) async fn list(State(api): State<Api>) -> AtRevision<List> {
     // Before the bundles: what is newer than its tag is merely refused.
     let revision = api.pdp.snapshot().revision;
     let bundles = all(&api).await;
-    AtRevision(revision, List { bundles })
+    let shadows = api.activation.shadows().await;
+    AtRevision(revision, List { bundles, shadows })
 }
 
 pub(super) async fn get(
     State(api): State<Api>,
     Path(name): Path<String>,
+    options: Result<Query<Options>, QueryRejection>,
 ) -> Result<AtRevision<Shown>, ApiError> {
+    let Query(Options { mode }) = options?;
     let revision = api.pdp.snapshot().revision;
+    if mode == Mode::Shadow {
+        let mut shadows = api.activation.shadows().await.into_iter();
+        let found = shadows.find(|shadow| shadow.bundle.name == name);
+        return found
+            .map(|shadow| AtRevision(revision, Shown::Shadow(shadow)))
+            .ok_or_else(|| ApiError::missing(format!("there is no shadow of bundle `{name}`")));
+    }
     let bundles = all(&api).await;
     let found = bundles.into_iter().find(|bundle| bundle.name() == name);
     found
@@ -242,11 +312,23 @@ pub(super) async fn delete(
     State(api): State<Api>,
     caller: Caller,
     Path(name): Path<String>,
+    options: Result<Query<Options>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<AtRevision<Deleted>, ApiError> {
-    let snapshot = api
-        .activation
-        .delete_bundle(caller.into(), &name, if_match(&headers)?)
-        .await?;
+    let Query(Options { mode }) = options?;
+    let if_match = if_match(&headers)?;
+    let activation = &api.activation;
+    let snapshot = match mode {
+        Mode::Enforced => {
+            activation
+                .delete_bundle(caller.into(), &name, if_match)
+                .await?
+        }
+        Mode::Shadow => {
+            activation
+                .delete_shadow(caller.into(), &name, if_match)
+                .await?
+        }
+    };
     Ok(AtRevision(snapshot, Deleted { snapshot }))
 }

@@ -77,6 +77,7 @@ pub fn calls() -> Vec<Call> {
         Call::get("/v1/bundles/{name}", READ, bundles::get),
         Call::put("/v1/bundles/{name}", BUNDLE, bundles::put).up_to(MAX_BUNDLE_BYTES),
         Call::delete("/v1/bundles/{name}", BUNDLE, bundles::delete),
+        Call::post("/v1/bundles/{name}/promote", BUNDLE, bundles::promote),
         Call::get("/v1/resources", READ, resources::list),
         Call::put("/v1/resources", Need::ChangeNamed, resources::put_all)
             .up_to(MAX_RESOURCES_BYTES),

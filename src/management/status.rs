@@ -132,6 +132,7 @@ pub(super) async fn status(State(api): State<Api>) -> AtRevision<Value> {
         "snapshot": snapshot.revision,
         "resources": snapshot.policies.native.len(),
         "bundles": bundles,
+        "shadows": api.activation.shadows().await,
         "files": api.activation.files_status(),
         "store": api.activation.store_status(),
         "jwks": api.activation.key_sets(),

@@ -31,6 +31,7 @@ mod lifetimes;
 mod paths;
 mod peers;
 mod recording;
+mod shadows;
 mod versions;
 
 const NOW: u64 = 1_700_000_000;
@@ -122,6 +123,10 @@ impl Setup {
     }
 
     fn pdp(&self) -> Pdp {
+        self.pdp_over(self.policies())
+    }
+
+    fn policies(&self) -> PolicySet {
         let list = json!({"kind": "List", "items": self.objects}).to_string();
         let resources = Resource::parse_stream(&list).unwrap();
         let module = |(at, text): (usize, &&str)| RegoModule {
@@ -134,7 +139,10 @@ impl Setup {
             modules: self.rego.iter().enumerate().map(module).collect(),
             ..PolicySources::default()
         };
-        let policies = PolicySet::compile(sources, &self.settings).unwrap();
+        PolicySet::compile(sources, &self.settings).unwrap()
+    }
+
+    fn pdp_over(&self, policies: PolicySet) -> Pdp {
         let cache = CacheSettings {
             max_bytes: self.cache_bytes,
             ttl: Duration::from_secs(3600),

@@ -13,6 +13,8 @@ pub enum EntryKind {
     Resource,
     /// A pushed bundle's archive, by the bundle's name.
     Bundle,
+    /// The archive of a bundle that is pushed as a shadow, by the bundle's name.
+    ShadowBundle,
     /// A Rego module pushed by itself, by its id.
     Policy,
     /// A JSON document pushed by itself, by its path.
@@ -38,9 +40,10 @@ pub struct Entry {
 }
 
 impl EntryKind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Resource,
         Self::Bundle,
+        Self::ShadowBundle,
         Self::Policy,
         Self::Data,
         Self::RemoteBundle,
@@ -51,7 +54,7 @@ impl EntryKind {
     /// elsewhere stays as it is, and can be had again from there.
     pub fn is_pushed(self) -> bool {
         match self {
-            Self::Resource | Self::Bundle | Self::Policy | Self::Data => true,
+            Self::Resource | Self::Bundle | Self::ShadowBundle | Self::Policy | Self::Data => true,
             Self::RemoteBundle | Self::Files => false,
         }
     }
@@ -61,6 +64,7 @@ impl EntryKind {
         match self {
             Self::Resource => "resource",
             Self::Bundle => "bundle",
+            Self::ShadowBundle => "shadow_bundle",
             Self::Policy => "policy",
             Self::Data => "data",
             Self::RemoteBundle => "remote_bundle",

@@ -45,6 +45,8 @@ pub struct Metrics {
     cache_bytes: Gauge,
     cache_evictions: Family<Labels<1>, Counter>,
     dry_run: Family<Labels<2>, Counter>,
+    shadow_decisions: Family<BundleLabels, Counter>,
+    shadow_skipped: Family<BundleLabels, Counter>,
     check_duration: Durations,
     /// Checks that panicked; must stay 0.
     pub panics: Counter,
@@ -159,6 +161,16 @@ impl Default for Metrics {
                 known,
                 "dry_run",
                 "What dry-run policies would have done, by their action",
+            ),
+            shadow_decisions: new(
+                known,
+                "shadow_decisions",
+                "What shadows would have decided, by bundle and how it differs",
+            ),
+            shadow_skipped: new(
+                known,
+                "shadow_skipped",
+                "Decisions of which a shadow was not asked, or too late, by bundle and why",
             ),
             panics: new(known, "panics", "Checks that failed by a panic"),
             undecodable: new(
@@ -317,6 +329,30 @@ impl Metrics {
         self.dry_run.get_or_create(&labels).inc();
     }
 
+    /// Counts what a shadow would have decided.
+    pub fn shadow_decided(&self, bundle: &str, result: &'static str) {
+        let labels = by_bundle(bundle, "result", result);
+        self.shadow_decisions.get_or_create(&labels).inc();
+    }
+
+    /// Counts a decision of which a shadow was not asked.
+    pub fn shadow_skipped(&self, bundle: &str, reason: &'static str) {
+        let labels = by_bundle(bundle, "reason", reason);
+        self.shadow_skipped.get_or_create(&labels).inc();
+    }
+
+    /// Drops the series of a shadow that is asked no more.
+    pub fn shadow_gone(&self, bundle: &str, results: &[&'static str], reasons: &[&'static str]) {
+        for result in results {
+            let labels = by_bundle(bundle, "result", result);
+            self.shadow_decisions.remove(&labels);
+        }
+        for reason in reasons {
+            let labels = by_bundle(bundle, "reason", reason);
+            self.shadow_skipped.remove(&labels);
+        }
+    }
+
     /// Notes how long a check took. `error` is asked for why it came to no decision, if somebody wants
     /// to know.
     pub fn check_took(&self, duration: Duration, error: impl FnOnce() -> Option<&'static str>) {
@@ -454,6 +490,10 @@ impl Metrics {
         }
         text::encode_eof(text)
     }
+}
+
+fn by_bundle(bundle: &str, name: &'static str, value: &str) -> BundleLabels {
+    [("bundle", bundle.to_owned()), (name, value.to_owned())]
 }
 
 fn key_set(uri: &str) -> NameLabels {

@@ -45,6 +45,9 @@ pub(super) struct FilterArgs {
     decision_id: Option<String>,
     #[arg(long, alias = "trace_id")]
     trace_id: Option<String>,
+    /// `changed` or `same`: whether a shadow would have changed the reply.
+    #[arg(long)]
+    shadow: Option<String>,
 }
 
 /// From when until when.
@@ -80,6 +83,7 @@ impl FilterArgs {
             ("revision", &self.revision),
             ("decision_id", &self.decision_id),
             ("trace_id", &self.trace_id),
+            ("shadow", &self.shadow),
         ])
     }
 }

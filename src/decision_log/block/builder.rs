@@ -3,8 +3,12 @@
 use std::collections::HashMap;
 
 use super::records::TraceBytes;
-use super::{About, Block, CACHED, FULL, MAX_RECORDS, MAX_SPAN_NS, Section, compressed, sealed};
+use super::{
+    About, Block, CACHED, FULL, MAX_RECORDS, MAX_SPAN_NS, SHADOW_CHANGED, SHADOW_SAME, Section,
+    compressed, sealed,
+};
 use crate::decision::Effect;
+use crate::decision_log::Shadowed;
 use crate::decision_log::details::method_of;
 use crate::decision_log::entry::{Entry, Verdict};
 use crate::decision_log::facts::Facts;
@@ -103,8 +107,9 @@ impl Builder {
         self.index.extend_from_slice(entry.id.as_bytes());
         let trace = entry.trace_id.map(TraceBytes::of);
         let flag = trace.as_ref().map_or(0, TraceBytes::flag);
+        let cached = if entry.cached { CACHED } else { 0 };
         self.index
-            .push(flag | if entry.cached { CACHED } else { 0 });
+            .push(flag | cached | entry.shadow.map_or(0, shadow_flag));
         self.put_verdict_number(entry.verdict);
         put_optional(&mut self.index, entry.host.map(str::as_bytes));
         put_optional(&mut self.index, entry.path.map(str::as_bytes));
@@ -116,6 +121,10 @@ impl Builder {
             self.digests.push(digest(Kind::Trace, text.as_bytes()));
         }
         self.digests.push(digest(Kind::Id, entry.id.as_bytes()));
+        if let Some(shadow) = entry.shadow {
+            self.digests
+                .push(digest(Kind::Shadow, shadow.as_str().as_bytes()));
+        }
         self.note_place(entry);
         put_number(&mut self.index, entry.details.len() as u64);
         self.details.extend_from_slice(entry.details);
@@ -209,6 +218,13 @@ impl Builder {
         self.verdicts.clear();
         self.last = Last::default();
         Some(block)
+    }
+}
+
+fn shadow_flag(shadow: Shadowed) -> u8 {
+    match shadow {
+        Shadowed::Same => SHADOW_SAME,
+        Shadowed::Changed => SHADOW_CHANGED,
     }
 }
 

@@ -4,7 +4,8 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use super::{CACHED, Damaged, TRACE_AS_TEXT, TRACE_IN_BYTES};
+use super::{CACHED, Damaged, SHADOW_CHANGED, SHADOW_SAME, TRACE_AS_TEXT, TRACE_IN_BYTES};
+use crate::decision_log::Shadowed;
 use crate::decision_log::fields::Fields;
 
 /// A stored record, as the index has it.
@@ -15,6 +16,7 @@ pub(in crate::decision_log) struct Stored<'a> {
     pub(in crate::decision_log) time_ns: i64,
     pub(in crate::decision_log) revision: i64,
     pub(in crate::decision_log) cached: bool,
+    pub(in crate::decision_log) shadow: Option<Shadowed>,
     pub(in crate::decision_log) verdict: StoredVerdict<'a>,
     /// Among those of its block.
     pub(in crate::decision_log) verdict_number: usize,
@@ -134,6 +136,11 @@ impl<'a> Records<'a> {
             time_ns,
             revision,
             cached: flags & CACHED != 0,
+            shadow: match flags & (SHADOW_SAME | SHADOW_CHANGED) {
+                0 => None,
+                SHADOW_SAME => Some(Shadowed::Same),
+                _ => Some(Shadowed::Changed),
+            },
             verdict,
             verdict_number: number,
             host,

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::workload::WantedWorkload;
 use crate::decision::{Effect, ReasonKind};
+use crate::decision_log::Shadowed;
 use crate::decision_log::block::{About, Stored, StoredVerdict};
 use crate::decision_log::facts::Facts;
 use crate::decision_log::membership::{self, Kind, digest};
@@ -34,6 +35,7 @@ pub(in crate::decision_log) struct Wanted {
     pub(super) revision: Option<i64>,
     pub(super) id: Option<Uuid>,
     pub(super) trace_id: Option<String>,
+    pub(super) shadow: Option<Shadowed>,
 }
 
 #[derive(Debug, Clone)]
@@ -96,6 +98,7 @@ impl Wanted {
             revision,
             id: None,
             trace_id: None,
+            shadow: None,
         } = self
         else {
             return false;
@@ -131,9 +134,12 @@ impl Wanted {
         let kind = kind.map(|kind| digest(Kind::Reason, kind.as_bytes()));
         let workload = self.workload.as_ref().map(WantedWorkload::digest);
         let method = of_text((Kind::Method, &self.method));
+        let shadow = self.shadow.map(Shadowed::as_str);
+        let shadow = shadow.map(|shadow| digest(Kind::Shadow, shadow.as_bytes()));
         let newer = [status, kind, workload, method];
         WantedDigests {
-            all: texts.chain(id).chain(path).collect(),
+            // Earlier versions had no shadows.
+            all: texts.chain(id).chain(path).chain(shadow).collect(),
             newer: newer.into_iter().flatten().collect(),
         }
     }
@@ -175,6 +181,7 @@ impl Wanted {
             && self.revision.is_none_or(|wanted| record.revision == wanted)
             && self.cached.is_none_or(|wanted| record.cached == wanted)
             && self.id.is_none_or(|wanted| record.id == wanted)
+            && (self.shadow.is_none() || self.shadow == record.shadow)
             && is(&self.host, record.host)
             && self.is_path(record.path)
             && self

@@ -94,6 +94,7 @@ fn add(
         time_ns: row.get(2)?,
         revision: row.get::<_, i64>(3)?.try_into().unwrap_or(0),
         cached: false,
+        shadow: None,
         verdict: &verdict,
         host,
         path,

@@ -152,6 +152,7 @@ fn push(builder: &mut Builder, record: &Stored<'_>, details: &[u8]) -> Result<()
         time_ns: record.time_ns,
         revision: u64::try_from(record.revision).unwrap_or(0),
         cached: record.cached,
+        shadow: record.shadow,
         verdict: &verdict,
         host: record.host,
         path: record.path,

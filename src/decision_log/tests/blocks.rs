@@ -144,6 +144,7 @@ fn a_record_comes_out_as_it_went_in() {
             time_ns: NOW_NS - i64::try_from(index).unwrap(),
             revision: [0, 7, u64::MAX][index % 3],
             cached: index.is_multiple_of(2),
+            shadow: [None, Some(Shadowed::Same), Some(Shadowed::Changed)][index % 3],
             verdict: &verdicts[index / 3 % 2],
             host: [None, Some(""), Some("h")][index % 3],
             path: [Some("/a"), None][index % 2],
@@ -164,7 +165,7 @@ fn a_record_comes_out_as_it_went_in() {
         let revision = i64::try_from(entry.revision).unwrap_or(i64::MAX);
         let read = (record.seq, record.id, record.time_ns, record.revision);
         assert_eq!(read, (entry.seq, entry.id, entry.time_ns, revision));
-        assert_eq!(record.cached, entry.cached);
+        assert_eq!((record.cached, record.shadow), (entry.cached, entry.shadow));
         assert_eq!((record.host, record.path), (entry.host, entry.path));
         assert_eq!(record.verdict.policy, entry.verdict.policy.as_deref());
         assert_eq!(record.verdict.principal, None);
@@ -214,6 +215,7 @@ fn entry(verdict: &Verdict) -> Entry<'_> {
         time_ns: 0,
         revision: 1,
         cached: false,
+        shadow: None,
         verdict,
         host: None,
         path: None,

@@ -76,16 +76,22 @@ fn policy(key: (&str, &str)) -> Option<Described> {
             .if_match()
             .json(200, reference("PushedMany")),
         ("GET", "/v1/bundles/{name}") => says("A bundle")
+            .parameter("mode", mode())
             .of_revision()
             .json(200, reference("Bundle")),
         ("PUT", "/v1/bundles/{name}") => says("Push a bundle")
+            .parameter("mode", mode())
             .takes(GZIP, any())
             .takes(BYTES, any())
             .if_match()
             .json(200, reference("Pushed")),
         ("DELETE", "/v1/bundles/{name}") => {
-            says("Remove a bundle").if_match().json(200, snapshot())
+            let removes = says("Remove a bundle").parameter("mode", mode());
+            removes.if_match().json(200, snapshot())
         }
+        ("POST", "/v1/bundles/{name}/promote") => says("Have a shadow enforced")
+            .if_match()
+            .json(200, reference("Pushed")),
         ("GET", "/v1/revisions") => says("The revisions that are kept")
             .of_revision()
             .json(200, object()),
@@ -230,6 +236,11 @@ fn questions(key: (&str, &str)) -> Option<Described> {
     })
 }
 
+/// Which of a name's bundles.
+fn mode() -> Value {
+    json!({"type": "string", "enum": ["enforced", "shadow"]})
+}
+
 fn says(summary: &'static str) -> Described {
     Described {
         summary,
@@ -315,6 +326,10 @@ impl Described {
         self.texts(&TEXTS)
             .parameter("revision", json!({"type": "integer", "minimum": 0}))
             .parameter("status", status)
+            .parameter(
+                "shadow",
+                json!({"type": "string", "enum": ["same", "changed"]}),
+            )
     }
 
     /// OPA's.

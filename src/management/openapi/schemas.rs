@@ -135,10 +135,13 @@ fn policies() -> Group {
         ("roots", list_of(text())),
         ("owner", owner()),
         ("modules", list_of(text())),
+        ("mode?", text()),
+        ("problems?", warnings()),
         ("warnings?", warnings()),
     ]);
     let pushed = members([
         ("name", text()),
+        ("mode?", text()),
         ("revision", text()),
         ("snapshot", number()),
         ("warnings?", warnings()),
@@ -161,7 +164,10 @@ fn policies() -> Group {
         ("Bundle", bundle),
         (
             "Bundles",
-            members([("bundles", list_of(reference("Bundle")))]),
+            members([
+                ("bundles", list_of(reference("Bundle"))),
+                ("shadows?", list_of(reference("Bundle"))),
+            ]),
         ),
         (
             "Policies",
@@ -213,6 +219,7 @@ fn questions() -> Group {
         ("snapshot", number()),
         ("resources", number()),
         ("bundles", list_of(reference("Bundle"))),
+        ("shadows", list_of(reference("Bundle"))),
         ("cached_decisions", number()),
         ("result", object()),
     ]);
