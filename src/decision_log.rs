@@ -3,6 +3,7 @@
 //! it is counted in any case.
 
 mod block;
+mod chunk;
 mod details;
 mod entry;
 mod examiner;

@@ -13,10 +13,10 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::chunk::Head;
 use super::details::{Details, put_details};
 use super::examiner::{Examined, Findings, examine, failed};
 use super::mask::{MASKED, Mask, Masking};
-use super::queue::Head;
 use super::record::{Asked, Place, PlacePort, REQUEST_ID, TRACE_PARENT};
 use super::scope::Scope;
 use super::shadowed::{self, Shadowed};

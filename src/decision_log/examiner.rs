@@ -4,9 +4,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::chunk::Head;
 use super::mask::{MASKED, Masking};
 use super::pointer::Pointer;
-use super::queue::Head;
 use super::scope::{Scope, Whole, bodiless};
 use super::secrets::Secrets;
 use crate::attributes::Attributes;

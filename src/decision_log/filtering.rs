@@ -1,7 +1,7 @@
 //! Whether a Telemetry wants a decision recorded: what of a record its filters can look at. The filters
 //! themselves are the policies'.
 
-use super::queue::Head;
+use super::chunk::Head;
 use super::record::{Asked, AskedHttp, Place, PlacePort};
 use crate::policy::native::{Observation, ObservedPeer, ObservedRequest};
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::queue::{Head, Obstacle, Queue};
+use super::chunk::Head;
+use super::queue::{Obstacle, Queue};
 
 /// What became of a record.
 #[derive(Debug)]

@@ -10,25 +10,19 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::sync::watch;
-use uuid::Uuid;
 
+use super::chunk::{Chunk, Head};
 use super::details::Durations;
 use super::examiner::Findings;
 use super::pending::{Line, Pending, Recorded};
 use super::record::{Record, put_request};
-use super::scope::{Scope, Whole};
+use super::scope::Scope;
 use super::{LogSettings, Overflow};
-use crate::decision::{Decision, Effect};
-use crate::policy::PolicySet;
-use crate::policy::native::Workload;
-use crate::shadow::Slot;
+use crate::decision::Effect;
 use crate::telemetry::Metrics;
 
 /// Most memory the waiting records may take, in bytes.
 const MAX_QUEUED: usize = 64 << 20;
-/// How much a chunk holds of requests, but for a single larger one, and how many records at most.
-const CHUNK: usize = 256 << 10;
-pub(super) const CHUNK_RECORDS: usize = 1_024;
 /// Chunks kept for the next records.
 const MAX_SPARE: usize = 32;
 /// How many bytes are worth being taken at once.
@@ -102,35 +96,6 @@ enum Waiting {
     Many,
 }
 
-/// Records and the requests they are of, one after the other.
-#[derive(Debug, Default)]
-pub(super) struct Chunk {
-    heads: Vec<Head>,
-    requests: Vec<u8>,
-    weight: usize,
-}
-
-/// A record but for its request.
-#[derive(Debug)]
-pub(super) struct Head {
-    pub(super) seq: i64,
-    pub(super) id: Uuid,
-    pub(super) time_ns: i64,
-    pub(super) revision: u64,
-    pub(super) cached: bool,
-    pub(super) durations: Durations,
-    pub(super) decision: Arc<Decision>,
-    pub(super) workload: Arc<Workload>,
-    /// The request as a whole, if more than its summary is wanted.
-    pub(super) whole: Option<Box<Whole>>,
-    /// Policies, if they say which decisions are recorded.
-    pub(super) telemetry: Option<Arc<PolicySet>>,
-    /// Where what shadows say is, or will be.
-    pub(super) shadow: Option<Arc<Slot>>,
-    /// How long its request is.
-    length: usize,
-}
-
 /// What was taken out of the queue.
 #[derive(Debug)]
 pub(super) struct Taken {
@@ -144,7 +109,7 @@ pub(super) struct Taken {
 impl Taken {
     /// Memory of what was taken, in bytes, about.
     pub(super) fn weight(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.weight).sum()
+        self.chunks.iter().map(Chunk::weight).sum()
     }
 }
 
@@ -396,12 +361,10 @@ impl Queue {
     /// Gives a chunk back whose records are stored, or never will be.
     pub(super) fn give_back(&self, mut chunk: Chunk) {
         // What the records refer to is freed before the lock is taken.
-        chunk.heads.clear();
-        chunk.requests.clear();
+        let weight = chunk.clear();
         let mut state = self.lock();
-        state.weight = state.weight.saturating_sub(chunk.weight);
-        chunk.weight = 0;
-        if state.spare.len() < MAX_SPARE && chunk.requests.capacity() <= CHUNK {
+        state.weight = state.weight.saturating_sub(weight);
+        if state.spare.len() < MAX_SPARE && chunk.is_usual() {
             state.spare.push(chunk);
         }
         drop(state);
@@ -464,20 +427,14 @@ impl State {
     }
 
     fn put(&mut self, head: Head, request: &[u8], weight: usize) {
-        // A chunk grows while the lock is held: neither part of it by much.
-        let has_room = |chunk: &Chunk| {
-            chunk.requests.len() + request.len() <= CHUNK && chunk.heads.len() < CHUNK_RECORDS
-        };
         let mut chunk = match self.chunks.pop() {
-            Some(chunk) if has_room(&chunk) => chunk,
+            Some(chunk) if chunk.has_room(request) => chunk,
             full => {
                 self.chunks.extend(full);
                 self.spare.pop().unwrap_or_else(Chunk::empty)
             }
         };
-        chunk.heads.push(head);
-        chunk.requests.extend_from_slice(request);
-        chunk.weight += weight;
+        chunk.push(head, request, weight);
         self.chunks.push(chunk);
         self.weight += weight;
         self.outstanding += 1;
@@ -485,26 +442,5 @@ impl State {
 
     fn settle(&mut self, count: u64) {
         self.outstanding = self.outstanding.saturating_sub(count);
-    }
-}
-
-// === impl Chunk ===
-
-impl Chunk {
-    fn empty() -> Self {
-        Self {
-            requests: Vec::with_capacity(CHUNK),
-            ..Self::default()
-        }
-    }
-
-    /// The records, each with its request as it was written down.
-    pub(super) fn records(&self) -> impl Iterator<Item = (&Head, &[u8])> {
-        let mut rest = self.requests.as_slice();
-        self.heads.iter().map(move |head| {
-            let (request, others) = rest.split_at_checked(head.length).unwrap_or_default();
-            rest = others;
-            (head, request)
-        })
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::queue::Head;
+use super::chunk::Head;
 use crate::shadow::{Skip, Verdict};
 
 /// Whether any of the shadows that were asked would have changed the reply.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::block::{Block, Builder};
+use super::chunk::Chunk;
 use super::entry::{Edited, Editor, Entry};
 use super::outlet::Finished;
-use super::queue::{Chunk, Queue, Taken};
+use super::queue::{Queue, Taken};
 
 use super::{LogSettings, LogStore, Overflow, filtering, sampling};
 use crate::decision::Effect;

@@ -1,7 +1,8 @@
 //! Records between the threads: none is lost unseen, none waits for others.
 
 use super::*;
-use crate::decision_log::queue::{CHUNK_RECORDS, Chunk, Taken};
+use crate::decision_log::chunk::{CHUNK_RECORDS, Chunk};
+use crate::decision_log::queue::Taken;
 use crate::decision_log::writer::guarded;
 
 fn queue() -> Arc<Queue> {
