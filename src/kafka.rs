@@ -12,7 +12,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::str::FromStr;
 
@@ -127,7 +127,12 @@ impl Producer {
         let request = messages::produce(&self.target.topic, parts);
         let answer = connection.ask(messages::PRODUCE, &request).await?;
         let mut rejected = 0;
+        let mut open: BTreeSet<i32> = parts.keys().copied().collect();
         for Produced { partition, code } in messages::produced(&answer)? {
+            // Rule: each partition is answered for, once.
+            if !open.remove(&partition) {
+                return Err(KafkaError::Answer);
+            }
             match code {
                 0 => {}
                 code if TOO_LARGE.contains(&code) => return Err(KafkaError::TooLarge),
@@ -137,7 +142,10 @@ impl Producer {
                 code => return Err(KafkaError::Code(code)),
             }
         }
-        Ok(rejected)
+        match open.is_empty() {
+            true => Ok(rejected),
+            false => Err(KafkaError::Answer),
+        }
     }
 
     /// Asks the configured brokers for the leaders, until one answers.

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::body::{Body, Bytes, HttpBody};
@@ -140,6 +140,7 @@ impl Stream {
 
     async fn send_all(&mut self) -> Result<(), Over> {
         self.send(format!("retry: {RETRY_MS}\n\n")).await?;
+        let mut sent = Instant::now();
         loop {
             match tokio::time::timeout(HEARTBEAT, self.follower.wait()).await {
                 // Rule: an id alone is remembered and is no event.
@@ -148,13 +149,20 @@ impl Stream {
                 Ok(true) => {
                     let before = self.follower.reached();
                     let text = self.read().await?;
+                    let reached = self.follower.reached();
                     if !text.is_empty() {
                         self.send(text).await?;
-                    } else if self.follower.reached() == before {
+                    } else if reached == before {
                         return Err(Over);
+                    } else if sent.elapsed() < HEARTBEAT {
+                        continue;
+                    } else {
+                        // Decisions come, and none is asked for.
+                        self.send(beat(reached)).await?;
                     }
                 }
             }
+            sent = Instant::now();
         }
     }
 
