@@ -246,7 +246,23 @@ impl Attributes {
         let peers = peers.map(|peer| {
             peer.service.len() + peer.principal.len() + peer.certificate.len() + pairs(&peer.labels)
         });
-        size_of::<Self>() + http + peers.sum::<usize>() + pairs(&self.context_extensions)
+        let metadata = [&self.metadata, &self.route_metadata].into_iter().flatten();
+        let metadata = metadata.map(Metadata::weight).sum::<usize>();
+        let texts = http + peers.sum::<usize>() + pairs(&self.context_extensions);
+        size_of::<Self>() + texts + metadata
+    }
+}
+
+// === impl Metadata ===
+
+impl Metadata {
+    fn weight(&self) -> usize {
+        let filter = self.filter.iter();
+        let filter = filter.map(|(name, fields)| name.len() + object_weight(fields));
+        let typed = self.typed.iter();
+        let typed =
+            typed.map(|(name, value)| name.len() + value.type_url.len() + value.value.len());
+        filter.sum::<usize>() + typed.sum::<usize>()
     }
 }
 

@@ -69,7 +69,13 @@ impl Job for Comparison {
             return self.skip(Skip::Late);
         }
         let verdicts = self.shadows.iter().map(|shadow| {
-            let would_be = would_be(shadow, &self.workload, &self.attributes, self.now_ns);
+            let would_be = would_be(
+                shadow,
+                &self.workload,
+                &self.attributes,
+                self.now_ns,
+                &self.metrics,
+            );
             let finding = match would_be {
                 Ok(decision) => Finding::Decided {
                     difference: Difference::between(&self.enforced, &decision),
@@ -129,6 +135,7 @@ pub(super) fn would_be(
     workload: &Arc<Workload>,
     attributes: &Attributes,
     now_ns: i64,
+    metrics: &Metrics,
 ) -> Result<Arc<Decision>, Skip> {
     let arrival = Arrival::from(now_ns);
     let ask = || {
@@ -144,6 +151,7 @@ pub(super) fn would_be(
         Ok(Ok((decision, _))) => Ok(decision),
         Ok(Err(_)) => Err(Skip::External),
         Err(_) => {
+            metrics.panics.inc();
             let reason = Reason::new(ReasonKind::InternalError, "the evaluation failed");
             Ok(Arc::new(Decision::fail(500, reason)))
         }

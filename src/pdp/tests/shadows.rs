@@ -25,7 +25,13 @@ fn rego(text: &'static str) -> Setup {
 fn asked(pdp: &Pdp, at: usize, request: &Attributes, now_ns: i64) -> Result<Arc<Decision>, Skip> {
     let snapshot = pdp.snapshot();
     let workload = Workload::of(request, &snapshot.policies.settings.workloads).unwrap();
-    would_be(&snapshot.shadows[at], &workload, request, now_ns)
+    would_be(
+        &snapshot.shadows[at],
+        &workload,
+        request,
+        now_ns,
+        &Metrics::default(),
+    )
 }
 
 /// How many decisions a shadow's counters tell of, by their labels.
