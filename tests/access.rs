@@ -62,8 +62,14 @@ async fn call(
         "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n{authorization}\r\n"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
+    let mut answer = Vec::new();
+    // Events go on and on: of these the head is enough.
+    let is_endless = |answer: &[u8]| {
+        let answer = String::from_utf8_lossy(answer);
+        answer.contains("text/event-stream") && answer.contains("\r\n\r\n")
+    };
+    while !is_endless(&answer) && stream.read_buf(&mut answer).await.unwrap() > 0 {}
+    let answer = String::from_utf8(answer).unwrap();
     let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
     (status, answer)
 }

@@ -72,9 +72,13 @@ fn every_write_heeds_if_match_and_every_read_tells_the_revision() {
     let one = "/v1/resources/AuthorizationPolicy/default/a";
     let patch = r#"[{"op": "add", "path": "/x", "value": 1}]"#;
     // In an order in which each of them can be done.
-    let writes: [(&str, &str, &str, &[u8]); 14] = [
+    let tried_out = constant("s", "false");
+    let gzip = "application/gzip";
+    let writes: [(&str, &str, &str, &[u8]); 16] = [
         ("PUT", "/v1/bundles", &form, &forms),
-        ("PUT", "/v1/bundles/b", "application/gzip", &bundle),
+        ("PUT", "/v1/bundles/b", gzip, &bundle),
+        ("PUT", "/v1/bundles/b?mode=shadow", gzip, &tried_out),
+        ("POST", "/v1/bundles/b/promote", "", b""),
         (
             "PUT",
             "/v1/resources",
