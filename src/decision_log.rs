@@ -19,6 +19,7 @@ mod pointer;
 mod query;
 mod queue;
 mod record;
+mod result;
 mod sampling;
 mod scope;
 mod shadowed;
@@ -59,6 +60,9 @@ use crate::policy::RecordRules;
 use crate::policy::rego::is_same_path;
 use crate::telemetry::Metrics;
 use crate::units::{Size, Span};
+
+/// Stack of the log's thread, in bytes, since policies nest that say what is masked.
+const STACK: usize = 16 << 20;
 
 /// Section `decision_log` of the configuration. What a sink is, the log does not know.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -241,6 +245,7 @@ impl DecisionLog {
         let writer_queue = Arc::clone(&queue);
         let writer = std::thread::Builder::new()
             .name("decision-log".to_owned())
+            .stack_size(STACK)
             .spawn(move || {
                 let work = || Writer::new(&writer_queue, settings, &store).run();
                 writer::guarded(&writer_queue, work);

@@ -272,7 +272,7 @@ impl Editor {
                 if !found.is_bare {
                     lines.put(&clip(name), &clipped(masking.header(name, &value)));
                 }
-                if name.eq_ignore_ascii_case(REQUEST_ID) {
+                if name.eq_ignore_ascii_case(REQUEST_ID) && !found.is_bare {
                     join(&mut request_id, value);
                 } else if name.eq_ignore_ascii_case(TRACE_PARENT) {
                     join(&mut trace, value);

@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 use super::chunk::Head;
 use super::mask::{MASKED, Masking};
 use super::pointer::Pointer;
+use super::result::result_of;
 use super::scope::{Scope, Whole, bodiless};
 use super::secrets::Secrets;
 use crate::attributes::Attributes;
-use crate::decision::Decision;
 use crate::policy::rego::{Data, Question, RegoError, RegoPolicies, input_document};
 
 /// Longest input and result that are stored, in bytes of JSON.
@@ -90,8 +90,9 @@ pub(super) fn examine(
     head: &Head,
     whole: &Whole,
 ) -> Examined {
-    let Some(mut event) = Event::of(masking, head, whole) else {
-        return Examined::Kept(Box::new(unseen(whole)));
+    let mut event = match Event::of(masking, head, whole) {
+        Ok(event) => event,
+        Err(why) => return Examined::Kept(Box::new(unseen(whole, why))),
     };
     match event.mask(scope) {
         Ok(true) => Examined::Dropped,
@@ -101,11 +102,11 @@ pub(super) fn examine(
 }
 
 /// Of a request of which there is no document. Rule: what cannot be masked is not shown.
-fn unseen(whole: &Whole) -> Findings {
+fn unseen(whole: &Whole, why: &'static str) -> Findings {
     if whole.must_be_masked {
-        return failed("too_large".to_owned());
+        return failed(why.to_owned());
     }
-    Findings::omitting("too_large")
+    Findings::omitting(why)
 }
 
 /// Rule: a mask that fails takes input, result and all else of the request away, and keeps the record.
@@ -196,20 +197,33 @@ impl Findings {
 // === impl Event ===
 
 impl<'a> Event<'a> {
-    /// The event, secrets masked; `None` if there is no document of the request.
-    fn of(masking: &mut Masking, head: &'a Head, whole: &'a Whole) -> Option<Self> {
-        let attributes = whole.attributes.as_ref()?;
+    /// The event, secrets masked; or why there is no document of the request.
+    fn of(masking: &mut Masking, head: &'a Head, whole: &'a Whole) -> Result<Self, &'static str> {
+        // Rule: masks of policy that has not come yet are not known.
+        if whole.must_be_masked && whole.policies.lacks_bundle {
+            return Err("bundle_missing");
+        }
+        let attributes = whole.attributes.as_ref().ok_or("too_large")?;
         let settings = &whole.policies.settings.rego.input;
-        let document = |attributes: &Attributes| {
-            let document = input_document(attributes, settings).to_json().ok()?;
-            serde_json::from_str::<Value>(&document).ok()
+        let mut is_whole = true;
+        let mut document = |attributes: &Attributes| {
+            let document = input_document(attributes, settings).unwrap_or_else(|partly| {
+                is_whole = false;
+                partly
+            });
+            serde_json::from_str::<Value>(&document.to_json().ok()?).ok()
         };
         let mut is_cut = whole.is_cut;
         // Rule: a body that is nested too deeply to be looked at is no way to hide from masks.
-        let mut input = document(attributes).or_else(|| {
+        let input = document(attributes).or_else(|| {
             is_cut = true;
             document(&bodiless(attributes))
-        })?;
+        });
+        let mut input = input.ok_or("too_large")?;
+        // Rule: nor is a query or a body that cannot be read.
+        if whole.must_be_masked && !is_whole {
+            return Err("unreadable");
+        }
         let mut result = result_of(&head.decision);
         let mut secrets = Secrets {
             masking,
@@ -228,7 +242,7 @@ impl<'a> Event<'a> {
             "input": input,
             "result": result,
         });
-        Some(Self {
+        Ok(Self {
             head,
             whole,
             is_cut,
@@ -288,6 +302,8 @@ impl<'a> Event<'a> {
                 if pointer.remove(&mut self.value) {
                     self.erased.push(pointer.text().to_owned());
                     self.findings.hits.push(pointer);
+                } else if self.may_be_line(&pointer) {
+                    self.findings.hits.push(pointer);
                 }
             }
             Mask::Upsert(pointer, value) => {
@@ -297,6 +313,15 @@ impl<'a> Event<'a> {
                 }
             }
         }
+    }
+
+    /// Whether it leads to a header of a request whose headers came as lines: then there may be no other.
+    fn may_be_line(&self, pointer: &Pointer) -> bool {
+        let [attributes, request, http, lines] = LINES else {
+            return false;
+        };
+        let lines = format!("/input/{attributes}/{request}/{http}/{lines}");
+        self.value.pointer(&lines).is_some() && pointer.is_within(&under(&HEADERS))
     }
 
     /// Takes away what masks hit, under its other names.
@@ -425,62 +450,6 @@ fn code_of(error: &RegoError) -> String {
         "{} at {}:{}:{}",
         error.code, error.file, error.row, error.col
     )
-}
-
-/// What Rego would have had to answer for this decision.
-fn result_of(decision: &Decision) -> Value {
-    let mut result = Map::new();
-    let mut add = |name: &str, value: Value| {
-        if value.as_object().is_none_or(|members| !members.is_empty())
-            && value.as_array().is_none_or(|items| !items.is_empty())
-        {
-            result.insert(name.to_owned(), value);
-        }
-    };
-    match decision.reply() {
-        Ok(mutations) => {
-            add("allowed", true.into());
-            add("headers", object(&mutations.set_headers));
-            add(
-                "request_headers_to_remove",
-                mutations.remove_headers.clone().into(),
-            );
-            add(
-                "response_headers_to_add",
-                object(&mutations.response_headers),
-            );
-            add("query_parameters_to_set", object(&mutations.set_parameters));
-            add(
-                "query_parameters_to_remove",
-                mutations.remove_parameters.clone().into(),
-            );
-        }
-        Err(denial) => {
-            add("allowed", false.into());
-            add("http_status", denial.status.into());
-            add("headers", object(&denial.headers));
-            if !denial.body.is_empty() {
-                add("body", denial.body.as_str().into());
-            }
-        }
-    }
-    if let Some(metadata) = &decision.dynamic_metadata {
-        add("dynamic_metadata", metadata.clone().into());
-    }
-    Value::Object(result)
-}
-
-/// Values by name, as a list where there are several.
-fn object(pairs: &[(String, String)]) -> Value {
-    let mut members = Map::new();
-    for (name, value) in pairs {
-        match members.get_mut(name) {
-            None => drop(members.insert(name.clone(), value.as_str().into())),
-            Some(Value::Array(values)) => values.push(value.as_str().into()),
-            Some(one) => *one = Value::Array(vec![one.take(), value.as_str().into()]),
-        }
-    }
-    Value::Object(members)
 }
 
 fn under<'a>(place: &[&'a str]) -> Vec<&'a str> {

@@ -71,6 +71,15 @@ impl Masking {
         self.mask.target(target)
     }
 
+    /// The name of a member as it may be shown.
+    #[expect(clippy::unused_self, reason = "what masks is asked of the mask")]
+    pub(super) fn name<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        Cow::Borrowed(match looks_like_token(name) {
+            true => MASKED,
+            false => name,
+        })
+    }
+
     /// Whether what a member of this name holds is not shown. What clients choose all names of may be
     /// called as parameters are.
     pub(super) fn hides_member(&mut self, name: &str, is_parameter: bool) -> bool {
@@ -149,6 +158,8 @@ impl Mask {
         let mut shown = String::with_capacity(pair.len());
         for part in pair.split_inclusive(['?', '#', ';']) {
             match part.split_once('=') {
+                // A token may stand where a name does.
+                Some((name, _)) if looks_like_token(name) => return format!("{shown}{MASKED}"),
                 Some((name, value))
                     if self.hides(&decoded(name), &PARAMETERS) || looks_like_token(value) =>
                 {

@@ -267,7 +267,12 @@ impl Queue {
         if must_be_kept && state.is_failing {
             return Err((head, Obstacle::Failing));
         }
-        if state.weight + weight > MAX_QUEUED {
+        // Rule: where allows need their record, denials leave room for it.
+        let room = match self.overflow {
+            Overflow::Deny if !must_be_kept => MAX_QUEUED / 2,
+            _ => MAX_QUEUED,
+        };
+        if state.weight + weight > room {
             return Err((head, Obstacle::Full));
         }
         head.seq = state.take_number();

@@ -16,6 +16,8 @@ use crate::telemetry::Stopwatch;
 
 /// Most headers of a request that are kept.
 const MAX_HEADERS: usize = 100;
+/// Most lines of what is kept also if it comes later.
+const MAX_IDENTIFYING: usize = 4;
 /// Kept also if they come later.
 pub(super) const REQUEST_ID: &str = "x-request-id";
 pub(super) const TRACE_PARENT: &str = "traceparent";
@@ -108,10 +110,15 @@ pub(super) fn put_request(buffer: &mut Vec<u8>, record: &Record<'_>) {
 }
 
 fn put_headers(buffer: &mut Vec<u8>, http: &HttpRequest) {
+    let mut identifying = 0;
     for (index, (name, value)) in http.headers.iter().enumerate() {
-        let identifies =
-            || name.eq_ignore_ascii_case(REQUEST_ID) || name.eq_ignore_ascii_case(TRACE_PARENT);
-        if index < MAX_HEADERS || identifies() {
+        let is_kept = index < MAX_HEADERS || {
+            let identifies =
+                name.eq_ignore_ascii_case(REQUEST_ID) || name.eq_ignore_ascii_case(TRACE_PARENT);
+            identifying += usize::from(identifies);
+            identifies && identifying <= MAX_IDENTIFYING
+        };
+        if is_kept {
             put_optional(buffer, Some(name.as_bytes()));
             // A secret that is known by its name does not even leave the request.
             put_bytes(buffer, if is_never_shown(name) { b"" } else { value });

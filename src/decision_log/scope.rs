@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pointer::Pointer;
 use super::record::Record;
-use crate::attributes::{
-    Attributes, HttpRequest, JsonObject, Metadata, Peer, Request, object_weight,
-};
+use crate::attributes::{Attributes, HttpRequest, Peer, Request};
 use crate::decision::Effect;
 use crate::policy::{PolicySet, RecordRules};
 
@@ -93,8 +91,10 @@ impl Scope {
     /// The request, if more is wanted of it than its summary.
     pub(super) fn whole(&self, record: &Record<'_>) -> Option<Box<Whole>> {
         let is_stored = self.detail.of(record.decision.effect()) == Level::Input;
-        let must_be_masked =
-            !self.pointers.is_empty() || record.policies.masks_records(&self.rules);
+        let must_be_masked = !self.pointers.is_empty()
+            || record.policies.masks_records(&self.rules)
+            // What a bundle that has not come yet would mask, nobody knows.
+            || record.policies.lacks_bundle;
         if !is_stored && !must_be_masked {
             return None;
         }
@@ -114,14 +114,14 @@ impl Scope {
 impl Whole {
     /// Roughly how much memory this holds, in bytes.
     pub(super) fn weight(&self) -> usize {
-        size_of::<Self>() + self.attributes.as_ref().map_or(0, weight)
+        size_of::<Self>() + self.attributes.as_ref().map_or(0, Attributes::weight)
     }
 }
 
 /// A copy without certificates, and without the body if that is what makes it too large. Tells whether
 /// it is cut.
 fn copy(attributes: &Attributes) -> (Option<Attributes>, bool) {
-    let whole = weight(attributes);
+    let whole = attributes.weight();
     let body = attributes
         .http()
         .map_or(0, |http| http.body.len() + http.raw_body.len());
@@ -187,19 +187,4 @@ fn without_body(http: &HttpRequest) -> HttpRequest {
         body: String::new(),
         raw_body: bytes::Bytes::new(),
     }
-}
-
-fn weight(attributes: &Attributes) -> usize {
-    let metadata = [&attributes.metadata, &attributes.route_metadata];
-    let metadata = metadata.into_iter().flatten();
-    attributes.weight() + metadata.map(metadata_weight).sum::<usize>()
-}
-
-fn metadata_weight(metadata: &Metadata) -> usize {
-    let filter = metadata.filter.iter();
-    let filter =
-        filter.map(|(name, fields): &(String, JsonObject)| name.len() + object_weight(fields));
-    let typed = metadata.typed.iter();
-    let typed = typed.map(|(name, value)| name.len() + value.type_url.len() + value.value.len());
-    filter.sum::<usize>() + typed.sum::<usize>()
 }

@@ -87,6 +87,10 @@ impl Secrets<'_> {
     /// Masks a result.
     pub(super) fn hide_in_result(&mut self, result: &mut Value) {
         self.members(&mut vec!["result".to_owned()], false, result);
+        let place = ["result", "query_parameters_to_set"].map(str::to_owned);
+        if let Some(parameters) = result.get_mut("query_parameters_to_set") {
+            self.members(&mut place.to_vec(), true, parameters);
+        }
     }
 
     fn members(&mut self, place: &mut Vec<String>, is_parameter: bool, value: &mut Value) {
@@ -102,9 +106,19 @@ impl Secrets<'_> {
         is_parameter: bool,
         members: &mut Map<String, Value>,
     ) {
-        for (name, value) in members {
-            place.push(name.clone());
+        for (name, value) in members.iter_mut() {
+            place.push(self.masking.name(name).into_owned());
             self.walk(place, name, is_parameter, value);
+            place.pop();
+        }
+        // Rule: a token is one as a name, too.
+        if members.keys().any(|name| self.masking.name(name) == MASKED) {
+            let named = std::mem::take(members).into_iter();
+            *members = named
+                .map(|(name, value)| (self.masking.name(&name).into_owned(), value))
+                .collect();
+            place.push(MASKED.to_owned());
+            self.note(place);
             place.pop();
         }
     }
@@ -200,16 +214,18 @@ impl Secrets<'_> {
         let read = input.get("parsed_body").filter(|body| !body.is_null());
         // What stands twice is read once, and sent twice.
         let texts = ["body", "rawBody"].map(|member| text_in(input, member));
-        let mut texts = texts.iter().flatten();
-        let is_secret = is_secret || texts.any(|text| self.masking.header("", text) != **text);
-        if read.is_some() && !is_secret {
-            return;
-        }
+        let mut all = texts.iter().flatten();
+        let is_secret = is_secret || all.any(|text| self.masking.header("", text) != **text);
         // Only JSON can be written again as it may be shown.
         let headers = input.pointer(&format!("{HTTP}/headers/content-type"));
         let is_json = headers
             .and_then(Value::as_str)
             .is_some_and(|kind| kind.contains("json"));
+        // Rule: of members that have the same name the last was read, and only that was looked at.
+        let was_read = |text: &String| !is_json || read.map(count) == Some(count_in(text));
+        if read.is_some() && !is_secret && texts.iter().flatten().all(was_read) {
+            return;
+        }
         let shown = read.filter(|_| is_json).map(Value::to_string);
         let Some(Value::Object(http)) = input.pointer_mut(HTTP) else {
             return;
@@ -239,6 +255,30 @@ impl Secrets<'_> {
     fn note(&mut self, place: &[String]) {
         self.masked.push(text_of(place));
     }
+}
+
+/// How many members all objects of a value have together.
+fn count(value: &Value) -> usize {
+    match value {
+        Value::Object(members) => members.values().map(|value| 1 + count(value)).sum(),
+        Value::Array(items) => items.iter().map(count).sum(),
+        _ => 0,
+    }
+}
+
+/// The same of JSON text, where several may have one name: each has a colon that is in no string.
+fn count_in(text: &str) -> usize {
+    let (mut colons, mut in_string, mut is_escaped) = (0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_string,
+            b'"' => in_string = !in_string,
+            b':' if !in_string => colons += 1,
+            _ => {}
+        }
+    }
+    colons
 }
 
 /// A body as text.

@@ -22,6 +22,7 @@ use crate::telemetry::{Arrival, Stopwatch};
 mod blocks;
 mod canaries;
 mod damage;
+mod dodging;
 mod filters;
 mod handover;
 mod inputs;

@@ -4,7 +4,7 @@ use super::*;
 use crate::attributes::ProtocolVersion;
 use crate::decision_log::pointer::Pointer;
 
-fn scope(pointers: &[&str]) -> Scope {
+pub(super) fn scope(pointers: &[&str]) -> Scope {
     let pointers = pointers.iter().map(|text| Pointer::parse(text).unwrap());
     Scope {
         pointers: pointers.collect(),

@@ -58,7 +58,7 @@ fn an_input_document_is_read_back() {
         "contextExtensions": {"doorward.namespace": "shop"},
         "tlsSession": {"sni": "web.example"}}});
     let attributes = from_json(&sent).unwrap();
-    let document = input_document(&attributes, &InputSettings::default());
+    let document = input_document(&attributes, &InputSettings::default()).unwrap();
     let document: Value = serde_json::from_str(&document.to_json().unwrap()).unwrap();
     assert_eq!(document["parsed_body"], json!({"n": 1}));
     assert_eq!(from_input(&document).unwrap(), attributes);
@@ -68,7 +68,7 @@ fn an_input_document_is_read_back() {
     let http = broken.request.as_mut().unwrap().http.as_mut().unwrap();
     http.path = "/%zz?a=%zz".to_owned();
     http.body = "{".to_owned();
-    let document = input_document(&broken, &InputSettings::default());
+    let document = input_document(&broken, &InputSettings::default()).unwrap_err();
     let document: Value = serde_json::from_str(&document.to_json().unwrap()).unwrap();
     assert_eq!(from_input(&document).unwrap(), broken);
 

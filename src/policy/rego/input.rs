@@ -167,12 +167,13 @@ pub(super) fn build(
     Ok(input.into())
 }
 
-/// The whole document, certificates and all, as somebody sees it who evaluates nothing. What cannot be
-/// read of path, query or body is left out.
-pub fn document(attributes: &Attributes, settings: &InputSettings) -> Data {
+/// The whole document, certificates and all, as somebody sees it who evaluates nothing. It fails with what
+/// there is of one, where path, query or body cannot be read.
+pub fn document(attributes: &Attributes, settings: &InputSettings) -> Result<Data, Data> {
     let request = RegoRequest::new(attributes, None);
     let document = build(&request, settings, Paths::everything());
-    Data(document.unwrap_or_else(|_| begun(attributes, Paths::everything()).into()))
+    let partly = |_| Data(begun(attributes, Paths::everything()).into());
+    document.map(Data).map_err(partly)
 }
 
 /// What every document has, whatever is wrong with the request.
