@@ -37,6 +37,8 @@ fn counted() -> Metrics {
     metrics.check_took(Duration::from_micros(5), || Some("envoyauth_eval_error"));
     metrics.log_dropped("buffer_full", 1);
     metrics.log_sampled("sample", 1);
+    metrics.shadow_decided("main", "same");
+    metrics.shadow_skipped("main", "busy");
     metrics.log_input_omitted("too_large");
     metrics.of_sinks.of("opa").dropped("queue_full", 1);
     metrics.activated("success");
