@@ -222,7 +222,10 @@ impl Secrets<'_> {
             .and_then(Value::as_str)
             .is_some_and(|kind| kind.contains("json"));
         // Rule: of members that have the same name the last was read, and only that was looked at.
-        let was_read = |text: &String| !is_json || read.map(count) == Some(count_in(text));
+        let was_read = |text: &String| {
+            let may_be_json = text.trim_start().starts_with(['{', '[']);
+            !may_be_json || read.map(count) == Some(count_in(text))
+        };
         if read.is_some() && !is_secret && texts.iter().flatten().all(was_read) {
             return;
         }

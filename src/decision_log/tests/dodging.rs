@@ -70,6 +70,21 @@ fn secrets_are_found_wherever_they_stand() {
         r#"{"a": [{"password": "c4n4ry", "password": 1}]}"#,
     ] {
         check(posted("/x", &[], json, body), "c4n4ry");
+        // Nor if the proxy tells headers as lines.
+        let mut lines = posted("/x", &[], json, body);
+        if let Some(http) = lines
+            .attributes
+            .request
+            .as_mut()
+            .and_then(|it| it.http.as_mut())
+        {
+            let kind = (
+                "content-type".to_owned(),
+                Bytes::from_static(b"application/json"),
+            );
+            http.headers = Headers::new(Vec::new(), Some(vec![kind]));
+        }
+        check(lines, "c4n4ry");
     }
     // What is not read as JSON first of all stays as it was.
     let body = r#"{"a": "x: y, \"b\": {", "c": [{"d": 1}]}"#;
