@@ -325,9 +325,9 @@ fn sustained(source: &Source, rate: u64, how_long: Duration) {
             sent += 1;
         }
     }
-    let (spent, so_far) = (thread_time(), running.metrics.log_written.get());
+    let (spent, so_far) = (thread_time(), running.metrics.log.written.get());
     running.log.stop();
-    let (elapsed, stored) = (start.elapsed(), running.metrics.log_written.get());
+    let (elapsed, stored) = (start.elapsed(), running.metrics.log.written.get());
     let asked = match rate {
         u64::MAX => "as many records as go".to_owned(),
         rate => format!("{rate} records/s"),
@@ -367,7 +367,7 @@ fn questions(source: &Source, records: u64) {
             std::thread::sleep(Duration::from_millis(7));
         }
     }
-    while running.metrics.log_written.get() < records {
+    while running.metrics.log.written.get() < records {
         std::thread::sleep(Duration::from_millis(10));
     }
     println!(

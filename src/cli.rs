@@ -10,6 +10,9 @@ mod test;
 mod trust;
 mod validate;
 
+#[cfg(test)]
+mod tests;
+
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -103,14 +106,4 @@ fn count(number: usize, one: &str, more: &str) -> String {
 )]
 fn complain(line: &str) {
     eprintln!("doorward: {line}");
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    #[test]
-    fn the_definition_is_sound() {
-        super::Cli::command().debug_assert();
-    }
 }

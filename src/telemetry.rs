@@ -4,6 +4,7 @@
 mod bundles;
 mod counters;
 mod durations;
+mod log;
 mod logging;
 mod metrics;
 mod plugin;
@@ -12,6 +13,7 @@ mod stopwatch;
 
 pub use bundles::{BundleMetrics, BundleStage};
 pub use counters::Label;
+pub use log::LogMetrics;
 pub use logging::{LogFormat, init as init_logging};
 pub use metrics::{KeyFetch, Metrics};
 pub use sinks::{SinkCounters, SinkMetrics};

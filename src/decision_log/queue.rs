@@ -159,29 +159,29 @@ impl Queue {
 
     /// Counts records that were handed over and are stored.
     pub(super) fn count_written(&self, count: u64) {
-        self.metrics.log_written.inc_by(count);
+        self.metrics.log.written.inc_by(count);
         self.lock().settle(count);
     }
 
     /// Counts records that were handed over and never will be stored.
     pub(super) fn count_dropped(&self, reason: &'static str, count: u64) {
-        self.metrics.log_dropped(reason, count);
+        self.metrics.log.dropped(reason, count);
         self.lock().settle(count);
     }
 
     /// Counts records that were handed over and are not wanted: by configuration, or by policy.
     pub(super) fn count_sampled(&self, by: &'static str, count: u64) {
-        self.metrics.log_sampled(by, count);
+        self.metrics.log.sampled(by, count);
         self.lock().settle(count);
     }
 
     /// Counts a record without the input that it should have, and one of which a mask failed.
     pub(super) fn count_findings(&self, findings: &Findings) {
         if let Some(why) = findings.omitted {
-            self.metrics.log_input_omitted(why);
+            self.metrics.log.input_omitted(why);
         }
         if findings.is_bare {
-            self.metrics.log_mask_failures.inc();
+            self.metrics.log.mask_failures.inc();
         }
     }
 
@@ -302,7 +302,7 @@ impl Queue {
     /// Counts a record as lost that was not handed over.
     pub(super) fn lose(&self, obstacle: Obstacle) {
         self.lock().take_number();
-        self.metrics.log_dropped(obstacle.as_str(), 1);
+        self.metrics.log.dropped(obstacle.as_str(), 1);
     }
 
     /// Ends when there may be room again, at once if something changed since this was called.
@@ -403,7 +403,7 @@ impl Queue {
         drop((chunks, spare));
         if lost > 0 {
             let stopped = Obstacle::Stopped.as_str();
-            self.metrics.log_dropped(stopped, lost);
+            self.metrics.log.dropped(stopped, lost);
         }
         lost
     }

@@ -184,7 +184,9 @@ impl LogStore {
         for block in blocks {
             let metrics = self.damage.metrics();
             let bytes = i64::try_from(block.size()).unwrap_or(i64::MAX);
-            metrics.log_stored(block.about.effect.as_str(), block.about.count, bytes);
+            metrics
+                .log
+                .stored(block.about.effect.as_str(), block.about.count, bytes);
         }
         Ok(())
     }

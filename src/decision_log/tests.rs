@@ -203,7 +203,7 @@ fn store_records(store: &LogStore, records: &[Sample]) {
     records.iter().for_each(|record| put(&queue, record));
     queue.end();
     Writer::new(&queue, settings(), store).run();
-    let stored = i64::try_from(queue.metrics().log_written.get()).unwrap();
+    let stored = i64::try_from(queue.metrics().log.written.get()).unwrap();
     assert_eq!(stored, i64::try_from(records.len()).unwrap());
 }
 
@@ -406,7 +406,7 @@ fn what_is_handed_over_is_stored_and_counted() {
     for index in 0..5_000 {
         drop(recorder.record(&record(http(&format!("/{index}"), &[])).record()));
     }
-    wait_until(|| metrics.log_written.get() == 5_000);
+    wait_until(|| metrics.log.written.get() == 5_000);
     let newest = log
         .readers()
         .query(&Filter {
@@ -419,7 +419,7 @@ fn what_is_handed_over_is_stored_and_counted() {
     // What was handed over before the end is stored; what comes later is counted as lost.
     drop(recorder.record(&record(http("/last", &[])).record()));
     log.stop();
-    assert_eq!(metrics.log_written.get(), 5_001);
+    assert_eq!(metrics.log.written.get(), 5_001);
     drop(recorder.record(&record(http("/late", &[])).record()));
     let text = metrics.encode();
     assert!(text.contains("reason=\"stopped\"} 1"), "{text}");

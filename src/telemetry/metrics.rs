@@ -16,6 +16,7 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 use super::bundles::BundleMetrics;
 use super::counters::{Counters, Label};
 use super::durations::Durations;
+use super::log::LogMetrics;
 use super::plugin::PluginMetrics;
 use super::sinks::SinkMetrics;
 
@@ -52,17 +53,8 @@ pub struct Metrics {
     pub panics: Counter,
     /// Requests that could not be decoded.
     pub undecodable: Counter,
-    pub log_written: Counter,
-    log_dropped: Family<Labels<1>, Counter>,
-    log_sampled: Family<Labels<1>, Counter>,
-    log_input_omitted: Family<Labels<1>, Counter>,
-    /// Records of which a mask failed, so that nothing of their requests is shown.
-    pub log_mask_failures: Counter,
-    /// Blocks of the decision log that do not hold what was written.
-    pub log_damaged: Counter,
-    log_records: Family<Labels<1>, Gauge>,
-    log_bytes: Family<Labels<1>, Gauge>,
-    log_removed: Family<Labels<2>, Counter>,
+    /// Of the decision log.
+    pub log: LogMetrics,
     /// Of where decisions go beside the log's file.
     pub of_sinks: SinkMetrics,
     activations: Family<Labels<1>, Counter>,
@@ -178,51 +170,7 @@ impl Default for Metrics {
                 "undecodable_requests",
                 "Checks that were no valid CheckRequest",
             ),
-            log_written: new(
-                known,
-                "decision_log_written",
-                "Decisions stored in the decision log",
-            ),
-            log_dropped: new(
-                known,
-                "decision_log_dropped",
-                "Decisions lost to the decision log",
-            ),
-            log_sampled: new(
-                known,
-                "decision_log_sampled",
-                "Decisions that are not to be recorded, by what says so",
-            ),
-            log_input_omitted: new(
-                known,
-                "decision_log_input_omitted",
-                "Records without the input and result they should have, by why",
-            ),
-            log_mask_failures: new(
-                known,
-                "decision_log_mask_failures",
-                "Records without their request because a mask failed",
-            ),
-            log_damaged: new(
-                known,
-                "decision_log_damaged",
-                "Blocks of the decision log that could not be read",
-            ),
-            log_records: new(
-                known,
-                "decision_log_records",
-                "Decisions that the decision log holds, by effect",
-            ),
-            log_bytes: new(
-                known,
-                "decision_log_bytes",
-                "Bytes they take in its file, by effect",
-            ),
-            log_removed: new(
-                known,
-                "decision_log_removed",
-                "Decisions that left the decision log, by effect and cause",
-            ),
+            log: LogMetrics::new(known),
             of_sinks: SinkMetrics::new(known),
             activations: new(known, "activations", "Attempts to change policy, by result"),
             store_failures: new(
@@ -360,45 +308,6 @@ impl Metrics {
         if let Some(plugin) = &self.plugin {
             plugin.checked(duration, error());
         }
-    }
-
-    /// Counts records that were not stored.
-    pub fn log_dropped(&self, reason: &'static str, count: u64) {
-        let dropped = self.log_dropped.get_or_create(&[("reason", reason)]);
-        dropped.inc_by(count);
-    }
-
-    /// Counts records that are not wanted.
-    pub fn log_sampled(&self, by: &'static str, count: u64) {
-        self.log_sampled.get_or_create(&[("by", by)]).inc_by(count);
-    }
-
-    /// Counts a record without the input that it should have.
-    pub fn log_input_omitted(&self, reason: &'static str) {
-        let omitted = self.log_input_omitted.get_or_create(&[("reason", reason)]);
-        omitted.inc();
-    }
-
-    /// Notes what is stored of an effect.
-    pub fn log_holds(&self, effect: &'static str, records: i64, bytes: i64) {
-        let effect = [("effect", effect)];
-        self.log_records.get_or_create(&effect).set(records);
-        self.log_bytes.get_or_create(&effect).set(bytes);
-    }
-
-    /// Notes what was stored besides.
-    pub fn log_stored(&self, effect: &'static str, records: i64, bytes: i64) {
-        let effect = [("effect", effect)];
-        self.log_records.get_or_create(&effect).inc_by(records);
-        self.log_bytes.get_or_create(&effect).inc_by(bytes);
-    }
-
-    /// Counts what retention removed.
-    pub fn log_removed(&self, effect: &'static str, cause: &'static str, records: i64, bytes: i64) {
-        self.log_stored(effect, -records, -bytes);
-        let labels = [("effect", effect), ("cause", cause)];
-        let removed = self.log_removed.get_or_create(&labels);
-        removed.inc_by(u64::try_from(records).unwrap_or(0));
     }
 
     /// Counts an attempt to change policy.

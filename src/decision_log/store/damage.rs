@@ -39,7 +39,7 @@ impl Damage {
     /// Notes that a block cannot be read, once.
     pub(super) fn of_block(&self, block: i64) {
         if is_new(&self.blocks, block) {
-            self.metrics.log_damaged.inc();
+            self.metrics.log.damaged.inc();
             tracing::error!(
                 block,
                 "a block of the decision log is damaged and passed over"
@@ -50,7 +50,7 @@ impl Damage {
     /// Notes that rows next to this block cannot be read, once.
     pub(super) fn of_rows_at(&self, block: i64) {
         if is_new(&self.rows, block) {
-            self.metrics.log_damaged.inc();
+            self.metrics.log.damaged.inc();
             tracing::error!(
                 block,
                 "a page of the decision log is damaged: blocks next to this one are passed over"
@@ -61,7 +61,7 @@ impl Damage {
     /// Notes that a block cannot be removed, once.
     pub(super) fn of_stuck(&self, block: i64) {
         if is_new(&self.stuck, block) {
-            self.metrics.log_damaged.inc();
+            self.metrics.log.damaged.inc();
             tracing::error!(
                 block,
                 "a block of the decision log is damaged and cannot be removed"
@@ -72,7 +72,7 @@ impl Damage {
     /// Notes that free pages cannot be given back, since others would have to move: they are used again.
     pub(super) fn has_to_keep_its_size(&self) {
         if !self.keeps_its_size.swap(true, Ordering::Relaxed) {
-            self.metrics.log_damaged.inc();
+            self.metrics.log.damaged.inc();
             tracing::error!("the decision log is damaged: its file does not get smaller any more");
         }
     }

@@ -152,7 +152,9 @@ impl Removing<'_> {
             (Effect::Deny, survey.denials),
         ] {
             let metrics = self.damage.metrics();
-            metrics.log_holds(effect.as_str(), stored.records, stored.bytes);
+            metrics
+                .log
+                .holds(effect.as_str(), stored.records, stored.bytes);
         }
         Ok(survey)
     }
@@ -229,7 +231,9 @@ impl Removing<'_> {
                 Cause::Age => "age",
                 Cause::Size => "size",
             };
-            metrics.log_removed(block.effect.as_str(), cause, block.count, block.bytes);
+            metrics
+                .log
+                .removed(block.effect.as_str(), cause, block.count, block.bytes);
         }
         Ok(())
     }

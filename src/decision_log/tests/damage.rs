@@ -60,7 +60,7 @@ fn a_damaged_page_is_passed_over() {
         assert!(found.iter().all(|path| expected.any(|it| it == path)));
         assert_eq!(
             found.len() < BLOCKS,
-            metrics.log_damaged.get() > 0,
+            metrics.log.damaged.get() > 0,
             "{page}"
         );
         seen += found.len();

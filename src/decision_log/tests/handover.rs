@@ -149,9 +149,9 @@ fn a_panic_loses_nothing_uncounted() {
         push(2);
         panic!("as the test wants it");
     });
-    assert_eq!((queue.metrics().log_written.get(), lost(&queue)), (10, 10));
+    assert_eq!((queue.metrics().log.written.get(), lost(&queue)), (10, 10));
     push(4);
-    assert_eq!((queue.metrics().log_written.get(), lost(&queue)), (10, 14));
+    assert_eq!((queue.metrics().log.written.get(), lost(&queue)), (10, 14));
     assert_eq!(queue.abandon(), 0);
 }
 
@@ -169,7 +169,7 @@ fn nothing_is_left_over_at_the_end() {
         queue.end();
         guarded(&queue, || Writer::new(&queue, settings(), store).run());
         assert_eq!(queue.abandon(), 0);
-        let counted = (queue.metrics().log_written.get(), lost(&queue));
+        let counted = (queue.metrics().log.written.get(), lost(&queue));
         assert_eq!(counted, expected);
     }
 }

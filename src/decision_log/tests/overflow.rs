@@ -165,7 +165,7 @@ fn a_full_disk_ends_allowing_and_loses_nothing() {
         });
         assert!(handed_over > 0);
         (0..10).for_each(|_| put(&queue, &record(http("/denied", &[]))));
-        assert!(queue.metrics().log_written.get() < handed_over);
+        assert!(queue.metrics().log.written.get() < handed_over);
         assert_eq!(lost(&queue), 0);
         limit(u32::MAX - 1);
         wait_until(|| {
@@ -175,7 +175,7 @@ fn a_full_disk_ends_allowing_and_loses_nothing() {
         });
         drop(ending);
     });
-    let written = queue.metrics().log_written.get();
+    let written = queue.metrics().log.written.get();
     assert_eq!((written, lost(&queue)), (handed_over + 10, 0));
 }
 
@@ -204,7 +204,7 @@ fn an_end_with_a_full_disk_is_counted() {
     });
     let lost = lost(&queue);
     assert!(lost > 0);
-    assert_eq!(queue.metrics().log_written.get() + lost, handed_over);
+    assert_eq!(queue.metrics().log.written.get() + lost, handed_over);
     assert_eq!(queue.abandon(), 0);
 }
 
@@ -225,7 +225,7 @@ fn a_dead_log_ends_allowing() {
         panic!("as the test wants it");
     });
     assert!(matches!(queue.push(&allow.record()), Recorded::Refused));
-    assert_eq!((queue.metrics().log_written.get(), lost(&queue)), (0, 1));
+    assert_eq!((queue.metrics().log.written.get(), lost(&queue)), (0, 1));
 }
 
 /// Whatever goes wrong: replies = stored + sampled out + dropped.
@@ -275,7 +275,7 @@ fn each_reply_is_counted_once() {
             });
             // Stopped.
             reply(small, 5);
-            let written = queue.metrics().log_written.get();
+            let written = queue.metrics().log.written.get();
             let [dropped, sampled] = ["dropped", "sampled"].map(|what| counted(&queue, what));
             assert_eq!(replies, written + dropped + sampled, "{fault}");
             assert_eq!(sampled > 0, !settings.sample.is_empty(), "{fault}");

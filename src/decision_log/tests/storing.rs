@@ -323,7 +323,7 @@ fn damage_is_noticed_and_passed_over() {
         // Asked twice, it is counted once.
         for _ in 0..2 {
             assert_eq!(paths(&store), ["/0"], "{table} {column} {value}");
-            assert_eq!(metrics.log_damaged.get(), 1, "{table} {column} {value}");
+            assert_eq!(metrics.log.damaged.get(), 1, "{table} {column} {value}");
         }
     }
     assert_eq!(paths(&store).len(), 3);

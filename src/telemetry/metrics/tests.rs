@@ -35,11 +35,11 @@ fn counted() -> Metrics {
     metrics.dry_run("allow", "denied");
     metrics.check_took(Duration::from_micros(5), || None);
     metrics.check_took(Duration::from_micros(5), || Some("envoyauth_eval_error"));
-    metrics.log_dropped("buffer_full", 1);
-    metrics.log_sampled("sample", 1);
+    metrics.log.dropped("buffer_full", 1);
+    metrics.log.sampled("sample", 1);
     metrics.shadow_decided("main", "same");
     metrics.shadow_skipped("main", "busy");
-    metrics.log_input_omitted("too_large");
+    metrics.log.input_omitted("too_large");
     metrics.of_sinks.of("opa").dropped("queue_full", 1);
     metrics.activated("success");
     metrics.store_failed("io");
