@@ -11,7 +11,7 @@ export DOORWARD_VECTORS
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: run test proof lint bench bench-hot-path bench-compare bench-envoy bench-cores bench-memory bench-programs bench-log bench-pushes bench-start bench-downloads bench-kills fmt help
+.PHONY: run test proof lint bench bench-hot-path bench-compare bench-envoy bench-cores bench-memory bench-programs bench-log bench-sinks bench-pushes bench-start bench-downloads bench-kills fmt help
 
 run: ## Build Doorward and show it behind a real Envoy (ARGS=--free-ports: when a port is taken)
 	cargo build --release --locked
@@ -55,6 +55,10 @@ bench-programs:
 
 bench-log: ## Measure what the decision log sustains (ARGS="--records 10000000")
 	cargo bench --locked --bench decision-log -- $(ARGS)
+
+bench-sinks: ## Measure checks while a sink of the decision log is away, for ten minutes (ARGS="--seconds 60")
+	cargo build --release --locked
+	$(PYTHON) benches/sinks/sinks.py $(ARGS)
 
 bench-pushes: ## Measure pushes while checks go on
 	cargo build --release --locked

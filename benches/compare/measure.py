@@ -32,9 +32,13 @@ class Metrics:
 
     def count(self, name, **labels):
         """Sum over all series of a counter that have these labels; 0 if there are none yet."""
+        return self.gauge(f"{name}_total", **labels)
+
+    def gauge(self, name, **labels):
+        """The same of what has no `_total`."""
         return int(sum(
             value for sample, has, value in self.samples
-            if sample == f"doorward_{name}_total" and labels.items() <= has.items()))
+            if sample == f"doorward_{name}" and labels.items() <= has.items()))
 
     def summary(self):
         return {
