@@ -3,6 +3,7 @@
 //! it is counted in any case.
 
 mod block;
+mod breath;
 mod chunk;
 mod details;
 mod entry;
@@ -39,6 +40,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
+pub use breath::Breath;
 pub use follower::{Follower, Followers, Step};
 pub use mask::Mask;
 pub use outlet::{Finished, Outlet, line};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::block::{Block, Builder};
+use super::breath::Breath;
 use super::chunk::Chunk;
 use super::entry::{Edited, Editor, Entry};
 use super::outlet::Finished;
@@ -132,8 +133,10 @@ impl<'a> Writer<'a> {
             true => BUSY_PATIENCE,
             false => PATIENCE,
         });
+        // While records come faster than that, it is the log that needs the core.
+        let mut breath = (!taken.is_busy).then(Breath::new);
         for chunk in taken.chunks {
-            self.add(&chunk);
+            self.add(&chunk, breath.as_mut());
             self.queue.give_back(chunk);
             if self.bytes >= MAX_BATCH {
                 stored += self.commit();
@@ -151,7 +154,7 @@ impl<'a> Writer<'a> {
         stored
     }
 
-    fn add(&mut self, chunk: &Chunk) {
+    fn add(&mut self, chunk: &Chunk, mut breath: Option<&mut Breath>) {
         let (allows, denials) = (&mut self.allows, &mut self.denials);
         let (blocks, bytes) = (&mut self.blocks, &mut self.bytes);
         let mut lost = 0;
@@ -177,6 +180,9 @@ impl<'a> Writer<'a> {
         let (mut unread, mut filtered, mut sampled, mut dropped) = (0, 0, 0, 0);
         for (head, request) in chunk.records() {
             self.last = head.seq;
+            if let Some(breath) = &mut breath {
+                breath.draw();
+            }
             if !filtering::keeps(head, request) {
                 filtered += 1;
                 continue;

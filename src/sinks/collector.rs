@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::sink::{Accepted, Failure, Sent, Sink};
 use super::upload::{failed, gzip};
-use crate::decision_log::Finished;
+use crate::decision_log::{Breath, Finished};
 use crate::otlp::logs::{
     ExportRequest, ExportResponse, INFO, LogRecord, ResourceLogs, ScopeLogs, WARN,
 };
@@ -36,12 +36,18 @@ impl Collector {
             name: PREFIX.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
+        let mut breath = Breath::new();
+        let mut breathing = |record: &Arc<Finished>| {
+            breath.draw();
+            log_record(record)
+        };
+        let log_records = records.iter().map(&mut breathing).collect();
         ExportRequest {
             resource_logs: vec![ResourceLogs {
                 resource: Some(self.resource.clone()),
                 scope_logs: vec![ScopeLogs {
                     scope: Some(scope),
-                    log_records: records.iter().map(|record| log_record(record)).collect(),
+                    log_records,
                 }],
             }],
         }

@@ -11,7 +11,7 @@ use reqwest::StatusCode;
 
 use super::event::Form;
 use super::sink::{Accepted, Failure, Sent, Sink};
-use crate::decision_log::Finished;
+use crate::decision_log::{Breath, Finished};
 use crate::fetch::one_line;
 use crate::service::{AskerError, Posted, Poster};
 
@@ -21,6 +21,8 @@ const MAX_MESSAGE: usize = 200;
 const AIM: f64 = 0.9;
 /// How much the last list counts for the guess.
 const WEIGHT: f64 = 0.3;
+/// Bytes that are compressed at a time.
+const PIECE: usize = 16 << 10;
 
 pub(super) struct Upload {
     poster: Poster,
@@ -56,7 +58,9 @@ impl Upload {
         let aim = self.limit as f64 * AIM;
         let mut texts = Vec::new();
         let mut raw = 0;
+        let mut breath = Breath::new();
         for record in records {
+            breath.draw();
             let text = self.form.text(record);
             raw += text.len() + 1;
             if !texts.is_empty() && raw as f64 * self.ratio > aim {
@@ -154,7 +158,11 @@ fn compressed(texts: &[String]) -> (Vec<u8>, usize) {
 
 pub(super) fn gzip(raw: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    // Memory takes everything.
-    drop(encoder.write_all(raw));
+    let mut breath = Breath::new();
+    for piece in raw.chunks(PIECE) {
+        // Memory takes everything.
+        drop(encoder.write_all(piece));
+        breath.draw();
+    }
     encoder.finish().unwrap_or_default()
 }
