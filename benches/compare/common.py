@@ -17,6 +17,7 @@ HOST = "127.0.0.1"
 YARDSTICK = "tonic-noop"
 LIMIT = "raw-h2"
 LOG_ON = ", log on"
+SHADOW = ", shadow"
 CONNECTIONS = 4
 
 GRPC_HEADERS = ["-H", "content-type: application/grpc", "-H", "te: trailers"]

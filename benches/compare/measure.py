@@ -8,7 +8,7 @@ import statistics
 import time
 
 from bundles import archive, manifest
-from common import GRPC_HEADERS, LIMIT, LOG_ON, YARDSTICK, Failure, last_lines, plural, run, say
+from common import GRPC_HEADERS, LIMIT, LOG_ON, SHADOW, YARDSTICK, Failure, last_lines, plural, run, say
 from wire import ask, status_code, url
 
 PUSHES = 50
@@ -47,6 +47,8 @@ class Metrics:
             "cache_hits": self.count("decision_cache", result="hit"),
             "log_written": self.count("decision_log_written"),
             "log_dropped": self.count("decision_log_dropped"),
+            "shadowed": self.count("shadow_decisions"),
+            "shadow_skipped": self.count("shadow_skipped"),
         }
 
 
@@ -197,6 +199,8 @@ def row(server, streams, rounds, dropped, percentiles):
         "to_noop": ratio(server.name, YARDSTICK, rounds),
         "to_raw": ratio(server.name, LIMIT, rounds),
         "to_log_off": ratio(server.name, server.name.removesuffix(LOG_ON), rounds) if server.records else None,
+        "to_unshadowed": (ratio(server.name, server.name.removesuffix(SHADOW), rounds)
+                          if server.name.endswith(SHADOW) else None),
         "p50_us": percentiles[0],
         "p99_us": percentiles[1],
         "mean_us": statistics.median(result["mean_us"] for result in mine),

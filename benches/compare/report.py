@@ -15,6 +15,8 @@ def report(numbers):
     lines += [f"{result['server']}, {plural(result['streams'], 'stream')}: records were dropped, so it does not count"
               for result in numbers["results"] if result["log_dropped"]]
     lines += opa_lines(numbers["results"])
+    lines += [f"{result['server']}, {plural(result['streams'], 'stream')}: {result['to_unshadowed']:.2f} of it without"
+              for result in numbers["results"] if result["to_unshadowed"]]
     lines += [decision_line(name, summary) for name, summary in numbers["decisions"].items()]
     push = numbers["push"]
     if push:
@@ -46,6 +48,8 @@ def table_cells(result):
 
 def decision_line(name, summary):
     line = f"{name}: {summary['allow']:,} allow, {summary['deny']:,} deny, {summary['cache_hits']:,} cache hits"
+    if summary["shadowed"] or summary["shadow_skipped"]:
+        line += f"; shadow: {summary['shadowed']:,} decided, {summary['shadow_skipped']:,} passed over"
     if not summary["log_written"] and not summary["log_dropped"]:
         return f"{line}; decision log off"
     line += f"; decision log: {summary['log_written']:,} written, {summary['log_dropped']:,} dropped"

@@ -11,8 +11,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from common import HOST, LIMIT, LOG_ON, ROOT, YARDSTICK, Failure, last_lines, say
-from measure import call
+from common import HOST, LIMIT, LOG_ON, ROOT, SHADOW, YARDSTICK, Failure, last_lines, say
+from measure import call, expect, opa_bundle
 from wire import POLICIES, ask, status_code
 
 BUNDLE = ROOT / "bundles" / "quickstart"
@@ -162,6 +162,13 @@ def start_native(stack, options, work, name, policies, bundles, cache, log):
     return server
 
 
+def start_shadowed(stack, options, work, name, policies):
+    """The same with a bundle that is tried out: each check is decided once more, by it as well, if there is time."""
+    server = start_native(stack, options, work, name, policies, {}, False, False)
+    expect(server, 200, "PUT", "/v1/bundles/trial?mode=shadow", opa_bundle(True))
+    return server
+
+
 def start_rego(stack, options, work, name, policy):
     return start_with(stack, options, work, name, {
         "policies": [str(policy)],
@@ -271,6 +278,7 @@ def all_servers(options, work):
         yield f"doorward cached{and_log}", start_native, POLICIES, QUICKSTART, True, log
     for log, and_log in ((False, ""), (True, LOG_ON)):
         yield f"doorward native{and_log}", start_native, FIVE_POLICIES, {}, False, log
+    yield f"doorward native{SHADOW}", start_shadowed, FIVE_POLICIES
     policies = sorted(path for path in options.rego.iterdir() if path.is_dir() or path.suffix == ".rego")
     for policy in policies:
         yield f"doorward rego {policy.stem}", start_rego, policy
