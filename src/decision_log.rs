@@ -12,6 +12,7 @@ mod facts;
 mod fields;
 mod filtering;
 mod follower;
+mod looks;
 mod mask;
 mod membership;
 mod outlet;

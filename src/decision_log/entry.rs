@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::chunk::Head;
 use super::details::{Details, put_details};
 use super::examiner::{Examined, Findings, examine, failed};
+use super::looks::looks_secret;
 use super::mask::{MASKED, Mask, Masking};
 use super::record::{Asked, Place, PlacePort, REQUEST_ID, TRACE_PARENT};
 use super::scope::Scope;
@@ -239,7 +240,10 @@ impl Editor {
             true => Cow::Borrowed(MASKED),
             false => clip(text),
         };
-        let host = hidden("host", http.host);
+        let host = match found.hides_http("host") {
+            true => Cow::Borrowed(MASKED),
+            false => clipped(self.masking.host(http.host)),
+        };
         let target = match (found.hides_http("path"), found.hides_query()) {
             (true, _) => Cow::Borrowed(MASKED),
             (false, true) => masked_query(self.masking.target(http.path)),
@@ -335,11 +339,16 @@ impl Verdict {
 
     fn new(decision: &Decision, workload: &Workload) -> Self {
         let principal = decision.peer_principal.as_deref().map(clip);
+        // What is wrong with a request may be said in its own words.
+        let mut reason = Cow::Borrowed(&decision.reason);
+        if looks_secret(&reason.message) {
+            MASKED.clone_into(&mut reason.to_mut().message);
+        }
         let request_principal = decision.request_principal.as_deref().map(clip);
         let members = Members {
             effect: decision.effect(),
             status: decision.status(),
-            reason: &decision.reason,
+            reason: &reason,
             observed: &decision.observed,
             peer_principal: principal.as_deref(),
             forwarded_by: decision.forwarded_by.as_deref().map(clip),

@@ -10,7 +10,7 @@ use super::pointer::Pointer;
 use super::result::result_of;
 use super::scope::{Scope, Whole, bodiless};
 use super::secrets::Secrets;
-use crate::attributes::Attributes;
+use crate::attributes::{Attributes, Body, BodyKind, HeaderLookup};
 use crate::policy::rego::{Data, Question, RegoError, RegoPolicies, input_document};
 
 /// Longest input and result that are stored, in bytes of JSON.
@@ -230,7 +230,7 @@ impl<'a> Event<'a> {
             masked: Vec::new(),
             erased: Vec::new(),
         };
-        secrets.hide_in_input(&mut input);
+        secrets.hide_in_input(&mut input, kind_of_body(attributes, settings.lookup));
         secrets.hide_in_result(&mut result);
         let (masked, erased) = (secrets.masked, secrets.erased);
         let path = head.decision.reason.entrypoint.as_deref();
@@ -450,6 +450,14 @@ fn code_of(error: &RegoError) -> String {
         "{} at {}:{}:{}",
         error.code, error.file, error.row, error.col
     )
+}
+
+/// As what the document's body was read.
+fn kind_of_body(attributes: &Attributes, lookup: HeaderLookup) -> Option<BodyKind> {
+    match Body::of(attributes.http()?, lookup).ok()? {
+        Body::Present(kind, _) => Some(kind),
+        Body::Absent | Body::Truncated => None,
+    }
 }
 
 fn under<'a>(place: &[&'a str]) -> Vec<&'a str> {

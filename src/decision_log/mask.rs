@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use super::looks::{is_plain, looks_like_token, looks_secret, named_secret, unescaped, user_of};
+
 /// What stands in place of a secret.
 pub(super) const MASKED: &str = "**";
 /// Header names whose values are never shown.
@@ -15,26 +17,52 @@ const HEADERS: [&str; 6] = [
     "x-api-key",
     "x-forwarded-client-cert",
 ];
-/// Parts of names that give a secret away.
-const PARTS: [&str; 12] = [
+/// Parts of names that give a secret away, in the form of [`plain_name`].
+const PARTS: [&str; 21] = [
     "token",
     "secret",
     "password",
     "passwd",
+    "passphrase",
+    "passcode",
     "api-key",
-    "api_key",
     "apikey",
+    "access-key",
+    "accesskey",
+    "private-key",
+    "privatekey",
     "signature",
     "credential",
     "session",
+    "sessid",
     "assertion",
+    "authorization",
+    "cookie",
+    "csrf",
     "x-auth",
 ];
-/// Parameter names besides: OAuth codes, signed URLs.
-const PARAMETERS: [&str; 8] = ["code", "sig", "key", "auth", "jwt", "sid", "pwd", "pass"];
+/// Parameter names besides: OAuth codes, signed URLs, SAML and CAS.
+const PARAMETERS: [&str; 18] = [
+    "code",
+    "code-verifier",
+    "auth-code",
+    "device-code",
+    "user-code",
+    "sig",
+    "hmac",
+    "key",
+    "auth",
+    "bearer",
+    "jwt",
+    "sid",
+    "pwd",
+    "pass",
+    "otp",
+    "ticket",
+    "samlresponse",
+    "samlrequest",
+];
 
-/// How JSON's first bytes, `{"`, look in base64url.
-const TOKEN_START: &str = "eyJ";
 /// Most names of headers whose answers are kept, and the longest of them.
 const MAX_KNOWN: usize = 1_024;
 const MAX_KNOWN_NAME: usize = 64;
@@ -71,10 +99,14 @@ impl Masking {
         self.mask.target(target)
     }
 
+    /// A host as it may be shown.
+    pub(super) fn host<'a>(&self, host: &'a str) -> Cow<'a, str> {
+        self.mask.host(host)
+    }
+
     /// The name of a member as it may be shown.
-    #[expect(clippy::unused_self, reason = "what masks is asked of the mask")]
     pub(super) fn name<'a>(&self, name: &'a str) -> Cow<'a, str> {
-        Cow::Borrowed(match looks_like_token(name) {
+        Cow::Borrowed(match self.mask.holds_secret(name) {
             true => MASKED,
             false => name,
         })
@@ -83,8 +115,7 @@ impl Masking {
     /// Whether what a member of this name holds is not shown. What clients choose all names of may be
     /// called as parameters are.
     pub(super) fn hides_member(&mut self, name: &str, is_parameter: bool) -> bool {
-        self.hides(name)
-            || is_parameter && PARAMETERS.iter().any(|one| one.eq_ignore_ascii_case(name))
+        self.hides(name) || is_parameter && self.mask.hides(name, &PARAMETERS)
     }
 
     fn hides(&mut self, name: &str) -> bool {
@@ -107,13 +138,18 @@ impl Masking {
 impl Mask {
     /// `names` are header and parameter names in any case.
     pub fn new(names: &[String]) -> Self {
+        let names = names.iter().map(|name| plain_name(name));
         Self {
-            names: names.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            names: names.collect(),
         }
     }
 
+    /// Rule: a name that is escaped more often than anybody would is one of a secret.
     fn hides(&self, name: &str, more: &[&str]) -> bool {
-        let name = name.to_ascii_lowercase();
+        let Some(name) = unescaped(name) else {
+            return true;
+        };
+        let name = plain_name(&name);
         more.contains(&name.as_str())
             || PARTS.iter().any(|part| name.contains(part))
             || self.names.contains(&name)
@@ -125,18 +161,50 @@ impl Mask {
     }
 
     fn value<'a>(&self, name: &str, is_hidden: bool, value: &'a str) -> Cow<'a, str> {
-        let is_path = name == ":path";
-        if is_hidden && !is_path {
+        if name == ":path" {
+            return self.target(value);
+        }
+        if is_hidden {
             return Cow::Borrowed(MASKED);
+        }
+        if matches!(name, ":authority" | "host") {
+            return self.host(value);
         }
         if is_plain(value) {
             return Cow::Borrowed(value);
         }
-        if !is_path && looks_like_token(value) {
+        if looks_like_token(value) {
             return Cow::Borrowed(MASKED);
         }
         // Any header may hold a URL: `referer`, `x-envoy-original-path`.
-        self.target(value)
+        if is_url(value) {
+            return self.target(value);
+        }
+        Cow::Borrowed(match self.holds_secret(value) {
+            true => MASKED,
+            false => value,
+        })
+    }
+
+    /// A host, which may say who asks: `name:password@host`.
+    fn host<'a>(&self, host: &'a str) -> Cow<'a, str> {
+        match host.rfind('@').and_then(|at| host.get(at..)) {
+            Some(rest) => Cow::Owned(format!("{MASKED}{rest}")),
+            None => self.value("", false, host),
+        }
+    }
+
+    /// Whether a text of any kind has something in it that is secret by its look, or by the name
+    /// before it.
+    fn holds_secret(&self, text: &str) -> bool {
+        !is_plain(text)
+            && (looks_secret(text)
+                || unescaped(text).is_none_or(|text| self.named(&text).is_some()))
+    }
+
+    /// Where in a text something begins that is secret by its name.
+    fn named(&self, text: &str) -> Option<usize> {
+        named_secret(text, |name| self.hides(name, &PARAMETERS))
     }
 
     /// A path or URL with its query string and fragment as it may be shown.
@@ -145,11 +213,15 @@ impl Mask {
             return Cow::Borrowed(target);
         }
         let Some(end) = target.find(['?', '#']) else {
-            return path(target);
+            return self.path(target);
         };
         let (start, rest) = target.split_at(end);
+        // What no client escapes so is no list of parameters: nobody knows where a secret in it ends.
+        if rest.contains(['{', '"']) && self.holds_secret(rest) {
+            return Cow::Owned(format!("{}?{MASKED}", self.path(start)));
+        }
         let parts: Vec<_> = rest.split('&').map(|pair| self.pair(pair)).collect();
-        Cow::Owned(format!("{}{}", path(start), parts.join("&")))
+        Cow::Owned(format!("{}{}", self.path(start), parts.join("&")))
     }
 
     /// What stands between two `&`. A value may hold a URL of its own, or end in a fragment, and some
@@ -159,64 +231,82 @@ impl Mask {
         for part in pair.split_inclusive(['?', '#', ';']) {
             match part.split_once('=') {
                 // A token may stand where a name does.
-                Some((name, _)) if looks_like_token(name) => return format!("{shown}{MASKED}"),
+                Some((name, _)) if self.holds_secret(name) => return format!("{shown}{MASKED}"),
                 Some((name, value))
-                    if self.hides(&decoded(name), &PARAMETERS) || looks_like_token(value) =>
+                    if self.hides(name, &PARAMETERS) || self.holds_secret(value) =>
                 {
                     // All that follows may belong to the value.
                     return format!("{shown}{name}={MASKED}");
                 }
-                None if looks_like_token(part) => return format!("{shown}{MASKED}"),
+                None if self.holds_secret(part) => return format!("{shown}{MASKED}"),
                 _ => shown.push_str(part),
             }
         }
         shown
     }
-}
 
-/// A path may hold a token as one of its segments.
-fn path(path: &str) -> Cow<'_, str> {
-    if !looks_like_token(path) {
-        return Cow::Borrowed(path);
-    }
-    let segments = path.split('/').map(|segment| {
-        if looks_like_token(segment) {
-            MASKED
-        } else {
-            segment
+    /// A path may have a token as one of its segments, a URL in it, or parameters: `/a;session=b`.
+    fn path<'a>(&self, path: &'a str) -> Cow<'a, str> {
+        if !self.holds_secret(path) {
+            return Cow::Borrowed(path);
         }
-    });
-    Cow::Owned(segments.collect::<Vec<_>>().join("/"))
-}
-
-fn decoded(name: &str) -> Cow<'_, str> {
-    percent_encoding::percent_decode_str(name).decode_utf8_lossy()
-}
-
-/// Whether there is nothing to look for: no query, no escape, no token. Most values are such.
-fn is_plain(value: &str) -> bool {
-    let (mut dots, mut others) = (0_usize, false);
-    // Without an early end and with short sums, many bytes are looked at at once.
-    for chunk in value.as_bytes().chunks(128) {
-        let (mut in_chunk, mut other) = (0_u8, 0_u8);
-        for byte in chunk {
-            in_chunk = in_chunk.wrapping_add(u8::from(*byte == b'.'));
-            other |= u8::from(matches!(byte, b'?' | b'#' | b'%'));
+        let mut shown = String::with_capacity(path.len());
+        let (mut is_masked, mut was_empty) = (false, false);
+        for (index, segment) in path.split('/').enumerate() {
+            if index > 0 {
+                shown.push('/');
+            }
+            let user = user_of(segment).filter(|end| was_empty && *end > 0);
+            was_empty = segment.is_empty() && index > 0;
+            match user {
+                Some(end) => {
+                    shown.push_str(MASKED);
+                    let host = segment.get(end..).unwrap_or_default();
+                    shown.push_str(if self.holds_secret(host) { "" } else { host });
+                }
+                None if !self.holds_secret(segment) => {
+                    shown.push_str(segment);
+                    continue;
+                }
+                None if looks_secret(segment) => shown.push_str(MASKED),
+                None => {
+                    // All that follows may belong to the value.
+                    let is_escaped = !matches!(unescaped(segment), Some(Cow::Borrowed(_)));
+                    let end = self.named(segment).filter(|_| !is_escaped);
+                    let end = end.unwrap_or_default();
+                    shown.push_str(segment.get(..end).unwrap_or_default());
+                    shown.push_str(MASKED);
+                    return Cow::Owned(shown);
+                }
+            }
+            is_masked = true;
         }
-        dots = dots.wrapping_add(usize::from(in_chunk));
-        others |= other != 0;
+        match is_masked {
+            true => Cow::Owned(shown),
+            // What is secret only with the slashes in it.
+            false => Cow::Borrowed(MASKED),
+        }
     }
-    !others && (dots < 2 || !value.contains(TOKEN_START))
+}
+
+/// How names are compared: those of headers, parameters, and members of languages and formats differ in
+/// case and in what stands between words.
+fn plain_name(name: &str) -> String {
+    let plain = |character: char| match character {
+        '_' | '.' | ' ' | '+' => '-',
+        other => other.to_ascii_lowercase(),
+    };
+    name.chars().map(plain).collect()
+}
+
+/// A path, or a URL with its scheme.
+fn is_url(value: &str) -> bool {
+    let scheme = || value.split_once("://").map_or("", |(scheme, _)| scheme);
+    let in_scheme = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    value.starts_with('/') || !scheme().is_empty() && scheme().bytes().all(in_scheme)
 }
 
 /// Whether a header of this name, in lower case, is hidden whatever else is configured.
 pub(super) fn is_never_shown(name: &str) -> bool {
     HEADERS.contains(&name)
-}
-
-/// A signed token gives itself away wherever it stands, and whatever of it is escaped: `{"` in
-/// base64url, and two dots.
-fn looks_like_token(value: &str) -> bool {
-    let value = decoded(value);
-    value.contains(TOKEN_START) && value.bytes().filter(|byte| *byte == b'.').count() >= 2
 }

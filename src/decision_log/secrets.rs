@@ -3,10 +3,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use super::mask::{MASKED, Masking};
 use super::pointer::Pointer;
+use crate::attributes::BodyKind;
 
 /// Objects whose members say by their names what they hold.
 const NAMED: [&[&str]; 10] = [
@@ -24,10 +26,8 @@ const NAMED: [&[&str]; 10] = [
 /// Of those, what clients choose all names of: what a parameter may be called counts as well.
 const PARAMETERS: [&str; 2] = ["parsed_query", "parsed_body"];
 /// Texts that may hold a token or a URL.
-const TEXTS: [&[&str]; 8] = [
+const TEXTS: [&[&str]; 6] = [
     &["attributes", "request", "http", "id"],
-    &["attributes", "request", "http", "path"],
-    &["attributes", "request", "http", "host"],
     &["attributes", "request", "http", "fragment"],
     &["attributes", "source", "service"],
     &["attributes", "destination", "service"],
@@ -40,6 +40,9 @@ const OPAQUE: [&[&str]; 2] = [
     &["attributes", "routeMetadataContext", "typedFilterMetadata"],
 ];
 const HTTP: &str = "/attributes/request/http";
+/// Members of bodies that may say what others beside them hold: `{"name": "password", "value": "x"}`.
+const NAMING: [&str; 4] = ["name", "key", "field", "parameter"];
+const VALUES: [&str; 4] = ["value", "values", "val", "data"];
 
 /// Masks one event, and notes what it masks.
 pub(super) struct Secrets<'a> {
@@ -51,9 +54,9 @@ pub(super) struct Secrets<'a> {
 }
 
 impl Secrets<'_> {
-    /// Masks an input document. Rule: a body stays as it came only if it was read as a document, and
-    /// nothing in that is secret.
-    pub(super) fn hide_in_input(&mut self, input: &mut Value) {
+    /// Masks an input document with a body of this kind. Rule: a body stays as it came only if all of it
+    /// was read as a document, and nothing in that is secret.
+    pub(super) fn hide_in_input(&mut self, input: &mut Value, body: Option<BodyKind>) {
         for place in OPAQUE {
             self.erase(input, place);
         }
@@ -62,15 +65,9 @@ impl Secrets<'_> {
                 self.walk(&mut from_root(place), "", false, value);
             }
         }
-        if let Some(query) = input.pointer_mut(&format!("{HTTP}/query")) {
-            self.query(query);
-        }
-        if let Some(Value::Array(segments)) = input.get_mut("parsed_path") {
-            for (index, segment) in segments.iter_mut().enumerate() {
-                let place = &mut from_root(&["parsed_path", &index.to_string()]);
-                self.walk(place, "", false, segment);
-            }
-        }
+        self.host(input);
+        self.query(input);
+        self.path(input);
         self.header_lines(input);
         let mut before_body = 0;
         for place in NAMED {
@@ -81,7 +78,7 @@ impl Secrets<'_> {
                 self.members(place, is_parameter, value);
             }
         }
-        self.body(input, self.masked.len() > before_body);
+        self.body(input, body, self.masked.len() > before_body);
     }
 
     /// Masks a result.
@@ -106,9 +103,19 @@ impl Secrets<'_> {
         is_parameter: bool,
         members: &mut Map<String, Value>,
     ) {
+        let is_named = is_parameter
+            && NAMING.iter().any(|naming| {
+                let name = members.get(*naming).and_then(Value::as_str);
+                name.is_some_and(|name| self.masking.hides_member(name, true))
+            });
         for (name, value) in members.iter_mut() {
             place.push(self.masking.name(name).into_owned());
-            self.walk(place, name, is_parameter, value);
+            if is_named && VALUES.contains(&name.as_str()) && !value.is_null() {
+                *value = MASKED.into();
+                self.note(place);
+            } else {
+                self.walk(place, name, is_parameter, value);
+            }
             place.pop();
         }
         // Rule: a token is one as a name, too.
@@ -158,8 +165,18 @@ impl Secrets<'_> {
         }
     }
 
-    fn query(&mut self, query: &mut Value) {
-        let Value::String(text) = query else {
+    fn host(&mut self, input: &mut Value) {
+        if let Some(Value::String(host)) = input.pointer_mut(&format!("{HTTP}/host")) {
+            let shown = self.masking.host(host);
+            if shown != *host {
+                *host = shown.into_owned();
+                self.note(&["input", "attributes", "request", "http", "host"].map(str::to_owned));
+            }
+        }
+    }
+
+    fn query(&mut self, input: &mut Value) {
+        let Some(Value::String(text)) = input.pointer_mut(&format!("{HTTP}/query")) else {
             return;
         };
         let target = format!("?{text}");
@@ -167,6 +184,43 @@ impl Secrets<'_> {
         if shown != target {
             *text = shown.get(1..).unwrap_or_default().to_owned();
             self.note(&["input", "attributes", "request", "http", "query"].map(str::to_owned));
+        }
+    }
+
+    /// The path, and what was read of it. Rule: where the one is masked, the other is what is left of it;
+    /// in segments by themselves not everything is found.
+    fn path(&mut self, input: &mut Value) {
+        let (mut rest, mut is_cut) = (None, false);
+        if let Some(Value::String(target)) = input.pointer_mut(&format!("{HTTP}/path")) {
+            let path = |target: &str| target.split('?').next().unwrap_or_default().to_owned();
+            let shown = self.masking.target(target).into_owned();
+            if shown != *target {
+                rest = (path(&shown) != path(target)).then(|| path(&shown));
+                is_cut = shown
+                    .split_once('?')
+                    .is_some_and(|(_, query)| query == MASKED);
+                *target = shown;
+                self.note(&["input", "attributes", "request", "http", "path"].map(str::to_owned));
+            }
+        }
+        if let Some(Value::Object(parameters)) = input.get_mut("parsed_query")
+            && is_cut
+        {
+            *parameters = Map::from_iter([(MASKED.to_owned(), Value::from(vec![""]))]);
+            self.note(&from_root(&["parsed_query"]));
+        }
+        let Some(Value::Array(segments)) = input.get_mut("parsed_path") else {
+            return;
+        };
+        if let Some(rest) = rest {
+            let rest = percent_decode_str(&rest).decode_utf8_lossy();
+            let rest = rest.trim_start_matches('/').split('/');
+            *segments = rest.map(Value::from).collect();
+            self.note(&from_root(&["parsed_path"]));
+        }
+        for (index, segment) in segments.iter_mut().enumerate() {
+            let place = &mut from_root(&["parsed_path", &index.to_string()]);
+            self.walk(place, "", false, segment);
         }
     }
 
@@ -210,26 +264,27 @@ impl Secrets<'_> {
     }
 
     /// `is_secret`: something in the document that was read from it is.
-    fn body(&mut self, input: &mut Value, is_secret: bool) {
+    fn body(&mut self, input: &mut Value, kind: Option<BodyKind>, is_secret: bool) {
         let read = input.get("parsed_body").filter(|body| !body.is_null());
         // What stands twice is read once, and sent twice.
         let texts = ["body", "rawBody"].map(|member| text_in(input, member));
         let mut all = texts.iter().flatten();
         let is_secret = is_secret || all.any(|text| self.masking.header("", text) != **text);
-        // Only JSON can be written again as it may be shown.
-        let headers = input.pointer(&format!("{HTTP}/headers/content-type"));
-        let is_json = headers
-            .and_then(Value::as_str)
-            .is_some_and(|kind| kind.contains("json"));
-        // Rule: of members that have the same name the last was read, and only that was looked at.
-        let was_read = |text: &String| {
-            let may_be_json = text.trim_start().starts_with(['{', '[']);
-            !may_be_json || read.map(count) == Some(count_in(text))
+        let was_read = |text: &String| match kind {
+            // Rule: of members that have the same name the last was read, and only that was looked at.
+            Some(BodyKind::Json) => read.map(count) == Some(count_in(text)),
+            Some(BodyKind::Form) => true,
+            // Rule: nobody has looked at headers of parts and what is between them, at fields that no
+            // descriptor has, nor at further messages.
+            Some(BodyKind::Multipart | BodyKind::Grpc) | None => false,
         };
-        if read.is_some() && !is_secret && texts.iter().flatten().all(was_read) {
+        let is_one = !matches!(&texts, [Some(text), Some(raw)] if text != raw);
+        if read.is_some() && !is_secret && is_one && texts.iter().flatten().all(was_read) {
             return;
         }
-        let shown = read.filter(|_| is_json).map(Value::to_string);
+        // Only JSON can be written again as it may be shown.
+        let shown = read.filter(|_| kind == Some(BodyKind::Json));
+        let shown = shown.map(Value::to_string);
         let Some(Value::Object(http)) = input.pointer_mut(HTTP) else {
             return;
         };
