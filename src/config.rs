@@ -3,6 +3,7 @@
 
 mod load;
 mod opa;
+mod plaintext;
 
 #[cfg(test)]
 mod tests;

@@ -150,6 +150,7 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "address",
             "attributes",
             "bundle",
             "cache",

@@ -140,6 +140,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
             }
         }
     }
+    for warning in config.plaintext_warnings() {
+        tracing::warn!("{warning}");
+    }
     let grace = config.shutdown.grace.0;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
