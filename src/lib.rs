@@ -32,6 +32,7 @@ pub mod external;
 pub mod cases;
 
 // What we tell the world.
+pub mod traces;
 pub mod decision_log;
 pub mod sinks;
 pub mod management;

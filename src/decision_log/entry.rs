@@ -18,12 +18,13 @@ use super::details::{Details, put_details};
 use super::examiner::{Examined, Findings, examine, failed};
 use super::looks::looks_secret;
 use super::mask::{MASKED, Mask, Masking};
-use super::record::{Asked, Place, PlacePort, REQUEST_ID, TRACE_PARENT};
+use super::record::{Asked, Place, PlacePort, REQUEST_ID};
 use super::scope::Scope;
 use super::shadowed::{self, Shadowed};
 use crate::attributes::Pairs;
 use crate::decision::{Decision, Effect, Reason};
 use crate::policy::native::{Observed, Workload};
+use crate::traces::Carriers;
 
 /// Longest text of a request that is kept, in bytes.
 const MAX_TEXT: usize = 8 * 1024;
@@ -263,23 +264,22 @@ impl Editor {
         (details.method, details.scheme, details.protocol) = (&method, &scheme, &protocol);
         details.target = Some(&*target).filter(|target| *target != path && !found.is_bare);
         let masking = &mut self.masking;
-        let mut trace = None;
+        let mut carriers = Carriers::default();
         put_details(&mut self.details, &details, |lines| {
             let mut request_id = None;
             for (name, value) in http.headers {
                 let is_hidden = found.hides_header(name);
-                let value = text(value);
                 if is_hidden {
                     lines.put(&clip(name), MASKED);
                     continue;
                 }
+                carriers.note(name, value);
+                let value = text(value);
                 if !found.is_bare {
                     lines.put(&clip(name), &clipped(masking.header(name, &value)));
                 }
                 if name.eq_ignore_ascii_case(REQUEST_ID) && !found.is_bare {
                     join(&mut request_id, value);
-                } else if name.eq_ignore_ascii_case(TRACE_PARENT) {
-                    join(&mut trace, value);
                 }
             }
             let request_id = request_id?;
@@ -288,7 +288,9 @@ impl Editor {
         });
         entry.host = Some(&*host).filter(|_| !found.is_bare);
         entry.path = Some(&*path).filter(|_| !found.is_bare);
-        entry.trace_id = trace.as_deref().and_then(trace_id);
+        let trace = carriers.context().parent;
+        let trace = trace.map(|(trace, _)| trace.to_string());
+        entry.trace_id = trace.as_deref();
         entry.details = &self.details;
         store(&entry);
         Some(Edited::Stored(findings))
@@ -458,13 +460,6 @@ fn join<'a>(joined: &mut Option<Cow<'a, str>>, value: Cow<'a, str>) {
             joined.push_str(&value);
         }
     }
-}
-
-/// The trace a request belongs to, by W3C Trace Context.
-fn trace_id(parent: &str) -> Option<&str> {
-    let id = parent.split('-').nth(1)?;
-    let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_id.then_some(id)
 }
 
 /// Cuts a text at a character boundary.

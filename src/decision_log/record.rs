@@ -13,14 +13,14 @@ use crate::policy::PolicySet;
 use crate::policy::native::Workload;
 use crate::shadow::Slot;
 use crate::telemetry::Stopwatch;
+use crate::traces::is_carrier;
 
 /// Most headers of a request that are kept.
 const MAX_HEADERS: usize = 100;
 /// Most lines of what is kept also if it comes later.
-const MAX_IDENTIFYING: usize = 4;
-/// Kept also if they come later.
+const MAX_IDENTIFYING: usize = 8;
+/// Kept also if it comes later, as are headers that tell of a trace.
 pub(super) const REQUEST_ID: &str = "x-request-id";
-pub(super) const TRACE_PARENT: &str = "traceparent";
 
 /// How a port was given.
 const NO_PORT: u8 = 0;
@@ -113,8 +113,7 @@ fn put_headers(buffer: &mut Vec<u8>, http: &HttpRequest) {
     let mut identifying = 0;
     for (index, (name, value)) in http.headers.iter().enumerate() {
         let is_kept = index < MAX_HEADERS || {
-            let identifies =
-                name.eq_ignore_ascii_case(REQUEST_ID) || name.eq_ignore_ascii_case(TRACE_PARENT);
+            let identifies = name.eq_ignore_ascii_case(REQUEST_ID) || is_carrier(name);
             identifying += usize::from(identifies);
             identifies && identifying <= MAX_IDENTIFYING
         };

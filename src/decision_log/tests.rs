@@ -377,23 +377,30 @@ fn what_is_kept_is_bounded() {
 }
 
 #[test]
-fn traces_come_from_a_well_formed_header_only() {
+fn traces_come_from_well_formed_headers_only() {
     let id = "0af7651916cd43dd8448eb211c80319c";
-    for (header, expected) in [
-        (format!("00-{id}-b7ad6b7169203331-01"), Some(id)),
-        (format!("00-{id}"), Some(id)),
-        (format!("00-{}-b7ad6b7169203331-01", &id[1..]), None),
-        (format!("00-{id}0-b7ad6b7169203331-01"), None),
-        (
-            "00-zzf7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
-            None,
-        ),
-        (id.to_owned(), None),
-        (String::new(), None),
+    let span = "b7ad6b7169203331";
+    let short = format!("{:0>32}", &id[16..]);
+    for (name, value, expected) in [
+        ("traceparent", format!("00-{id}-{span}-01"), Some(id)),
+        ("traceparent", format!("00-{id}-{span}-00"), Some(id)),
+        ("traceparent", format!("00-{id}"), None),
+        ("traceparent", format!("00-{id}-{span}-01,x"), None),
+        ("traceparent", id.to_owned(), None),
+        ("b3", format!("{id}-{span}"), Some(id)),
+        ("b3", format!("{}-{span}-1", &id[16..]), Some(&short)),
+        ("b3", id.to_owned(), None),
     ] {
-        let shown = shown(record(http("/", &[("traceparent", &header)])));
-        assert_eq!(shown["trace_id"].as_str(), expected, "{header}");
+        let shown = shown(record(http("/", &[(name, &value)])));
+        assert_eq!(shown["trace_id"].as_str(), expected, "{name}: {value}");
     }
+    let several = [("x-b3-traceid", id), ("x-b3-spanid", span)];
+    // Also behind more headers than are kept.
+    let headers = (0..200).map(|index| (format!("a{index}"), String::new()));
+    let several = several.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut request = http("/", &[]);
+    request.headers = Headers::new(headers.chain(several).collect(), None);
+    assert_eq!(shown(record(request))["trace_id"], id);
 }
 
 #[test]

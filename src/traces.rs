@@ -1,0 +1,9 @@
+//! Traces: which trace a check is part of, whether it gets a span of its own there, and what a span says.
+//! What is masked of it is the business of `decision_log`, where it goes that of `sinks`.
+
+mod context;
+
+#[cfg(test)]
+mod tests;
+
+pub use context::{Carriers, Context, HEADERS, SpanId, TraceId, is_carrier};
