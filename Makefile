@@ -11,7 +11,7 @@ export DOORWARD_VECTORS
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: run test proof lint bench bench-hot-path bench-compare bench-envoy bench-cores bench-memory bench-programs bench-log bench-sinks bench-pushes bench-start bench-downloads bench-kills fmt help
+.PHONY: run test proof proof-kills lint bench bench-hot-path bench-compare bench-envoy bench-cores bench-memory bench-programs bench-log bench-sinks bench-pushes bench-start bench-downloads bench-kills fmt help
 
 run: ## Build Doorward and show it behind a real Envoy (ARGS=--free-ports: when a port is taken)
 	cargo build --release --locked
@@ -26,6 +26,10 @@ test: ## Run every test, those against a real Envoy, with clients of OPA and ser
 
 proof: ## Decide a million generated checks with caches and without, and compare
 	cargo test --locked --test integration -- --ignored --nocapture proof::
+
+# In the profile of the tests: what is lost does not hang on how fast checks are.
+proof-kills: ## Kill a server under checks 300 times, and look for what it had decided (KILLS=100)
+	DOORWARD_KILLS=$(KILLS) cargo test --locked --test integration -- --ignored --nocapture log_faults::kills
 
 lint: ## Check the formatting and the lints
 	cargo fmt --all --check

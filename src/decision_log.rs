@@ -56,7 +56,7 @@ pub use summary::{Summary, SummaryOf};
 
 use pointer::Pointer;
 use queue::Queue;
-use store::Damage;
+use store::{Damage, Resumed};
 use writer::Writer;
 
 use crate::policy::RecordRules;
@@ -212,8 +212,31 @@ pub struct Recorder {
 pub struct DecisionLog {
     queue: Arc<Queue>,
     enabled: bool,
+    store: Arc<LogStore>,
     readers: Arc<LogReaders>,
     writer: Option<JoinHandle<()>>,
+}
+
+/// Tells what a crash of the process before has cost.
+fn tell(resumed: &Resumed, metrics: &Metrics) {
+    let Some(crash) = resumed.crash else { return };
+    metrics.log.lost_in_crash.set(crash.lost);
+    let last = crash.first.saturating_add(crash.lost).saturating_sub(1);
+    let next = resumed.next_seq;
+    match crash.lost {
+        0 => tracing::warn!(next, "the process before this one ended without notice"),
+        lost => tracing::warn!(
+            lost,
+            crash.first,
+            last,
+            next,
+            "the process before this one ended without notice: decisions with these numbers are not \
+             recorded"
+        ),
+    }
+    if crash.of_machine {
+        tracing::warn!("so did the machine, whose disk may lack more than that");
+    }
 }
 
 // === impl Recorder ===
@@ -239,23 +262,32 @@ impl DecisionLog {
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
         let damage = Damage::counted_by(Arc::clone(&metrics));
-        let store = LogStore::open(path)
-            .with_context(|| format!("the decision log {} cannot be opened", path.display()))?
-            .noting(Arc::clone(&damage));
+        let opened = LogStore::open(path).and_then(|mut store| {
+            let resumed = store.resume(path)?;
+            Ok((store, resumed))
+        });
+        let (store, resumed) = opened
+            .with_context(|| format!("the decision log {} cannot be opened", path.display()))?;
+        tell(&resumed, &metrics);
+        let store = Arc::new(store.noting(Arc::clone(&damage)));
         let readers = Arc::new(LogReaders::noting(path, damage));
         let enabled = settings.enabled;
-        let queue = Arc::new(Queue::new(store.next_seq()?, &settings, metrics));
-        let writer_queue = Arc::clone(&queue);
+        let queue = Arc::new(Queue::new(resumed.next_seq, &settings, metrics));
+        let (writer_queue, writer_store) = (Arc::clone(&queue), Arc::clone(&store));
         let writer = std::thread::Builder::new()
             .name("decision-log".to_owned())
             .stack_size(STACK)
             .spawn(move || {
-                let work = || Writer::new(&writer_queue, settings, &store).run();
+                let work = || Writer::new(&writer_queue, settings, &writer_store).run();
                 writer::guarded(&writer_queue, work);
+                let next = writer_queue.next_seq();
+                writer_store.has_given(next);
+                writer_store.has_settled(next);
             })?;
         Ok(Self {
             queue,
             enabled,
+            store,
             readers,
             writer: Some(writer),
         })
@@ -283,6 +315,7 @@ impl DecisionLog {
             if writer.join().is_err() {
                 tracing::error!("the decision log thread panicked");
             }
+            self.store.close(self.queue.next_seq());
         }
     }
 }

@@ -1,16 +1,15 @@
 //! What was acknowledged is there after a crash.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::Agent;
 
 use crate::support::bundle::{archive, constant};
-use crate::support::{Options, Server, http};
+use crate::support::disk::{has_limits, limit_files};
+use crate::support::{Options, Server, http, random};
 
 #[tokio::test]
 async fn an_acknowledged_push_survives_a_kill() {
@@ -303,11 +302,6 @@ async fn a_damaged_revision_gives_way_loudly_to_the_one_before() {
     assert_eq!(status["store"], serde_json::json!({}));
 }
 
-/// Any number.
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
-}
-
 /// Text that does not compress, about this many bytes of it.
 fn noise(bytes: usize) -> String {
     let words = std::iter::repeat_with(random).take(bytes / 8);
@@ -357,22 +351,11 @@ async fn a_push_without_room_is_answered_507_and_the_next_that_fits_is_taken() {
     );
 }
 
-/// Lets the process write files up to a size, as if the disk refused the rest.
-fn limit_files(server: &Server, bytes: &str) {
-    let pid = server.pid().to_string();
-    let limit = format!("--fsize={bytes}:unlimited");
-    let done = Command::new("prlimit")
-        .args(["--pid", &pid, &limit])
-        .status();
-    assert!(done.unwrap().success());
-}
-
 /// A write that fails is an error of the disk, other than no room: nothing of the push is there, the
 /// file is opened anew, and pushes work as soon as the disk does.
 #[tokio::test]
 async fn a_disk_that_fails_costs_the_push_and_nothing_else() {
-    if Command::new("prlimit").arg("--version").output().is_err() {
-        eprintln!("NOT RUN: a_disk_that_fails_costs_the_push_and_nothing_else needs prlimit");
+    if !has_limits("a_disk_that_fails_costs_the_push_and_nothing_else") {
         return;
     }
     let mut server = Server::with(Options {
@@ -385,7 +368,7 @@ async fn a_disk_that_fails_costs_the_push_and_nothing_else() {
     let size = std::fs::metadata(server.data.path().join("policy.db"))
         .unwrap()
         .len();
-    limit_files(&server, &size.to_string());
+    limit_files(&server, Some(size));
     let large = with_data("2", &noise(400_000));
     for _ in 0..2 {
         let answer = http::put(&url, &large).expect(500).json();
@@ -393,7 +376,7 @@ async fn a_disk_that_fails_costs_the_push_and_nothing_else() {
         let reply = checks.get("/").await;
         assert_eq!((reply.allows(), reply.revision()), (true, 1));
     }
-    limit_files(&server, "unlimited");
+    limit_files(&server, None);
     http::put(&url, &large).expect(200);
     assert_eq!(checks.get("/").await.revision(), 2);
     let metrics = http::get(&server.url("/metrics")).body;

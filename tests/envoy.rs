@@ -10,15 +10,27 @@ mod tls;
 use serde_json::Value;
 
 use crate::support::bundle::archive;
-use crate::support::{Server, eventually, http};
+use crate::support::disk::{has_limits, limit_files};
+use crate::support::{Options, Server, eventually, http};
 use proxy::{Envoy, Upstream};
 
 pub use proxy::binary as envoy_binary;
 
 /// Starts everything, or tells that there is no Envoy.
 fn stage(rego: &str, config: &str) -> Option<(Server, Upstream, Envoy)> {
+    let config = config.to_owned();
+    stage_with(
+        rego,
+        Options {
+            config,
+            ..Options::default()
+        },
+    )
+}
+
+fn stage_with(rego: &str, options: Options) -> Option<(Server, Upstream, Envoy)> {
     let binary = proxy::binary()?;
-    let server = Server::with_config(config);
+    let server = Server::with(options);
     let bundle = archive(&[("p.rego", &format!("package envoy.authz\n\n{rego}"))]);
     http::put(&server.url("/v1/bundles/b"), &bundle).expect(200);
     let upstream = Upstream::start();
@@ -85,6 +97,34 @@ async fn a_denial_reaches_the_client_as_the_policy_words_it() {
     let cookies: Vec<_> = answer.headers.get_all("set-cookie").iter().collect();
     assert_eq!(cookies, ["a=1", "b=2"]);
     assert_eq!(upstream.requests(), 0);
+}
+
+/// No record, no allow: a client gets 503 while nothing can be recorded, and is let through afterwards.
+#[tokio::test]
+async fn a_log_that_must_be_kept_and_cannot_lets_nobody_through() {
+    if !has_limits("a_log_that_must_be_kept_and_cannot_lets_nobody_through") {
+        return;
+    }
+    let options = Options {
+        config: "decision_log: { overflow: deny }\n".to_owned(),
+        survives_large_files: true,
+        ..Options::default()
+    };
+    let Some((server, upstream, envoy)) = stage_with("allow := true", options) else {
+        return;
+    };
+    let url = envoy.url("/");
+    http::get(&url).expect(200);
+    limit_files(&server, Some(1));
+    eventually("a denial", || http::get(&url).status == 503).await;
+    let before = upstream.requests();
+    for _ in 0..10 {
+        http::get(&url).expect(503);
+    }
+    assert_eq!(upstream.requests(), before);
+    limit_files(&server, None);
+    eventually("an allow", || http::get(&url).status == 200).await;
+    http::get(&url).expect(200);
 }
 
 #[tokio::test]

@@ -38,6 +38,7 @@ mod files;
 mod history;
 mod jwks;
 mod lifecycle;
+mod log_faults;
 mod opa_api;
 mod openapi;
 mod opa_writes;

@@ -100,6 +100,8 @@ enum Waiting {
 #[derive(Debug)]
 pub(super) struct Taken {
     pub(super) chunks: Vec<Chunk>,
+    /// All records below this number are in it, or were before, or are lost.
+    pub(super) next_seq: i64,
     /// Whether more is to be expected at once.
     pub(super) is_busy: bool,
     /// Whether nothing comes any more.
@@ -151,6 +153,11 @@ impl Queue {
             *settled = (*settled).max(seq);
             is_ahead
         });
+    }
+
+    /// The number of the next record.
+    pub(super) fn next_seq(&self) -> i64 {
+        self.lock().next_seq
     }
 
     pub(super) fn settled(&self) -> watch::Receiver<i64> {
@@ -338,6 +345,7 @@ impl Queue {
         };
         Taken {
             is_busy: state.weight >= WORTH,
+            next_seq: state.next_seq,
             chunks: std::mem::take(&mut state.chunks),
             is_last: state.has_ended,
         }

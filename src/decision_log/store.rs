@@ -6,6 +6,7 @@ mod asking;
 mod damage;
 mod earlier;
 mod following;
+mod ledger;
 mod merging;
 mod readers;
 mod reading;
@@ -14,6 +15,9 @@ mod scanning;
 mod summing;
 
 pub(super) use damage::Damage;
+pub(super) use ledger::Resumed;
+#[cfg(test)]
+pub(super) use ledger::{Crash, Note};
 pub use readers::LogReaders;
 #[cfg(test)]
 pub(super) use retention::{Gives, gives};
@@ -25,6 +29,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, params};
+
+use ledger::Ledger;
 
 use super::block::{About, Block, Damaged, FULL, Range, about_sum};
 use crate::decision::Effect;
@@ -83,6 +89,8 @@ const JOURNAL_BYTES: i64 = 32 << 20;
 pub struct LogStore {
     connection: Mutex<Connection>,
     damage: Arc<Damage>,
+    /// Where this is the log that writes.
+    ledger: Option<Ledger>,
 }
 
 impl LogStore {
@@ -119,6 +127,7 @@ impl LogStore {
         Self {
             connection: Mutex::new(connection),
             damage: Arc::default(),
+            ledger: None,
         }
     }
 
@@ -162,23 +171,44 @@ impl LogStore {
         connection.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of the next record.
+    /// Takes up the numbers where the log before left them, and notes from now on which are given.
+    pub(super) fn resume(&mut self, path: &Path) -> anyhow::Result<Resumed> {
+        let (ledger, resumed) = Ledger::open(path, self.next_seq()?)?;
+        self.ledger = Some(ledger);
+        Ok(resumed)
+    }
+
+    /// Notes that all numbers below this one are given.
+    pub(super) fn has_given(&self, next: i64) {
+        self.ledger.iter().for_each(|ledger| ledger.given(next));
+    }
+
+    /// Notes that it is known what became of all records below this number.
+    pub(super) fn has_settled(&self, next: i64) {
+        self.ledger.iter().for_each(|ledger| ledger.settled(next));
+    }
+
+    /// Notes that the log ended in order, and goes on with this number.
+    pub(super) fn close(&self, next: i64) {
+        self.ledger.iter().for_each(|ledger| ledger.close(next));
+    }
+
+    /// The number of the next record, as far as the log's own file knows.
     pub(super) fn next_seq(&self) -> rusqlite::Result<i64> {
         let query = "SELECT next_seq FROM numbers";
         self.connection().query_row(query, [], |row| row.get(0))
     }
 
-    /// Stores blocks in one transaction.
-    pub(super) fn append(&self, blocks: &[Block]) -> rusqlite::Result<()> {
+    /// Stores blocks in one transaction, and that it is known of all below this number what became of them.
+    pub(super) fn append(&self, blocks: &[Block], settled: i64) -> rusqlite::Result<()> {
         let connection = self.connection();
         let transaction = connection.unchecked_transaction()?;
         for block in blocks {
             insert(&transaction, block)?;
         }
-        let last = blocks.iter().map(|block| block.about.seq.last).max();
         let mut update =
             transaction.prepare_cached("UPDATE numbers SET next_seq = max(next_seq, ?)")?;
-        update.execute([last.map_or(0, |last| last.saturating_add(1))])?;
+        update.execute([settled])?;
         drop(update);
         transaction.commit()?;
         for block in blocks {

@@ -21,6 +21,7 @@ use crate::telemetry::{Arrival, Stopwatch};
 
 mod blocks;
 mod canaries;
+mod crashes;
 mod damage;
 mod dodging;
 mod filters;

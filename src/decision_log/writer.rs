@@ -124,6 +124,7 @@ impl<'a> Writer<'a> {
 
     /// Stores what was taken, at once or, while more comes, soon. Returns how many bytes were stored.
     pub(super) fn store(&mut self, taken: Taken) -> usize {
+        self.store.has_given(taken.next_seq);
         let mut stored = 0;
         if !taken.chunks.is_empty() && self.began.is_none() {
             self.began = Some(Instant::now());
@@ -139,16 +140,14 @@ impl<'a> Writer<'a> {
             self.add(&chunk, breath.as_mut());
             self.queue.give_back(chunk);
             if self.bytes >= MAX_BATCH {
-                stored += self.commit();
+                stored += self.commit(self.last.saturating_add(1));
             }
         }
         let is_due = |began: Instant| began.elapsed() >= BLOCK_DELAY;
         if !taken.is_busy || taken.is_last || self.began.is_some_and(is_due) {
-            for builder in [&mut self.allows, &mut self.denials] {
-                self.blocks.extend(builder.finish());
-            }
-            stored += self.commit();
+            stored += self.commit(taken.next_seq);
             self.began = None;
+            self.store.has_settled(taken.next_seq);
             self.queue.has_settled(self.last);
         }
         stored
@@ -218,14 +217,18 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Stores the blocks that are ready.
-    fn commit(&mut self) -> usize {
+    /// Stores all that was taken up to this number. Rule: nothing older is left for later, so that a crash
+    /// costs what comes behind it and nothing else.
+    fn commit(&mut self, settled: i64) -> usize {
+        for builder in [&mut self.allows, &mut self.denials] {
+            self.blocks.extend(builder.finish());
+        }
         if self.blocks.is_empty() {
             return 0;
         }
         let counts = self.blocks.iter().map(|block| block.about.count);
         let count = counts.sum::<i64>().cast_unsigned();
-        match self.append() {
+        match self.append(settled) {
             Ok(()) => self.queue.count_written(count),
             Err(error) => {
                 self.queue.count_dropped("store", count);
@@ -240,11 +243,13 @@ impl<'a> Writer<'a> {
 
     /// Rule: where there is no allow without a record, what cannot be stored is kept and tried again
     /// until it can, or the log is to end; meanwhile nothing is allowed.
-    fn append(&self) -> rusqlite::Result<()> {
+    fn append(&self, settled: i64) -> rusqlite::Result<()> {
         let keeps = self.settings.overflow == Overflow::Deny;
         let mut is_last = !keeps;
         loop {
-            let stored = noting("storing decisions", || self.store.append(&self.blocks));
+            let stored = noting("storing decisions", || {
+                self.store.append(&self.blocks, settled)
+            });
             let error = match stored {
                 Err(error) if !is_last => error,
                 done => {

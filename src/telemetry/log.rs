@@ -16,6 +16,8 @@ pub struct LogMetrics {
     input_omitted: Family<Labels<1>, Counter>,
     /// Records of which a mask failed, so that nothing of their requests is shown.
     pub mask_failures: Counter,
+    /// What the process before this one had under way when it ended without notice.
+    pub lost_in_crash: Gauge,
     /// Blocks of the file that do not hold what was written.
     pub damaged: Counter,
     records: Family<Labels<1>, Gauge>,
@@ -52,6 +54,11 @@ impl LogMetrics {
                 known,
                 "decision_log_mask_failures",
                 "Records without their request because a mask failed",
+            ),
+            lost_in_crash: new(
+                known,
+                "decision_log_lost_in_crash",
+                "Decisions of the process before this one that it had no time to store",
             ),
             damaged: new(
                 known,

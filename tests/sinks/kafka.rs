@@ -1,71 +1,29 @@
-//! A cluster of somebody else's that speaks Kafka. It comes from `DOORWARD_STORES` (`make test` sets it);
-//! without it this test says so and passes, unless `DOORWARD_REQUIRE_STORES` is set.
+//! A cluster of somebody else's that speaks Kafka, where there is one.
 
 use std::collections::BTreeMap;
-use std::io::{BufReader, Lines};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
 
 use super::*;
-use crate::support::root;
+use crate::support::python::Script;
 
-fn modules() -> Option<PathBuf> {
-    match std::env::var_os("DOORWARD_STORES").filter(|path| !path.is_empty()) {
-        Some(path) => Some(path.into()),
-        None if std::env::var_os("DOORWARD_REQUIRE_STORES").is_some() => {
-            panic!("DOORWARD_REQUIRE_STORES is set, but DOORWARD_STORES names no folder")
-        }
-        None => {
-            eprintln!(
-                "NOT RUN: a cluster of Kafka, as DOORWARD_STORES is not set (`make test` sets it)"
-            );
-            None
-        }
-    }
-}
-
-/// It ends with its input.
 struct Cluster {
-    process: Child,
-    output: Lines<BufReader<ChildStdout>>,
+    script: Script,
     brokers: Vec<String>,
 }
 
 impl Cluster {
     fn start() -> Option<Self> {
-        let modules = modules()?;
-        let python = modules.parent().unwrap().join("bin/python");
-        let mut process = Command::new(python)
-            .arg(root().join("tests/stores/kafka.py"))
-            .env("PYTHONPATH", modules)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut cluster = Self {
-            output: BufReader::new(process.stdout.take().unwrap()).lines(),
-            process,
-            brokers: Vec::new(),
-        };
-        let told = cluster.next();
+        let mut script = Script::start("kafka.py", &[])?;
+        let told = script.json();
         let brokers = told["brokers"].as_array().unwrap().iter();
-        cluster.brokers = brokers
-            .map(|broker| broker.as_str().unwrap().to_owned())
-            .collect();
-        Some(cluster)
+        let brokers = brokers.map(|broker| broker.as_str().unwrap().to_owned());
+        Some(Self {
+            brokers: brokers.collect(),
+            script,
+        })
     }
 
     fn next(&mut self) -> Value {
-        serde_json::from_str(&self.output.next().unwrap().unwrap()).unwrap()
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        drop(self.process.stdin.take());
-        drop(self.process.kill());
-        drop(self.process.wait());
+        self.script.json()
     }
 }
 

@@ -1,12 +1,12 @@
 //! Uploads as OPA makes them: to a server that is there, is away, comes back, and says no.
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::support::depot::Reply;
+use crate::support::disk::{has_limits, limit_files};
 
 fn config(depot: &Depot, more: &str) -> String {
     let url = depot.url("/logs?key=c4n4ry");
@@ -137,21 +137,10 @@ async fn a_bad_server_touches_nothing_else() {
     }
 }
 
-/// Lets the process write files up to a size, as if the disk refused the rest.
-fn limit_files(server: &Server, bytes: &str) {
-    let pid = server.pid().to_string();
-    let limit = format!("--fsize={bytes}:unlimited");
-    let done = Command::new("prlimit")
-        .args(["--pid", &pid, &limit])
-        .status();
-    assert!(done.unwrap().success());
-}
-
 /// A disk that takes nothing: what waits is in memory, and goes to the disk as soon as it does.
 #[tokio::test]
 async fn a_disk_that_fails_is_counted_and_recovers() {
-    if Command::new("prlimit").arg("--version").output().is_err() {
-        eprintln!("NOT RUN: a_disk_that_fails_is_counted_and_recovers needs prlimit");
+    if !has_limits("a_disk_that_fails_is_counted_and_recovers") {
         return;
     }
     let depot = Depot::start(|_| Reply::Close);
@@ -160,7 +149,7 @@ async fn a_disk_that_fails_is_counted_and_recovers() {
         survives_large_files: true,
         ..Options::default()
     });
-    limit_files(&server, "1");
+    limit_files(&server, Some(1));
     let expected = checked(&server, 100).await;
     let metric = |name: &str| {
         let metrics = http::get(&server.url("/metrics")).body;
@@ -171,7 +160,7 @@ async fn a_disk_that_fails_is_counted_and_recovers() {
     eventually("a failure", || metric("spill_failures_total") > 0).await;
     eventually("all in memory", || metric("queue_records") == 100).await;
     assert_eq!(reconciled(&server, "http").await.held, 100);
-    limit_files(&server, "unlimited");
+    limit_files(&server, None);
     eventually("all on disk", || metric("spill_records") == 100).await;
     depot.play(|_| Reply::status(200));
     let before = depot.asked().len();

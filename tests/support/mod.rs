@@ -5,11 +5,14 @@ pub mod authority;
 pub mod bundle;
 pub mod check;
 pub mod depot;
+pub mod disk;
 pub mod door;
 pub mod http;
 pub mod issuer;
+pub mod python;
 pub mod upstream;
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -213,6 +216,11 @@ pub fn doorward() -> Command {
 /// Folder of the project.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Any number.
+pub fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// Repeats until it holds.

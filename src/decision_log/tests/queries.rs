@@ -71,7 +71,8 @@ fn append(store: &LogStore, rows: &[Row]) {
         row.add(seq, if is_allow { allows } else { denials });
     }
     let blocks: Vec<Block> = builders.iter_mut().filter_map(Builder::finish).collect();
-    store.append(&blocks).unwrap();
+    let next = first + i64::try_from(rows.len()).unwrap();
+    store.append(&blocks, next).unwrap();
 }
 
 fn store(rows: &[Row]) -> LogStore {
@@ -456,7 +457,8 @@ fn pages_are_bounded() {
             details: &details,
         };
         assert!(builder.push(&entry));
-        store.append(&[builder.finish().unwrap()]).unwrap();
+        let next = entry.seq + 1;
+        store.append(&[builder.finish().unwrap()], next).unwrap();
     }
     let page = store.query(&Filter::default()).unwrap();
     assert_eq!(numbers(&page), [6]);

@@ -208,7 +208,7 @@ fn readers_cannot_write() {
     let reader = LogStore::open_reader(&path).unwrap();
     store_records(&writer, &records(1, Duration::ZERO));
     assert_eq!(paths(&reader), ["/0"]);
-    assert!(reader.append(&[]).is_err());
+    assert!(reader.append(&[], 2).is_err());
     assert_eq!(paths(&reader), ["/0"]);
 }
 
