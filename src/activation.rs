@@ -4,6 +4,7 @@
 mod background;
 mod bundle_tests;
 mod bundles;
+mod candidate;
 mod documents;
 mod downloads;
 mod files;
@@ -34,6 +35,7 @@ use crate::store::{Action, Attempt, Author, Change, EntryKind, Fallback, PolicyS
 use crate::telemetry::Metrics;
 
 pub use bundles::PushedBundle;
+pub use candidate::{Candidate, Proposal};
 pub use documents::{DocumentError, Operation, Patch, Path};
 pub use downloads::{Download, ExpectedDownload};
 pub use files::{Checked, FilePolicies, check_files};

@@ -28,6 +28,7 @@ use crate::management::{
 };
 use crate::pdp::Pdp;
 use crate::remote::Downloader;
+use crate::replay::Replays;
 use crate::sinks::{Sinks, Surroundings};
 use crate::store::{self, EmbeddedStore};
 use crate::telemetry::Metrics;
@@ -176,6 +177,11 @@ impl App {
             activation: Arc::clone(&activation),
             downloader,
             log: Questions::to(log.readers()),
+            replays: Arc::new(Replays::new(
+                log.readers(),
+                config.replay,
+                Arc::clone(&metrics),
+            )),
             streams: Streams::of(log.followers(), stopped.clone()),
             metrics: Arc::clone(&metrics),
             ready: ready.clone(),

@@ -25,7 +25,7 @@ use crate::policy::native::KnownWorkload;
 use crate::policy::rego::{Data, Descriptors};
 use crate::sinks::SinkConfig;
 use crate::units::Span;
-use crate::{cache, decision_log, ext_authz, external, jwks, management, store, telemetry};
+use crate::{cache, decision_log, ext_authz, external, jwks, management, replay, store, telemetry};
 
 /// File that is read when none is named, if it is there.
 pub const DEFAULT_FILE: &str = "doorward.yaml";
@@ -55,6 +55,7 @@ pub struct Config {
     pub cache: cache::Config,
     pub jwks: jwks::Config,
     pub decision_log: decision_log::Config<SinkConfig>,
+    pub replay: replay::Config,
     pub telemetry: telemetry::Config,
     pub shutdown: ShutdownConfig,
     pub workloads: Vec<KnownWorkload>,
@@ -117,6 +118,7 @@ impl Default for Config {
             cache: cache::Config::default(),
             jwks: jwks::Config::default(),
             decision_log: decision_log::Config::default(),
+            replay: replay::Config::default(),
             telemetry: telemetry::Config::default(),
             shutdown: ShutdownConfig::default(),
             workloads: Vec::new(),
@@ -244,6 +246,7 @@ impl Config {
         problems.extend(self.jwks.problems());
         problems.extend(self.external.problems());
         problems.extend(self.decision_log.problems());
+        problems.extend(self.replay.problems());
         problems.extend(self.store.problems());
         let of_sinks = SinkConfig::problems(&self.decision_log.sinks).into_iter();
         problems.extend(of_sinks.map(|why| ("decision_log.sinks", why)));

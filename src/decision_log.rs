@@ -12,6 +12,7 @@ mod facts;
 mod fields;
 mod filtering;
 mod follower;
+mod hidden;
 mod looks;
 mod mask;
 mod membership;
@@ -43,6 +44,7 @@ use serde::{Deserialize, Serialize};
 
 pub use breath::Breath;
 pub use follower::{Follower, Followers, Step};
+pub use hidden::{hidden_in, workload_name};
 pub use mask::Mask;
 pub use outlet::{Finished, Outlet, line};
 pub use pending::{Pending, Recorded};

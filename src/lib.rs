@@ -30,6 +30,7 @@ pub mod external;
 
 // Policy tried out.
 pub mod cases;
+pub mod replay;
 
 // What we tell the world.
 pub mod traces;

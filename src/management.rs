@@ -18,7 +18,9 @@ mod json;
 mod memory;
 mod opa;
 mod openapi;
+mod parameters;
 mod path;
+mod replay;
 mod request_id;
 mod resources;
 mod server;
@@ -36,6 +38,7 @@ use crate::activation::Activation;
 use crate::listen::Address;
 use crate::pdp::Pdp;
 use crate::remote::Downloader;
+use crate::replay::Replays;
 use crate::telemetry::Metrics;
 use crate::tls;
 
@@ -137,6 +140,7 @@ pub struct Api {
     pub activation: Arc<Activation>,
     pub downloader: Arc<Downloader>,
     pub log: Questions,
+    pub replays: Arc<Replays>,
     pub streams: Streams,
     pub metrics: Arc<Metrics>,
     pub ready: Readiness,

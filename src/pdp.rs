@@ -3,6 +3,7 @@
 
 mod explain;
 mod question;
+mod replaying;
 mod shadowing;
 mod shown;
 mod verdict;
@@ -31,6 +32,7 @@ use crate::snapshot::Snapshot;
 use crate::telemetry::{Arrival, Label, Metrics};
 pub use explain::Explanation;
 use question::{Question, check_form, identify, normal_target, reported};
+pub use replaying::{PastRequest, Undecided, decide_again};
 use verdict::evaluate;
 
 /// Of answers that policies were not asked for.

@@ -2,6 +2,7 @@
 //! made whole or not at all. Putting answers together is left to `decision`.
 
 pub mod config;
+mod hidden;
 pub mod lifetime;
 pub mod native;
 pub mod reads;
@@ -17,6 +18,7 @@ use thiserror::Error;
 use crate::attributes::PathNormalization;
 use crate::identity::XFCC_HEADER;
 use crate::yaml::Mark;
+pub use hidden::{Hidden, Names};
 use native::{Attached, MeshSettings, NativePolicies, TrustedPeer, WorkloadSources};
 use reads::{Field, Plan, Reads};
 use rego::{Data, Entrypoint, Question, RegoModule, RegoPolicies, RegoSettings};

@@ -2,6 +2,7 @@
 //! them. Immutable but for its caches; replaced whole. How a new one comes about is left to `activation`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cache::{CacheSettings, DecisionCache};
 use crate::identity::{Keyring, RemoteKeySets};
@@ -48,6 +49,26 @@ impl Snapshot {
             policies,
             keyring: Keyring::new(keys, cache.tokens_max_bytes),
             cache: DecisionCache::new(cache),
+        }
+    }
+}
+
+impl Snapshot {
+    /// Other policies under the same keys, with nothing remembered and no shadows: for questions beside
+    /// the checks.
+    #[must_use]
+    pub fn aside(&self, policies: Arc<PolicySet>) -> Self {
+        let off = CacheSettings {
+            max_bytes: 0,
+            ttl: Duration::from_secs(1),
+            tokens_max_bytes: 0,
+        };
+        Self {
+            revision: self.revision,
+            policies,
+            keyring: self.keyring.aside(),
+            cache: DecisionCache::new(off),
+            shadows: Arc::default(),
         }
     }
 }

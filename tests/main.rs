@@ -49,6 +49,7 @@ mod quickstart;
 mod reads;
 mod reference;
 mod remote;
+mod replay;
 mod shadows;
 mod sinks;
 mod tls;

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use super::state::Owner;
+use super::state::{Owner, State};
 use super::{Activation, ActivationError, invalid_bundle};
 use crate::bundle::{Bundle, BundleSettings, Content};
 use crate::policy::PolicyError;
-use crate::store::{Action, Attempt, Author, Entry, EntryId, EntryKind};
+use crate::store::{Action, Attempt, Author, Change, Entry, EntryId, EntryKind};
 
 /// A bundle that was put.
 #[derive(Debug)]
@@ -20,6 +20,9 @@ pub struct PushedBundle {
     /// What of it has no effect.
     pub warnings: Vec<PolicyError>,
 }
+
+/// An archive, read: the bundle's name, what is in it, and its bytes.
+pub(super) type ReadArchive = (String, Content, Vec<u8>);
 
 impl Activation {
     /// Puts a bundle.
@@ -64,33 +67,7 @@ impl Activation {
             let state = this.writable(if_match).await?;
             let mut candidate = state.clone();
             let mut change = state.change(attempt);
-            let mut pushed = Vec::with_capacity(read.len());
-            for (name, content, archive) in read {
-                state.require_api_bundle(&name)?;
-                let (bundle, archive) = match content {
-                    Content::Whole(bundle) => (*bundle, archive),
-                    Content::Delta(delta) => {
-                        let base = candidate.shared_bundle(&name);
-                        let base = base.ok_or_else(|| nothing_to_change(&name))?;
-                        let settings = this.settings.bundles.clone();
-                        let change = move || {
-                            let changed = base.changed_by(&delta, &settings);
-                            changed.map_err(|error| invalid_bundle(error, &base.name))
-                        };
-                        this.in_background(change).await?
-                    }
-                };
-                pushed.push(PushedBundle {
-                    name: name.clone(),
-                    revision: bundle.manifest.revision.clone(),
-                    snapshot: 0,
-                    warnings: bundle.warnings.clone(),
-                });
-                candidate.put_bundle(Arc::new(bundle), Owner::Api);
-                change
-                    .put
-                    .push(Entry::new(EntryKind::Bundle, name, archive));
-            }
+            let pushed = this.put_read(read, &mut candidate, &mut change).await?;
             let snapshot = this.activate(state, candidate, change).await?;
             let pushed = pushed.into_iter();
             Ok(pushed
@@ -98,6 +75,42 @@ impl Activation {
                 .collect())
         })
         .await
+    }
+
+    /// Puts bundles that were read, noting for the store what is new.
+    pub(super) async fn put_read(
+        &self,
+        read: Vec<ReadArchive>,
+        candidate: &mut State,
+        change: &mut Change,
+    ) -> Result<Vec<PushedBundle>, ActivationError> {
+        let mut pushed = Vec::with_capacity(read.len());
+        for (name, content, archive) in read {
+            candidate.require_api_bundle(&name)?;
+            let (bundle, archive) = match content {
+                Content::Whole(bundle) => (*bundle, archive),
+                Content::Delta(delta) => {
+                    let base = candidate.shared_bundle(&name);
+                    let base = base.ok_or_else(|| nothing_to_change(&name))?;
+                    let settings = self.settings.bundles.clone();
+                    let change = move || {
+                        let changed = base.changed_by(&delta, &settings);
+                        changed.map_err(|error| invalid_bundle(error, &base.name))
+                    };
+                    self.in_background(change).await?
+                }
+            };
+            pushed.push(PushedBundle {
+                name: name.clone(),
+                revision: bundle.manifest.revision.clone(),
+                snapshot: 0,
+                warnings: bundle.warnings.clone(),
+            });
+            candidate.put_bundle(Arc::new(bundle), Owner::Api);
+            let entry = Entry::new(EntryKind::Bundle, name, archive);
+            change.put.push(entry);
+        }
+        Ok(pushed)
     }
 
     /// Removes a bundle.
@@ -125,10 +138,10 @@ impl Activation {
 }
 
 /// What is sent, read; or everything that is wrong with it.
-fn read_archives(
+pub(super) fn read_archives(
     sent: Vec<(String, Vec<u8>)>,
     settings: &BundleSettings,
-) -> Result<Vec<(String, Content, Vec<u8>)>, ActivationError> {
+) -> Result<Vec<ReadArchive>, ActivationError> {
     let mut read = Vec::with_capacity(sent.len());
     let mut errors = Vec::new();
     for (name, archive) in sent {

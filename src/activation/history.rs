@@ -7,6 +7,7 @@ use tokio::task::JoinError;
 use tracing::Instrument as _;
 
 use super::load::load_pushed;
+use super::state::State;
 use super::{Activation, ActivationError};
 use crate::store::{
     Action, Attempt, AuditPage, AuditQuery, Author, PolicyStore, Revision, StoreError,
@@ -29,26 +30,29 @@ impl Activation {
         let this = Arc::clone(self);
         self.attempt(attempt.clone(), async move {
             let state = this.writable(if_match).await?;
-            let old = this
-                .store
-                .load_at(number)
-                .await
-                .map_err(|error| match error {
-                    StoreError::NotKept(_) => {
-                        ActivationError::NotFound(format!("revision {number}"))
-                    }
-                    other => other.into(),
-                })?;
-            let others = state.without_pushed();
-            let settings = this.settings.bundles.clone();
-            let candidate = this
-                .in_background(move || load_pushed(others, old, &settings))
-                .await?;
+            let candidate = this.at_revision(&state, number).await?;
             let mut change = state.change(attempt);
             change.restore = Some(number);
             this.activate(state, candidate, change).await
         })
         .await
+    }
+
+    /// What is loaded, with all that the API owns as it was at an earlier revision.
+    pub(super) async fn at_revision(
+        &self,
+        state: &State,
+        number: u64,
+    ) -> Result<State, ActivationError> {
+        let old = self.store.load_at(number).await;
+        let old = old.map_err(|error| match error {
+            StoreError::NotKept(_) => ActivationError::NotFound(format!("revision {number}")),
+            other => other.into(),
+        })?;
+        let others = state.without_pushed();
+        let settings = self.settings.bundles.clone();
+        self.in_background(move || load_pushed(others, old, &settings))
+            .await
     }
 
     /// Revisions that can be gone back to, newest first.
@@ -105,6 +109,12 @@ impl Activation {
         let attempt = Attempt::new(author, Action::Refused, wanted);
         let error = "the caller may not make this change";
         self.record(attempt, error.to_owned()).await;
+    }
+
+    /// Records a change that was not made for what replaying decisions has shown.
+    pub async fn not_replayed(&self, author: Author, action: Action, target: &str, why: String) {
+        self.metrics.activated("failure");
+        self.record(Attempt::new(author, action, target), why).await;
     }
 
     async fn record(&self, attempt: Attempt, error: String) {

@@ -7,7 +7,7 @@ use super::state::State;
 use super::{Activation, ActivationError};
 use crate::policy::PolicyError;
 use crate::policy::resource::{Resource, ResourceId};
-use crate::store::{Action, Attempt, Author};
+use crate::store::{Action, Attempt, Author, Change};
 
 /// Which objects a text of native objects stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,14 +62,7 @@ impl Activation {
             let mut candidate = state.clone();
             let mut change = state.change(attempt);
             let put = move || {
-                let now = jiff::Timestamp::now();
-                let mut results = candidate.put_resources(resources, now, &mut change)?;
-                if scope == PutScope::All {
-                    let kept = results.iter().map(|(id, _)| id.clone()).collect();
-                    let pruned = candidate.prune(&kept);
-                    results.extend(pruned.iter().map(|id| (id.clone(), ObjectChange::Deleted)));
-                    change.delete.extend(pruned.iter().map(State::entry_id));
-                }
+                let results = put(resources, &scope, &mut candidate, &mut change)?;
                 Ok((candidate, change, results))
             };
             let (candidate, change, results) = this.in_background(put).await?;
@@ -131,8 +124,26 @@ impl Activation {
     }
 }
 
+/// Puts objects that were read, noting for the store what is new.
+pub(super) fn put(
+    resources: Vec<Resource>,
+    scope: &PutScope,
+    candidate: &mut State,
+    change: &mut Change,
+) -> Result<Vec<(ResourceId, ObjectChange)>, ActivationError> {
+    let now = jiff::Timestamp::now();
+    let mut results = candidate.put_resources(resources, now, change)?;
+    if *scope == PutScope::All {
+        let kept = results.iter().map(|(id, _)| id.clone()).collect();
+        let pruned = candidate.prune(&kept);
+        results.extend(pruned.iter().map(|id| (id.clone(), ObjectChange::Deleted)));
+        change.delete.extend(pruned.iter().map(State::entry_id));
+    }
+    Ok(results)
+}
+
 impl PutScope {
-    fn check(&self, resources: &[Resource]) -> Result<(), ActivationError> {
+    pub(super) fn check(&self, resources: &[Resource]) -> Result<(), ActivationError> {
         let message = match (self, resources) {
             // An empty body is more likely a mistake than the wish to have no policy.
             (Self::Some | Self::All, []) => "the body holds no object".to_owned(),
@@ -149,7 +160,7 @@ impl PutScope {
     }
 
     /// As the audit log names it.
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         match self {
             Self::Some => "some".to_owned(),
             Self::All => "all".to_owned(),
@@ -158,7 +169,7 @@ impl PutScope {
     }
 }
 
-fn parse_resources(file: &str, text: &str) -> Result<Vec<Resource>, ActivationError> {
+pub(super) fn parse_resources(file: &str, text: &str) -> Result<Vec<Resource>, ActivationError> {
     let resources = Resource::parse_stream(text).map_err(|problems| {
         let problems = problems.into_iter();
         let errors = problems.map(|problem| PolicyError::in_document(file, problem));

@@ -69,7 +69,7 @@ impl Shadows {
 
 impl State {
     /// Everything as if a shadow were enforced.
-    fn promoted(&self, name: &str) -> Option<Self> {
+    pub(super) fn promoted(&self, name: &str) -> Option<Self> {
         let mut state = self.clone();
         let shadow = state.shadows.0.remove(name)?;
         state.put_bundle(shadow.bundle, Owner::Api);
@@ -275,7 +275,7 @@ fn pushed(bundle: &Bundle) -> PushedBundle {
     }
 }
 
-fn no_shadow(name: &str) -> ActivationError {
+pub(super) fn no_shadow(name: &str) -> ActivationError {
     ActivationError::NotFound(format!("shadow of bundle `{name}`"))
 }
 

@@ -232,7 +232,9 @@ impl<'a> Event<'a> {
         };
         secrets.hide_in_input(&mut input, kind_of_body(attributes, settings.lookup));
         secrets.hide_in_result(&mut result);
-        let (masked, erased) = (secrets.masked, secrets.erased);
+        let (masked, mut erased) = (secrets.masked, secrets.erased);
+        let certificate = |peer: &&str| format!("/input/attributes/{peer}/certificate");
+        erased.extend(whole.certified.iter().map(certificate));
         let path = head.decision.reason.entrypoint.as_deref();
         let value = json!({
             "labels": { "version": env!("CARGO_PKG_VERSION") },

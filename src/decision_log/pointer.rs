@@ -63,6 +63,13 @@ impl Pointer {
         &self.text
     }
 
+    /// The names that each part may mean.
+    pub(super) fn names(&self) -> impl Iterator<Item = Vec<String>> {
+        self.parts
+            .iter()
+            .map(|part| part.forms.iter().cloned().collect())
+    }
+
     /// Whether it leads to this place, into it, or to what it is part of.
     pub(super) fn touches(&self, place: &[&str]) -> bool {
         self.parts

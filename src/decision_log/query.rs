@@ -84,6 +84,26 @@ pub struct Cursor(pub i64);
 // === impl Filter ===
 
 impl Filter {
+    /// The same question, whenever it is asked: times that are told by how long ago they were become
+    /// those that they are now.
+    pub fn at(mut self, now: Timestamp) -> Result<Self, QueryError> {
+        for (name, text) in [("since", &mut self.since), ("until", &mut self.until)] {
+            if let Some(text) = text {
+                let time = instant(name, text, now)?;
+                *text = super::details::rfc3339(time);
+            }
+        }
+        // What is wrong is told before anything is done.
+        self.wanted(now)?;
+        Ok(self)
+    }
+
+    /// The cursor of what comes after a record, as it is shown.
+    pub fn before(record: &Value) -> Option<String> {
+        let sequence = record.get("sequence")?.as_i64()?;
+        Some(Cursor(sequence).to_string())
+    }
+
     /// How many records to answer with.
     fn limit(&self) -> Result<u32, QueryError> {
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT);

@@ -50,6 +50,8 @@ pub(super) struct Whole {
     pub(super) attributes: Option<Attributes>,
     /// Something of it is left out.
     pub(super) is_cut: bool,
+    /// Whose certificates are left out.
+    pub(super) certified: &'static [&'static str],
     /// Whether input and result are to be stored, or only to be looked at.
     pub(super) is_stored: bool,
     /// Whether anything but the names of secrets says what is masked, or dropped.
@@ -102,6 +104,7 @@ impl Scope {
         Some(Box::new(Whole {
             attributes,
             is_cut,
+            certified: certified(record.attributes),
             is_stored,
             must_be_masked,
             policies: Arc::clone(record.policies),
@@ -115,6 +118,23 @@ impl Whole {
     /// Roughly how much memory this holds, in bytes.
     pub(super) fn weight(&self) -> usize {
         size_of::<Self>() + self.attributes.as_ref().map_or(0, Attributes::weight)
+    }
+}
+
+/// Whose certificates a request comes with.
+fn certified(attributes: &Attributes) -> &'static [&'static str] {
+    let has_one = |peer: &Option<Peer>| {
+        peer.as_ref()
+            .is_some_and(|peer| !peer.certificate.is_empty())
+    };
+    match (
+        has_one(&attributes.source),
+        has_one(&attributes.destination),
+    ) {
+        (false, false) => &[],
+        (true, false) => &["source"],
+        (false, true) => &["destination"],
+        (true, true) => &["source", "destination"],
     }
 }
 

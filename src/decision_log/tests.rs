@@ -26,6 +26,7 @@ mod damage;
 mod dodging;
 mod filters;
 mod handover;
+mod hidden;
 mod inputs;
 mod masking;
 pub(crate) mod overflow;

@@ -43,6 +43,14 @@ pub trait KeySignal: fmt::Debug + Send + Sync {
     fn key_missed(&self);
 }
 
+/// Fetches nothing.
+#[derive(Debug)]
+struct Nobody;
+
+impl KeySignal for Nobody {
+    fn key_missed(&self) {}
+}
+
 /// Which token, and whose rules it fulfilled. The token itself is not kept: who reads this memory
 /// must not be able to use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,6 +80,19 @@ impl Keyring {
                 .build()
         });
         Self { remote, verified }
+    }
+
+    /// The same fetched keys, for questions beside the checks: nothing is remembered, and nobody hears of
+    /// a key that is missing.
+    pub fn aside(&self) -> Self {
+        let remote = self.remote.iter().map(|(source, keys)| {
+            let keys = RemoteKeys {
+                set: keys.set.clone(),
+                signal: Arc::new(Nobody),
+            };
+            (source.clone(), keys)
+        });
+        Self::new(remote.collect(), 0)
     }
 
     /// Checks a token at a time given in seconds since 1970. A token that was good before has its

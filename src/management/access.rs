@@ -326,13 +326,16 @@ pub(super) async fn guard(
     let extensions = request.extensions_mut();
     // What was looked at is what is changed.
     drop(document.map(|document| extensions.insert(document)));
-    match need {
+    if grants.has(Role::LogsRead) {
+        extensions.insert(ReadsLogs);
+    }
+    match need.is_named() {
         // Rule: who has not been found to may change it is nobody's author.
-        Need::ChangeNamed => drop(extensions.insert(Claimant {
+        true => drop(extensions.insert(Claimant {
             caller: caller.clone(),
             grants,
         })),
-        _ => drop(extensions.insert(caller.clone())),
+        false => drop(extensions.insert(caller.clone())),
     }
     let mut response = match permitted {
         Ok(()) => next.run(request).await,
@@ -344,6 +347,10 @@ pub(super) async fn guard(
     }
     Ok(response)
 }
+
+/// The caller may see recorded decisions, whatever else the call needs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReadsLogs;
 
 /// Who wanted to make a change and may not: goes with the answer to where it is recorded.
 #[derive(Debug, Clone)]
@@ -359,15 +366,13 @@ fn permits<'a>(
     document: Option<&DocumentPath>,
     parameter: impl Fn(&str) -> Option<&'a str>,
 ) -> Result<(), ApiError> {
-    let role = need.role();
-    if role.is_some_and(|role| !grants.has(role)) {
-        let role = role.map_or("", Role::name);
+    if let Some(role) = need.roles().find(|role| !grants.has(*role)) {
         return Err(ApiError::forbidden(format!(
             "the call needs the role `{role}`"
         )));
     }
     let is_covered = match need {
-        Need::Open | Need::Role(_) | Need::ChangeNamed => true,
+        Need::Open | Need::Role(_) | Need::ChangeNamed | Need::Try => true,
         Need::Change(kind, name) => parameter(name).is_some_and(|name| grants.covers(kind, name)),
         Need::ChangeAll => grants.covers_all(),
         Need::ChangeData => document.is_some_and(|document| grants.covers_data(document)),

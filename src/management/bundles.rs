@@ -15,11 +15,14 @@ use super::caller::Caller;
 use super::error::{ApiError, if_match};
 use super::json::AtRevision;
 use super::path::Path;
-use crate::activation::{BundleStatus, Owner, PushedBundle, ShadowStatus};
+use super::replay::{Change, Gate, Gated, NoOptions};
+use crate::activation::{BundleStatus, Owner, Proposal, PushedBundle, ShadowStatus};
 use crate::attributes::parts;
 use crate::bundle::Bundle;
 use crate::policy::PolicyError;
 use crate::remote::RemoteStatus;
+use crate::replay::Report;
+use crate::store::Action;
 
 const INVALID_NAME: &str = "a bundle's name consists of letters, digits, `-`, `_` and `.`";
 
@@ -57,36 +60,45 @@ pub(super) struct Pushed {
     snapshot: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<PolicyError>,
+    /// Of the decisions that had to stay as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay: Option<Report>,
 }
 
 pub(super) async fn put(
     State(api): State<Api>,
     caller: Caller,
     Path(name): Path<String>,
-    options: Result<Query<Options>, QueryRejection>,
+    gated: Gated<Options>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<AtRevision<Pushed>, ApiError> {
     if !Bundle::is_name(&name) {
         return Err(ApiError::invalid(INVALID_NAME));
     }
-    let Query(Options { mode }) = options?;
+    let Gated { gate, options } = gated;
     let if_match = if_match(&headers)?;
-    let (author, archive) = (caller.into(), body?.into());
+    let archive: Vec<u8> = body?.into();
     let activation = &api.activation;
-    let pushed = match mode {
-        Mode::Enforced => {
-            activation
-                .put_bundle(author, &name, archive, if_match)
-                .await?
+    if options.mode == Mode::Shadow {
+        if gate.is_some() {
+            let message = "`require_replay`: a shadow decides nothing that could change";
+            return Err(ApiError::invalid(message));
         }
-        Mode::Shadow => {
-            activation
-                .put_shadow(author, &name, archive, if_match)
-                .await?
-        }
+        let put = activation.put_shadow(caller.into(), &name, archive, if_match);
+        return Ok(answer(put.await?, Mode::Shadow, None));
+    }
+    let change = Change {
+        author: &caller,
+        action: Action::PutBundle,
+        target: &name,
+        if_match,
     };
-    Ok(answer(pushed, mode))
+    let sent = || Proposal::Bundles(vec![(name.clone(), archive.clone())]);
+    let passed = Gate::pass(gate, &api, change, sent).await?;
+    let put = activation.put_bundle(caller.into(), &name, archive, passed.if_match);
+    let pushed = put.await.map_err(|error| passed.late(error))?;
+    Ok(answer(pushed, Mode::Enforced, passed.report))
 }
 
 /// Makes a shadow the enforced bundle of its name.
@@ -94,22 +106,31 @@ pub(super) async fn promote(
     State(api): State<Api>,
     caller: Caller,
     Path(name): Path<String>,
+    gated: Gated<NoOptions>,
     headers: HeaderMap,
 ) -> Result<AtRevision<Pushed>, ApiError> {
-    let if_match = if_match(&headers)?;
+    let change = Change {
+        author: &caller,
+        action: Action::PromoteBundle,
+        target: &name,
+        if_match: if_match(&headers)?,
+    };
+    let passed = Gate::pass(gated.gate, &api, change, || Proposal::Shadow(name.clone())).await?;
     let promote = api
         .activation
-        .promote_bundle(caller.into(), &name, if_match);
-    Ok(answer(promote.await?, Mode::Enforced))
+        .promote_bundle(caller.into(), &name, passed.if_match);
+    let pushed = promote.await.map_err(|error| passed.late(error))?;
+    Ok(answer(pushed, Mode::Enforced, passed.report))
 }
 
-fn answer(pushed: PushedBundle, mode: Mode) -> AtRevision<Pushed> {
+fn answer(pushed: PushedBundle, mode: Mode, replay: Option<Report>) -> AtRevision<Pushed> {
     let answer = Pushed {
         name: pushed.name,
         mode,
         revision: pushed.revision,
         snapshot: pushed.snapshot,
         warnings: pushed.warnings,
+        replay,
     };
     AtRevision(pushed.snapshot, answer)
 }
@@ -119,6 +140,8 @@ fn answer(pushed: PushedBundle, mode: Mode) -> AtRevision<Pushed> {
 pub(super) struct PushedMany {
     snapshot: u64,
     bundles: Vec<PushedOne>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay: Option<Report>,
 }
 
 #[derive(Debug, Serialize)]
@@ -153,21 +176,37 @@ impl Named for Archives {
 
 pub(super) async fn put_many(
     State(api): State<Api>,
+    gated: Gated<NoOptions>,
     headers: HeaderMap,
     permitted: Permitted<Archives>,
 ) -> Result<AtRevision<PushedMany>, ApiError> {
     let if_match = if_match(&headers)?;
     let Permitted { caller, sent } = permitted;
-    let put = api.activation.put_bundles(caller.into(), sent.0, if_match);
-    let pushed = put.await?;
+    let names: Vec<_> = sent.0.iter().map(|(name, _)| name.as_str()).collect();
+    let change = Change {
+        author: &caller,
+        action: Action::PutBundle,
+        target: &names.join(", "),
+        if_match,
+    };
+    let proposal = || Proposal::Bundles(sent.0.clone());
+    let passed = Gate::pass(gated.gate, &api, change, proposal).await?;
+    let put = api
+        .activation
+        .put_bundles(caller.into(), sent.0, passed.if_match);
+    let pushed = put.await.map_err(|error| passed.late(error))?;
     let snapshot = pushed.first().map_or(0, |bundle| bundle.snapshot);
     let bundles = pushed.into_iter().map(|bundle| PushedOne {
         name: bundle.name,
         revision: bundle.revision,
         warnings: bundle.warnings,
     });
-    let bundles = bundles.collect();
-    Ok(AtRevision(snapshot, PushedMany { snapshot, bundles }))
+    let answer = PushedMany {
+        snapshot,
+        bundles: bundles.collect(),
+        replay: passed.report,
+    };
+    Ok(AtRevision(snapshot, answer))
 }
 
 /// The parts of a form, each an archive under the name of its bundle.

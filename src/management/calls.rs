@@ -13,7 +13,9 @@ use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use super::access::{AreaKind, Role};
 use super::error::{self, ApiError};
 use super::memory::{self, Allowance, MaxBody, Pool};
-use super::{Api, authzen, bundles, check, decisions, history, opa, openapi, resources, status};
+use super::{
+    Api, authzen, bundles, check, decisions, history, opa, openapi, replay, resources, status,
+};
 
 /// Largest body of a call that says nothing else, in bytes.
 const MAX_BODY_BYTES: usize = 1 << 20;
@@ -41,6 +43,9 @@ pub enum Need {
     ChangeAll,
     /// `data:write`, over what the path names.
     ChangeData,
+    /// `logs:read`, and `policies:write` over what the body and the parameters say, which the call gets
+    /// as `Permitted` only: nothing is changed, but it is told what would be.
+    Try,
 }
 
 /// One call.
@@ -97,6 +102,7 @@ pub fn calls() -> Vec<Call> {
         Call::get("/v1/decisions/summary", LOGS, decisions::summary),
         Call::get("/v1/decisions/stream", LOGS, decisions::stream),
         Call::get("/v1/decisions/{id}", LOGS, decisions::get),
+        Call::post("/v1/replay", Need::Try, replay::replay).up_to(MAX_BUNDLE_BYTES),
         Call::get("/v1/data", READ, opa::get),
         Call::get("/v1/data/", READ, opa::get),
         Call::get("/v1/data/{*path}", READ, opa::get),
@@ -206,7 +212,19 @@ impl Need {
             Self::Role(role) => Some(role),
             Self::Change(..) | Self::ChangeNamed | Self::ChangeAll => Some(Role::PoliciesWrite),
             Self::ChangeData => Some(Role::DataWrite),
+            Self::Try => Some(Role::LogsRead),
         }
+    }
+
+    /// All of them.
+    pub fn roles(self) -> impl Iterator<Item = Role> {
+        let besides = (self == Self::Try).then_some(Role::PoliciesWrite);
+        self.role().into_iter().chain(besides)
+    }
+
+    /// Whether only what is sent says what is permitted.
+    pub(super) fn is_named(self) -> bool {
+        matches!(self, Self::ChangeNamed | Self::Try)
     }
 }
 

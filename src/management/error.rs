@@ -14,6 +14,7 @@ use crate::activation::{ActivationError, DocumentError};
 use crate::decision_log::QueryError;
 use crate::policy::PolicyError;
 use crate::policy::rego::EditError;
+use crate::replay::{ReplayError, Report};
 use crate::store::StoreError;
 
 /// Code of what a caller may not do.
@@ -33,6 +34,9 @@ pub(super) struct ApiError {
     snapshot: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<PolicyError>,
+    /// What would have changed, where that is why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay: Option<Box<Report>>,
 }
 
 impl ApiError {
@@ -44,6 +48,7 @@ impl ApiError {
             message: message.into(),
             snapshot: None,
             errors: Vec::new(),
+            replay: None,
         }
     }
 
@@ -54,6 +59,14 @@ impl ApiError {
     /// What went wrong in detail.
     pub(super) fn with_errors(self, errors: Vec<PolicyError>) -> Self {
         Self { errors, ..self }
+    }
+
+    /// What replaying has shown.
+    pub(super) fn with_replay(self, report: Report) -> Self {
+        Self {
+            replay: Some(Box::new(report)),
+            ..self
+        }
     }
 
     /// One answer of several, which has no status of its own.
@@ -186,6 +199,16 @@ impl From<ActivationError> for ApiError {
                 Self::new(StatusCode::FORBIDDEN, "unsigned", message)
             }
             ActivationError::Store(_) | ActivationError::Internal(_) => internal(message),
+        }
+    }
+}
+
+impl From<ReplayError> for ApiError {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::Busy => Self::busy(error.to_string()),
+            ReplayError::Query(error) => error.into(),
+            ReplayError::Failed(why) => internal(why),
         }
     }
 }

@@ -99,15 +99,17 @@ fn operation_id(call: &Call) -> String {
 }
 
 fn needs(call: &Call) -> String {
-    let role = call.need.role();
-    let mut text = role.map_or_else(
-        || "Needs no token.".to_owned(),
-        |role| format!("Needs the role `{role}`."),
-    );
+    let roles: Vec<_> = call.need.roles().map(|role| format!("`{role}`")).collect();
+    let mut text = match roles.as_slice() {
+        [] => "Needs no token.".to_owned(),
+        [role] => format!("Needs the role {role}."),
+        roles => format!("Needs the roles {}.", roles.join(" and ")),
+    };
     match call.need {
         Need::Change(..) | Need::ChangeNamed | Need::ChangeData => {
             text.push_str(" What is changed must be in the caller's scope.");
         }
+        Need::Try => text.push_str(" What would be changed must be in the caller's scope."),
         Need::ChangeAll => text.push_str(" The caller must have no scope."),
         Need::Open | Need::Role(_) => {}
     }

@@ -15,9 +15,12 @@ use super::caller::Caller;
 use super::error::{ApiError, if_match};
 use super::json::AtRevision;
 use super::path::Path;
-use crate::activation::{ObjectChange, Owner, PutScope};
+use super::replay::{Change, Gate, Gated, NoOptions};
+use crate::activation::{ObjectChange, Owner, Proposal, PutScope};
 use crate::policy::PolicyError;
 use crate::policy::resource::{Kind, ResourceId};
+use crate::replay::Report;
+use crate::store::Action;
 
 /// File name shown for errors in a body.
 const BODY: &str = "body";
@@ -35,6 +38,9 @@ pub(super) struct Applied {
     resources: Vec<AppliedResource>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<PolicyError>,
+    /// Of the decisions that had to stay as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay: Option<Report>,
 }
 
 #[derive(Debug, Serialize)]
@@ -49,37 +55,40 @@ struct AppliedResource {
 pub(super) struct Objects {
     text: String,
     scope: PutScope,
+    gate: Option<Gate>,
 }
 
 impl FromRequest<Api> for Objects {
     type Rejection = ApiError;
 
     async fn from_request(mut request: Request, api: &Api) -> Result<Self, ApiError> {
-        let options: Result<Query<PutOptions>, QueryRejection> = request.extract_parts().await;
-        let Query(options) = options?;
+        let Gated { gate, options } = request
+            .extract_parts_with_state::<Gated<PutOptions>, _>(api)
+            .await?;
         let scope = if options.prune {
             PutScope::All
         } else {
             PutScope::Some
         };
         let text = String::from_request(request, api).await?;
-        Ok(Self { text, scope })
+        Ok(Self { text, scope, gate })
     }
 }
 
 impl Named for Objects {
     /// Rule: to make them the whole set is to change all of it.
     async fn within(self, api: &Api, grants: &Grants) -> Result<Option<Self>, ApiError> {
-        let Self { text, scope } = self;
         if grants.covers_all() {
-            return Ok(Some(Self { text, scope }));
+            return Ok(Some(self));
         }
+        let Self { text, scope, gate } = self;
         if matches!(scope, PutScope::All) {
             return Ok(None);
         }
         let (text, named) = api.activation.named_in(text).await?;
         let covers = |id: &ResourceId| grants.covers(AreaKind::Resources, &id.namespace);
-        Ok(named.iter().all(covers).then_some(Self { text, scope }))
+        let is_covered = named.iter().all(covers);
+        Ok(is_covered.then_some(Self { text, scope, gate }))
     }
 }
 
@@ -89,38 +98,52 @@ pub(super) async fn put_all(
     permitted: Permitted<Objects>,
 ) -> Result<AtRevision<Applied>, ApiError> {
     let Permitted { caller, sent } = permitted;
-    apply(&api, caller, sent.text, sent.scope, &headers).await
+    apply(&api, caller, sent, &headers).await
 }
 
 pub(super) async fn put_one(
     State(api): State<Api>,
     caller: Caller,
     Path(path): Path<(String, String, String)>,
+    gated: Gated<NoOptions>,
     headers: HeaderMap,
     body: Result<String, StringRejection>,
 ) -> Result<AtRevision<Applied>, ApiError> {
     let scope = PutScope::One(resource_id(path)?);
-    apply(&api, caller, body?, scope, &headers).await
+    let (text, gate) = (body?, gated.gate);
+    apply(&api, caller, Objects { text, scope, gate }, &headers).await
 }
 
 async fn apply(
     api: &Api,
     caller: Caller,
-    body: String,
-    scope: PutScope,
+    sent: Objects,
     headers: &HeaderMap,
 ) -> Result<AtRevision<Applied>, ApiError> {
-    let if_match = if_match(headers)?;
+    let Objects { text, scope, gate } = sent;
+    let change = Change {
+        author: &caller,
+        action: Action::PutResources,
+        target: &scope.name(),
+        if_match: if_match(headers)?,
+    };
+    let proposal = || Proposal::Resources {
+        file: BODY,
+        text: text.clone(),
+        scope: scope.clone(),
+    };
+    let passed = Gate::pass(gate, api, change, proposal).await?;
     let put = api
         .activation
-        .put_resources(caller.into(), BODY, body, scope, if_match);
-    let applied = put.await?;
+        .put_resources(caller.into(), BODY, text, scope, passed.if_match);
+    let applied = put.await.map_err(|error| passed.late(error))?;
     let resources = applied.results.into_iter();
     let resources = resources.map(|(id, result)| AppliedResource { id, result });
     let answer = Applied {
         snapshot: applied.revision,
         resources: resources.collect(),
         warnings: applied.warnings,
+        replay: passed.report,
     };
     Ok(AtRevision(applied.revision, answer))
 }

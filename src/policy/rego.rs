@@ -47,6 +47,7 @@ pub use json::JsonError;
 pub use outcome::{Outcome, OutcomeError};
 pub use paths::Paths;
 pub use protobuf::Descriptors;
+pub use reads::reads_of;
 pub use testing::{CaseResult, Cases, RegoTest, RegoTests, TestResult, TestVerdict};
 
 use super::lifetime::{Lifetime, Unremembered};
@@ -444,6 +445,11 @@ impl Entrypoint {
             ttl: outcome.cache_ttl,
             never: why,
         }
+    }
+
+    /// Whether its answers can be others each time, whatever the request and the time.
+    pub fn is_random(&self) -> bool {
+        self.volatile == Some(Unremembered::ReadsRandom)
     }
 
     /// The parts of the input document that it can read.

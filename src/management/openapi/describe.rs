@@ -73,6 +73,7 @@ fn policy(key: (&str, &str)) -> Option<Described> {
             .json(200, reference("Bundles")),
         ("PUT", "/v1/bundles") => says("Push several bundles as one revision")
             .takes(FORM, archives())
+            .gated()
             .if_match()
             .json(200, reference("PushedMany")),
         ("GET", "/v1/bundles/{name}") => says("A bundle")
@@ -83,6 +84,7 @@ fn policy(key: (&str, &str)) -> Option<Described> {
             .parameter("mode", mode())
             .takes(GZIP, any())
             .takes(BYTES, any())
+            .gated()
             .if_match()
             .json(200, reference("Pushed")),
         ("DELETE", "/v1/bundles/{name}") => {
@@ -90,6 +92,7 @@ fn policy(key: (&str, &str)) -> Option<Described> {
             removes.if_match().json(200, snapshot())
         }
         ("POST", "/v1/bundles/{name}/promote") => says("Have a shadow enforced")
+            .gated()
             .if_match()
             .json(200, reference("Pushed")),
         ("GET", "/v1/revisions") => says("The revisions that are kept")
@@ -112,11 +115,13 @@ fn policy(key: (&str, &str)) -> Option<Described> {
         ("PUT", "/v1/resources") => says("Push native policies, all or nothing")
             .parameter("prune", json!({"type": "boolean"}))
             .takes(YAML, text())
+            .gated()
             .if_match()
             .json(200, applied()),
         ("GET", ONE) => says("A native policy").of_revision().json(200, object()),
         ("PUT", ONE) => says("Push a native policy")
             .takes(YAML, text())
+            .gated()
             .if_match()
             .json(200, applied()),
         ("DELETE", ONE) => says("Remove a native policy")
@@ -222,6 +227,17 @@ fn questions(key: (&str, &str)) -> Option<Described> {
         ("GET", "/v1/decisions/stream") => says("Decisions as they come: server-sent events")
             .filters()
             .answers(200, EVENTS, text()),
+        ("POST", "/v1/replay") => says("Which recorded decisions would change")
+            .texts(&["candidate", "since", "until", "cursor"])
+            .filters()
+            .parameter("prune", json!({"type": "boolean"}))
+            .parameter(
+                "limit",
+                json!({"type": "integer", "minimum": 1, "maximum": 1_000_000}),
+            )
+            .may_take_policy()
+            .of_revision()
+            .json(200, reference("Replay")),
         ("GET", "/v1/decisions/{id}") => says("A record of the decision log").json(200, object()),
         ("GET", "/.well-known/authzen-configuration") => {
             says("Where AuthZEN's calls are").json(200, reference("AuthZenMetadata"))
@@ -274,6 +290,23 @@ impl Described {
         self.bodies.push((JSON, schema.clone()));
         self.bodies.push((YAML, schema));
         self
+    }
+
+    /// A bundle, resources, or nothing.
+    fn may_take_policy(mut self) -> Self {
+        self.bodies
+            .extend([(GZIP, any()), (BYTES, any()), (YAML, text())]);
+        self
+    }
+
+    /// What is done only if recorded decisions stay as they are.
+    fn gated(self) -> Self {
+        let count = || json!({"type": "integer", "minimum": 0});
+        self.texts(&["require_replay"])
+            .parameter("max_changes", count())
+            .parameter("max_undetermined", count())
+            .parameter("replay_limit", count())
+            .parameter("allow_unreplayed", json!({"type": "boolean"}))
     }
 
     /// What applies to one revision only, if asked to, and says which it made.

@@ -121,6 +121,7 @@ fn errors() -> Group {
                 ("message", text()),
                 ("errors?", list_of(reference("Cause"))),
                 ("snapshot?", number()),
+                ("replay?", reference("Replay")),
             ]),
         ),
     ]
@@ -145,17 +146,23 @@ fn policies() -> Group {
         ("revision", text()),
         ("snapshot", number()),
         ("warnings?", warnings()),
+        ("replay?", reference("Replay")),
     ]);
     let pushed_one = members([
         ("name", text()),
         ("revision", text()),
         ("warnings?", warnings()),
     ]);
-    let pushed_many = members([("snapshot", number()), ("bundles", list_of(pushed_one))]);
+    let pushed_many = members([
+        ("snapshot", number()),
+        ("bundles", list_of(pushed_one)),
+        ("replay?", reference("Replay")),
+    ]);
     let applied = members([
         ("snapshot", number()),
         ("resources", list_of(open([("result", text())]))),
         ("warnings?", warnings()),
+        ("replay?", reference("Replay")),
     ]);
     let policy = members([("id", text()), ("raw", text()), ("ast?", object())]);
     let resource = members([("owner", owner()), ("resource", object())]);
@@ -244,8 +251,47 @@ fn questions() -> Group {
             "Decisions",
             members([("decisions", list_of(object())), ("next_cursor", cursor)]),
         ),
+        ("Replay", replay()),
         ("Status", status),
     ]
+}
+
+/// What replaying decisions has shown.
+fn replay() -> Value {
+    let text_or_null = || json!({"type": ["string", "null"]});
+    let counted = || open([("total", number())]);
+    let side = || {
+        members([
+            ("effect", json!({"enum": ["allow", "deny"]})),
+            ("status", number()),
+            ("reason", text()),
+            ("policy?", text()),
+            ("rule?", number()),
+        ])
+    };
+    let group = members([
+        ("result", text()),
+        ("now", side()),
+        ("candidate", side()),
+        ("workload?", text()),
+        ("count", number()),
+        ("examples", list_of(open([("decision_id", text())]))),
+    ]);
+    members([
+        ("revision", number()),
+        ("since", text_or_null()),
+        ("until", text_or_null()),
+        ("examined", number()),
+        ("same", number()),
+        ("changed", counted()),
+        ("undetermined", counted()),
+        ("drifted", number()),
+        ("groups", list_of(group)),
+        ("ungrouped", number()),
+        ("complete", flag()),
+        ("stopped?", json!({"enum": ["limit", "time"]})),
+        ("next_cursor", text_or_null()),
+    ])
 }
 
 /// Of an evaluation whose members may have defaults.

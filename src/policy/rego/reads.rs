@@ -3,7 +3,7 @@
 
 use super::builtins::Purity;
 use super::graph::Reached;
-use super::paths::Paths;
+use super::paths::{Paths, Use};
 use crate::policy::reads::{Field, Reads};
 
 /// What an entrypoint reads. With `skip_body` the document holds no parsed body.
@@ -21,6 +21,15 @@ pub(super) fn reads(reached: &Reached, skip_body: bool) -> Reads {
         reads.field(Field::Body);
     }
     document(&mut reads, &reached.input);
+    reads
+}
+
+/// What of a request stands at a place of the document, as far as it is told apart.
+pub fn reads_of(place: &[String]) -> Reads {
+    let mut paths = Paths::default();
+    paths.add(place, Use::Whole);
+    let mut reads = Reads::default();
+    document(&mut reads, &paths);
     reads
 }
 

@@ -1,0 +1,123 @@
+//! Pushes that are kept back by what replaying recorded decisions shows.
+
+use serde_json::json;
+
+use super::{GET, IS_GET, POST, WHOLE, allowing, ask, decided, revision};
+use crate::support::{Server, http};
+
+#[tokio::test]
+async fn a_push_is_kept_back_by_what_it_would_change() {
+    let server = decided(WHOLE, IS_GET, &[GET, POST, GET]).await;
+    let push = |parameters: &str, bundle: &[u8]| {
+        let url = server.url(&format!("/v1/bundles/b?{parameters}"));
+        http::put(&url, bundle)
+    };
+    let two = allowing("two", "req.method in {\"GET\", \"POST\"}");
+    for bad in [
+        "max_changes=0",
+        "max_undetermined=0",
+        "allow_unreplayed=true",
+        "replay_limit=5",
+        "require_replay=",
+        "require_replay=soon",
+        "require_replay=1h&require_replay=1h",
+        "require_replay=1h&max_changes=-1",
+        "require_replay=1h&max_changes=few",
+        "require_replay=1h&max_changes=0&max_changes=1",
+        "require_replay=1h&max_undetermined=x",
+        "require_replay=1h&allow_unreplayed=1",
+        "require_replay=1h&replay_limit=0",
+        "require_replay=1h&mode=shadow",
+        "require_replay=1h&limit=3",
+    ] {
+        let answer = push(bad, &two);
+        assert_eq!(answer.status, 400, "{bad}: {}", answer.body);
+    }
+    for parameters in [
+        "require_replay=1h",
+        "require_replay=1h&max_changes=0",
+        "require_replay=1h&replay_limit=3",
+    ] {
+        let refused = push(parameters, &two).expect(409).json();
+        assert_eq!(refused["code"], "replay_refused");
+        assert_eq!(
+            refused["message"],
+            "1 decisions since 1h would change, and `max_changes` is 0; nothing was changed"
+        );
+        assert_eq!(refused["replay"]["groups"][0]["result"], "changed_to_allow");
+        assert_eq!(revision(&server), 1);
+    }
+    let audit = http::get(&server.url("/v1/audit")).expect(200).json();
+    let newest = &audit["records"][0];
+    assert_eq!(
+        (&newest["action"], &newest["target"], &newest["result"]),
+        (&json!("put_bundle"), &json!("b"), &json!("failure")),
+        "{newest}"
+    );
+    let headers = [("if-match", "\"4711\"")];
+    let url = server.url("/v1/bundles/b?require_replay=1h");
+    http::send("PUT", &url, &headers, &two).expect(412);
+
+    let same = allowing("same", "req.method != \"POST\"");
+    let pushed = push("require_replay=1h", &same).expect(200).json();
+    assert_eq!(
+        (&pushed["snapshot"], &pushed["replay"]["same"]),
+        (&json!(2), &json!(3))
+    );
+    let pushed = push("require_replay=1h&max_changes=1", &two)
+        .expect(200)
+        .json();
+    assert_eq!(pushed["snapshot"], 3);
+    assert!(ask(&server.checks().await, &[POST]).await[0].allows());
+
+    // Native policies, and shadows that are promoted.
+    let deny = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
+                metadata: { name: d, namespace: default }\n\
+                spec: { action: DENY, rules: [{ to: [{ operation: { paths: [/a] } }] }] }\n";
+    let one = "/v1/resources/AuthorizationPolicy/default/d";
+    for path in ["/v1/resources", one] {
+        let url = server.url(&format!("{path}?require_replay=1h"));
+        let refused = http::put(&url, deny.as_bytes()).expect(409).json();
+        assert_eq!(
+            refused["replay"]["changed"]["changed_to_deny"], 2,
+            "{refused}"
+        );
+        let url = server.url(&format!("{path}?max_changes=1"));
+        http::put(&url, deny.as_bytes()).expect(400);
+    }
+    let url = server.url(&format!("{one}?require_replay=1h&max_changes=2"));
+    http::put(&url, deny.as_bytes()).expect(200);
+    let url = server.url("/v1/bundles/b?mode=shadow");
+    http::put(&url, &allowing("shadow", "false")).expect(200);
+    let promote = |parameters: &str| {
+        let url = server.url(&format!("/v1/bundles/b/promote{parameters}"));
+        http::send("POST", &url, &[], b"")
+    };
+    promote("?require_replay=1h").expect(409);
+    promote("?max_changes=1").expect(400);
+    promote("?require_replay=1h&max_changes=10").expect(200);
+}
+
+/// What tells nothing keeps a push back, unless it is said that it may not.
+#[tokio::test]
+async fn a_push_is_kept_back_by_what_cannot_be_told() {
+    let server = decided("", "true", &[GET, GET]).await;
+    let push = |parameters: &str| {
+        let url = server.url(&format!("/v1/bundles/b?{parameters}"));
+        http::put(&url, &allowing("two", "false"))
+    };
+    for parameters in [
+        "require_replay=1h",
+        "require_replay=1h&max_undetermined=1&allow_unreplayed=true",
+        "require_replay=1h&replay_limit=1",
+    ] {
+        let refused = push(parameters).expect(409).json();
+        let unknown = &refused["replay"]["undetermined"];
+        assert_eq!(unknown["no_input"], unknown["total"], "{refused}");
+    }
+    push("require_replay=1h&max_undetermined=2&allow_unreplayed=true").expect(200);
+    // Where nothing was decided, nothing can change.
+    let server = Server::start();
+    let url = server.url("/v1/bundles/b?require_replay=1h");
+    http::put(&url, &allowing("one", "true")).expect(200);
+}
