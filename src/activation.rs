@@ -218,6 +218,7 @@ impl Activation {
         metrics
             .revision
             .set(i64::try_from(state.revision).unwrap_or(i64::MAX));
+        metrics.shadows_unusable(state.shadows.unusable());
         Ok(Self {
             settings,
             store,
@@ -328,6 +329,7 @@ impl Activation {
         let revision = self.store.commit(change).await?;
         candidate.stored_at(revision);
         let is_loaded = is_loaded(&candidate, &policies);
+        self.metrics.shadows_unusable(candidate.shadows.unusable());
         *state = candidate;
         self.swap(revision, policies, is_loaded);
         Ok(revision)

@@ -16,6 +16,7 @@ mod hidden;
 mod looks;
 mod mask;
 mod membership;
+mod noter;
 mod outlet;
 mod pending;
 mod pointer;
@@ -56,6 +57,7 @@ pub use shadowed::Shadowed;
 pub use store::{LogReaders, LogStore};
 pub use summary::{Summary, SummaryOf};
 
+use noter::Noter;
 use pointer::Pointer;
 use queue::Queue;
 use store::{Damage, Resumed};
@@ -217,6 +219,7 @@ pub struct DecisionLog {
     store: Arc<LogStore>,
     readers: Arc<LogReaders>,
     writer: Option<JoinHandle<()>>,
+    noter: Option<Noter>,
 }
 
 /// Tells what a crash of the process before has cost.
@@ -286,12 +289,14 @@ impl DecisionLog {
                 writer_store.has_given(next);
                 writer_store.has_settled(next);
             })?;
+        let noter = enabled.then(|| Noter::start(&queue, &store)).transpose()?;
         Ok(Self {
             queue,
             enabled,
             store,
             readers,
             writer: Some(writer),
+            noter,
         })
     }
 
@@ -317,6 +322,7 @@ impl DecisionLog {
             if writer.join().is_err() {
                 tracing::error!("the decision log thread panicked");
             }
+            self.noter.take().into_iter().for_each(Noter::stop);
             self.store.close(self.queue.next_seq());
         }
     }

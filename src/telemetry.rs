@@ -14,7 +14,7 @@ mod stopwatch;
 pub use bundles::{BundleMetrics, BundleStage};
 pub use counters::Label;
 pub use log::LogMetrics;
-pub use logging::{LogFormat, init as init_logging};
+pub use logging::{LogFormat, init as init_logging, tell_panics};
 pub use metrics::{KeyFetch, Metrics};
 pub use sinks::{SinkCounters, SinkMetrics};
 pub use stopwatch::{Arrival, Stopwatch};

@@ -256,3 +256,62 @@ async fn what_is_no_shadow_is_refused() {
     assert_eq!(listed(&server, "shadows").len(), 4);
     assert_eq!(listed(&server, "bundles").len(), 1);
 }
+
+/// A start that cannot read a shadow decides as ever, says so, and leaves the shadow as it is.
+#[tokio::test]
+async fn a_shadow_that_cannot_be_read_is_told_of() {
+    let start = |config: &str, data| {
+        Server::with(Options {
+            config: config.to_owned(),
+            data,
+            ..Options::default()
+        })
+    };
+    let server = start("", None);
+    push(&server, "/v1/bundles/b", &constant("one", "true"));
+    let folders = (0..20).map(|at| format!("envoy/d{at}/data.json"));
+    let folders: Vec<_> = folders.collect();
+    let mut files = vec![("p.rego", "package envoy.authz\n\nallow := false\n")];
+    files.extend(folders.iter().map(|path| (path.as_str(), "{}")));
+    push(&server, SHADOW, &archive(&files));
+    let unusable = |server: &Server| {
+        let metrics = http::get(&server.url("/metrics")).expect(200).body;
+        let name = "doorward_shadows_unusable ";
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap().parse::<u64>().unwrap()
+    };
+    let before = listed(&server, "shadows");
+    assert_eq!((before.len(), unusable(&server)), (1, 0));
+    let limits = "bundle_limits: { max_entries: 10 }\n";
+    let data = Arc::clone(&server.data);
+    drop(server);
+
+    let server = start(limits, Some(Arc::clone(&data)));
+    assert_eq!(server.revision, 2);
+    assert!(server.checks().await.get("/").await.allows());
+    let status = http::get(&server.url("/v1/status")).expect(200).json();
+    let told = &status["shadows"][0];
+    assert_eq!(
+        (&told["name"], &told["mode"]),
+        (&json!("b"), &json!("shadow"))
+    );
+    assert!(!told["problems"].as_array().unwrap().is_empty(), "{told}");
+    assert_eq!(unusable(&server), 1);
+    promote(&server, &[]).expect(404);
+    // Other changes leave it.
+    push(&server, "/v1/bundles/b", &constant("two", "true"));
+    assert_eq!(unusable(&server), 1);
+    drop(server);
+
+    // Where it can be read it is asked.
+    let server = start("", Some(Arc::clone(&data)));
+    assert_eq!((listed(&server, "shadows"), unusable(&server)), (before, 0));
+    let checks = server.checks().await;
+    compared(&server, &checks, "/", true).await;
+    drop((server, checks));
+
+    let server = start(limits, Some(data));
+    http::delete(&server.url(SHADOW)).expect(200);
+    assert!(listed(&server, "shadows").is_empty());
+    assert_eq!(unusable(&server), 0);
+}

@@ -169,14 +169,15 @@ impl Loader<'_> {
         }
     }
 
-    /// Rule: what decides nothing is no reason not to start. A shadow that cannot be read any more goes
-    /// with the next change.
+    /// Rule: what decides nothing is no reason not to start. A shadow that cannot be read any more is not
+    /// asked, and stays: what keeps it from being read may be this start's configuration.
     fn stored_shadow(&mut self, id: EntryId, archive: &[u8]) {
         match Bundle::from_archive(&id.key, archive, self.settings) {
             Ok(bundle) => self.state.shadows.put(Arc::new(bundle)),
             Err(error) => {
-                tracing::error!(bundle = id.key, %error, "a shadow cannot be used any more and is dropped");
-                self.state.downloads.note_stale(id);
+                tracing::error!(bundle = id.key, %error, "a shadow cannot be read any more and is not asked");
+                let why = invalid_bundle(error, &id.key);
+                self.state.shadows.put_unreadable(id.key, why);
             }
         }
     }

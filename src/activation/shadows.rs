@@ -22,7 +22,11 @@ const MAX_SHADOWS: usize = 4;
 
 /// Shadows by the names of their bundles.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Shadows(BTreeMap<String, ShadowBundle>);
+pub(super) struct Shadows {
+    readable: BTreeMap<String, ShadowBundle>,
+    /// Those of the store that could not be read, and why: they stay there until somebody says otherwise.
+    unreadable: BTreeMap<String, Vec<PolicyError>>,
+}
 
 #[derive(Debug, Clone)]
 struct ShadowBundle {
@@ -50,11 +54,29 @@ impl Shadows {
             bundle,
             problems: Vec::new(),
         };
-        self.0.insert(shadow.bundle.name.clone(), shadow);
+        let name = shadow.bundle.name.clone();
+        self.unreadable.remove(&name);
+        self.readable.insert(name, shadow);
+    }
+
+    pub(super) fn put_unreadable(&mut self, name: String, why: ActivationError) {
+        self.unreadable.insert(name, problems_of(why));
+    }
+
+    fn remove(&mut self, name: &str) -> bool {
+        self.readable.remove(name).is_some() | self.unreadable.remove(name).is_some()
+    }
+
+    /// How many are there and are not asked.
+    pub(super) fn unusable(&self) -> usize {
+        let readable = self.readable.values();
+        let unusable = readable.filter(|shadow| !shadow.problems.is_empty());
+        unusable.count() + self.unreadable.len()
     }
 
     fn check_room(&self, name: &str) -> Result<(), ActivationError> {
-        if self.0.contains_key(name) || self.0.len() < MAX_SHADOWS {
+        let is_known = self.readable.contains_key(name) || self.unreadable.contains_key(name);
+        if is_known || self.readable.len() + self.unreadable.len() < MAX_SHADOWS {
             return Ok(());
         }
         let message = format!(
@@ -71,19 +93,27 @@ impl State {
     /// Everything as if a shadow were enforced.
     pub(super) fn promoted(&self, name: &str) -> Option<Self> {
         let mut state = self.clone();
-        let shadow = state.shadows.0.remove(name)?;
+        let shadow = state.shadows.readable.remove(name)?;
         state.put_bundle(shadow.bundle, Owner::Api);
         Some(state)
     }
 
     pub(super) fn shadow_status(&self) -> Vec<ShadowStatus> {
-        let shadows = self.shadows.0.values();
-        let status = shadows.map(|shadow| ShadowStatus {
-            bundle: BundleStatus::of(&shadow.bundle, Owner::Api),
+        let of = |bundle, problems: &Vec<_>| ShadowStatus {
+            bundle,
             mode: "shadow",
-            problems: shadow.problems.clone(),
+            problems: problems.clone(),
+        };
+        let readable = self.shadows.readable.values();
+        let readable = readable.map(|shadow| {
+            of(
+                BundleStatus::of(&shadow.bundle, Owner::Api),
+                &shadow.problems,
+            )
         });
-        status.collect()
+        let unreadable = self.shadows.unreadable.iter();
+        let unreadable = unreadable.map(|(name, why)| of(BundleStatus::unread(name), why));
+        readable.chain(unreadable).collect()
     }
 }
 
@@ -137,7 +167,7 @@ impl Activation {
         self.attempt(attempt.clone(), async move {
             let state = this.writable(if_match).await?;
             let mut candidate = state.clone();
-            if candidate.shadows.0.remove(&name).is_none() {
+            if !candidate.shadows.remove(&name) {
                 return Err(no_shadow(&name));
             }
             let mut change = state.change(attempt);
@@ -195,13 +225,13 @@ pub(super) fn compile(
     put: &BTreeSet<String>,
     settings: &ActivationSettings,
 ) -> Result<Vec<ShadowPolicies>, ActivationError> {
-    if state.shadows.0.is_empty() {
+    if state.shadows.readable.is_empty() {
         return Ok(Vec::new());
     }
     let mut settings = settings.clone();
     settings.policy.rego.at_once = threads();
     let mut compiled = Vec::new();
-    let names: Vec<_> = state.shadows.0.keys().cloned().collect();
+    let names: Vec<_> = state.shadows.readable.keys().cloned().collect();
     for name in names {
         let result = compile_one(active, state, &name, put.contains(&name), &settings);
         let problems = match result {
@@ -212,17 +242,21 @@ pub(super) fn compile(
             Err(error) if put.contains(&name) => return Err(error),
             Err(error) => {
                 tracing::warn!(bundle = name, %error, "a shadow does not go with the rest of policy and is not asked");
-                match error {
-                    ActivationError::Invalid(errors) => errors,
-                    other => vec![PolicyError::new("load_error", other.to_string())],
-                }
+                problems_of(error)
             }
         };
-        if let Some(shadow) = state.shadows.0.get_mut(&name) {
+        if let Some(shadow) = state.shadows.readable.get_mut(&name) {
             shadow.problems = problems;
         }
     }
     Ok(compiled)
+}
+
+fn problems_of(error: ActivationError) -> Vec<PolicyError> {
+    match error {
+        ActivationError::Invalid(errors) => errors,
+        other => vec![PolicyError::new("load_error", other.to_string())],
+    }
 }
 
 fn compile_one(

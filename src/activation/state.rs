@@ -363,6 +363,19 @@ impl BundleStatus {
             warnings: bundle.warnings.clone(),
         }
     }
+
+    /// Of one that the API pushed and that cannot be read any more.
+    pub(super) fn unread(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            revision: String::new(),
+            roots: Vec::new(),
+            owner: Owner::Api,
+            modules: Vec::new(),
+            signed: false,
+            warnings: Vec::new(),
+        }
+    }
 }
 
 /// The same name a second time, where it stands and, if that is elsewhere, where the first does.

@@ -129,6 +129,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     };
     args.paths.add_to(&mut config)?;
     telemetry::init_logging(config.telemetry.log);
+    telemetry::tell_panics();
     if let Some(file) = &args.opa_config {
         match config.take_opa(file, std::env::vars(), &args.flags()) {
             Ok(warnings) => warnings

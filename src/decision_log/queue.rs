@@ -4,7 +4,8 @@
 //! record; what waits for room is a task, see `pending`.
 
 use std::cell::RefCell;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::Thread;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -46,6 +47,8 @@ pub(super) struct Queue {
     room: Notify,
     overflow: Overflow,
     scope: Scope,
+    /// Whom the first of some records wakes besides.
+    noter: OnceLock<Thread>,
     /// The number up to which all is stored or lost.
     settled: watch::Sender<i64>,
     metrics: Arc<Metrics>,
@@ -136,6 +139,7 @@ impl Queue {
             room: Notify::new(),
             overflow: settings.overflow,
             scope: settings.scope.clone(),
+            noter: OnceLock::new(),
             settled: watch::Sender::new(settled),
             metrics,
         }
@@ -153,6 +157,11 @@ impl Queue {
             *settled = (*settled).max(seq);
             is_ahead
         });
+    }
+
+    /// Has this thread unparked whenever records begin to come.
+    pub(super) fn wakes(&self, noter: Thread) {
+        drop(self.noter.set(noter));
     }
 
     /// The number of the next record.
@@ -341,6 +350,7 @@ impl Queue {
         let mut state = if state.chunks.is_empty() {
             state
         } else {
+            self.noter.get().into_iter().for_each(Thread::unpark);
             self.wait(state, Waiting::Many, GATHER, |state| state.weight >= WORTH)
         };
         Taken {

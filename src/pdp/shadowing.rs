@@ -147,9 +147,16 @@ pub(super) fn would_be(
             Effort::Evaluate,
         )
     };
+    guarded(metrics, || ask().map(|(decision, _)| decision))
+}
+
+/// What was decided. Rule: a panic is an answer like any other failure, and is counted.
+pub(super) fn guarded<E>(
+    metrics: &Metrics,
+    ask: impl FnOnce() -> Result<Arc<Decision>, E>,
+) -> Result<Arc<Decision>, Skip> {
     match catch_unwind(AssertUnwindSafe(ask)) {
-        Ok(Ok((decision, _))) => Ok(decision),
-        Ok(Err(_)) => Err(Skip::External),
+        Ok(decided) => decided.map_err(|_| Skip::External),
         Err(_) => {
             metrics.panics.inc();
             let reason = Reason::new(ReasonKind::InternalError, "the evaluation failed");

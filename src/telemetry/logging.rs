@@ -1,6 +1,11 @@
 //! Structured logs on standard error: one JSON object a line, or text for a terminal. The level
 //! comes from `RUST_LOG`, `info` without it.
 
+#[cfg(test)]
+mod tests;
+
+use std::panic::PanicHookInfo;
+
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
@@ -34,4 +39,22 @@ pub fn init(format: LogFormat) {
             .try_init(),
     };
     drop(started);
+}
+
+/// Has panics told as everything else is. Rule: no word of them that may be a request's.
+pub fn tell_panics() {
+    std::panic::set_hook(Box::new(tell));
+}
+
+fn tell(panic: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let place = panic.location().map(ToString::to_string);
+    // What was put together when it happened may quote anything; what was not stands in the program.
+    let words = panic.payload().downcast_ref::<&'static str>();
+    tracing::error!(
+        thread = thread.name(),
+        place,
+        words,
+        "a panic, which is a bug"
+    );
 }

@@ -48,6 +48,7 @@ pub struct Metrics {
     dry_run: Family<Labels<2>, Counter>,
     shadow_decisions: Family<BundleLabels, Counter>,
     shadow_skipped: Family<BundleLabels, Counter>,
+    shadows_unusable: Gauge,
     check_duration: Durations,
     /// Checks that panicked; must stay 0.
     pub panics: Counter,
@@ -163,6 +164,11 @@ impl Default for Metrics {
                 known,
                 "shadow_skipped",
                 "Decisions of which a shadow was not asked, or too late, by bundle and why",
+            ),
+            shadows_unusable: new(
+                known,
+                "shadows_unusable",
+                "Shadows that are there and cannot be asked",
             ),
             panics: new(known, "panics", "Checks that failed by a panic"),
             undecodable: new(
@@ -281,6 +287,12 @@ impl Metrics {
     pub fn shadow_decided(&self, bundle: &str, result: &'static str) {
         let labels = by_bundle(bundle, "result", result);
         self.shadow_decisions.get_or_create(&labels).inc();
+    }
+
+    /// Notes how many shadows are there and cannot be asked.
+    pub fn shadows_unusable(&self, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.shadows_unusable.set(count);
     }
 
     /// Counts a decision of which a shadow was not asked.

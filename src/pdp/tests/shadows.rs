@@ -1,7 +1,7 @@
 //! Shadows: asked beside, held against what was decided, and without a say in it.
 
 use super::*;
-use crate::pdp::shadowing::would_be;
+use crate::pdp::shadowing::{guarded, would_be};
 use crate::policy::ShadowPolicies;
 use crate::shadow::{Compared, Difference, Skip};
 
@@ -166,4 +166,20 @@ fn every_decision_is_counted() {
         std::thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(counted(&pdp, "result=\"changed_to_allow\""), 0);
+}
+
+/// A panic in a shadow is its error, and nobody else's.
+#[test]
+fn a_panic_of_a_shadow_is_counted() {
+    let metrics = Metrics::default();
+    let decided = guarded::<()>(&metrics, || panic!("as the test wants it")).unwrap();
+    assert_eq!(decided.reason.kind, ReasonKind::InternalError);
+    assert_eq!(metrics.panics.get(), 1);
+    let pdp = rego("package envoy.authz\n\nallow := true\n").pdp();
+    let enforced = pdp.check(Attributes::default(), NOW_NS).decision;
+    let difference = Difference::between(&enforced, &decided);
+    assert_eq!(
+        (difference.result, difference.changed),
+        (Compared::Error, true)
+    );
 }
