@@ -214,7 +214,9 @@ impl Activation {
         let key_changes = keys.changes();
         let sets = keys.follow(&policies.native.key_sources());
         let policies = Arc::new(policies);
+        let tallies = Arc::new(metrics.of_policies.tallies(policies.names()));
         let snapshot = Snapshot::new(state.revision, policies, sets, settings.cache);
+        let snapshot = snapshot.counted_by(tallies);
         metrics
             .revision
             .set(i64::try_from(state.revision).unwrap_or(i64::MAX));
@@ -385,7 +387,9 @@ impl Activation {
         let publishing = publishing.unwrap_or_else(PoisonError::into_inner);
         let (revision, policies) = choose(&self.snapshot.load());
         let sets = self.keys.follow(&policies.native.key_sources());
+        let tallies = Arc::new(self.metrics.of_policies.tallies(policies.names()));
         let snapshot = Snapshot::new(revision, policies, sets, self.settings.cache);
+        let snapshot = snapshot.counted_by(tallies);
         let old = self.snapshot.swap(Arc::new(snapshot));
         drop(publishing);
         shadows::forget_gone(&self.metrics, &old.policies, &self.snapshot.load().policies);

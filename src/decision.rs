@@ -20,7 +20,7 @@ use crate::policy::rego::{Outcome, RegoFailure};
 
 pub use crate::policy::rego::FailureCode;
 pub use combine::{Grounds, ParameterChanges, conclude, lookalikes};
-pub use memo::Memo;
+pub use memo::{Memo, Tally};
 pub use reason::{Reason, ReasonKind};
 
 /// Body of a denial by a native policy.
@@ -55,6 +55,7 @@ pub struct Decision {
     /// How long the same request may be answered from memory.
     pub lifetime: Lifetime,
     pub memo: Memo,
+    pub tally: Tally,
 }
 
 /// The two ways a request can go.
@@ -139,6 +140,7 @@ impl Decision {
             dynamic_metadata: None,
             lifetime: Lifetime::default(),
             memo: Memo::default(),
+            tally: Tally::default(),
         }
     }
 
@@ -256,6 +258,7 @@ impl Decision {
         let mut reason = Reason::rego(entrypoint, error.to_string());
         reason.kind = ReasonKind::RegoError;
         reason.failure = Some(error.code());
+        reason.limit = error.limit();
         match error {
             // Rule: a request that has no input document is answered 400 with the reason.
             RegoFailure::Input(_) => {

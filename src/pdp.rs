@@ -1,6 +1,7 @@
 //! The policy decision point: one function from attributes to a decision, called by every door.
 //! It does no I/O, takes the time as an argument, and looks at exactly one snapshot.
 
+mod counting;
 mod explain;
 mod question;
 mod replaying;
@@ -29,7 +30,8 @@ use crate::policy::native::{Attached, Workload};
 use crate::policy::{PolicySet, UnknownWorkload};
 use crate::shadow::Workers;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{Arrival, Label, Metrics};
+use crate::telemetry::{Arrival, Metrics};
+use counting::{count, count_policies};
 pub use explain::Explanation;
 use question::{Question, check_form, identify, normal_target, reported};
 pub use replaying::{PastRequest, Undecided, decide_again};
@@ -274,8 +276,9 @@ impl Pdp {
             }
         };
         count(&self.metrics, &decision, cache);
-        for (action, would_be) in decision.observed.dry_run.verdicts() {
-            self.metrics.dry_run(action, would_be.result.as_str());
+        count_policies(&snapshot.tallies, &decision);
+        if cache != CacheResult::Hit {
+            self.metrics.steps_took(&arrival.stopwatch);
         }
         Answer {
             decision,
@@ -286,24 +289,6 @@ impl Pdp {
             pending,
         }
     }
-}
-
-fn count(metrics: &Metrics, decision: &Decision, cache: CacheResult) {
-    let (effect, reason) = (decision.effect(), decision.reason.kind);
-    metrics.decided(
-        Label {
-            at: effect as usize,
-            name: effect.as_str(),
-        },
-        Label {
-            at: reason as usize,
-            name: reason.as_str(),
-        },
-        Label {
-            at: cache.index(),
-            name: cache.as_str(),
-        },
-    );
 }
 
 fn seconds(now_ns: i64) -> u64 {
@@ -367,7 +352,8 @@ fn decide(
         now_ns,
         stopwatch: &arrival.stopwatch,
     };
-    let decision = evaluate(snapshot, workload, &attached, &question, effort)?;
+    let ask = || evaluate(snapshot, workload, &attached, &question, effort);
+    let decision = arrival.stopwatch.asking_policies(now_ns, ask)?;
     let decision = Arc::new(decision);
     let result = match &key {
         Some(key) => cache.insert(key, &decision, now_ns),

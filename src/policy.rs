@@ -10,6 +10,7 @@ pub mod rego;
 pub mod resource;
 mod warnings;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
@@ -22,10 +23,13 @@ pub use hidden::{Hidden, Names};
 use native::{Attached, MeshSettings, NativePolicies, TrustedPeer, WorkloadSources};
 use reads::{Field, Plan, Reads};
 use rego::{Data, Entrypoint, Question, RegoModule, RegoPolicies, RegoSettings};
-use resource::{Resource, ResourceId};
+use resource::{Resource, ResourceId, Spec};
 
 /// What is said while a bundle that is downloaded was never activated.
 pub const LACKS_BUNDLE: &str = "a bundle has not been downloaded yet";
+
+/// Most names of native policies that are kept for metrics.
+const MAX_NAMES: usize = 100;
 
 /// What happens to a request that no policy says anything about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +111,8 @@ pub struct PolicySet {
     pub lacks_bundle: bool,
     /// What is asked beside, and decides nothing.
     pub shadows: Vec<ShadowPolicies>,
+    /// Names of what can decide, Rego first; of many, the first.
+    names: Vec<String>,
     /// What the settings have read of every request.
     settings_read: Reads,
     /// Whether any rule says what the decision log masks or drops, once that was asked.
@@ -195,6 +201,7 @@ impl PolicySet {
             lacks_bundle,
         } = sources;
         let warnings = warnings::warnings(&resources, settings);
+        let objects = first_names(&resources);
         let native = NativePolicies::compile(resources, &settings.mesh)
             .map_err(|problems| {
                 errors.extend(problems.into_iter().map(|(resource, problem)| {
@@ -217,6 +224,12 @@ impl PolicySet {
                     .into_iter()
                     .map(|(resource, problem)| Warning::new(resource, problem))
                     .chain(rego.iter().flat_map(missing))
+                    .collect(),
+                names: rego
+                    .iter()
+                    .flat_map(RegoPolicies::all)
+                    .map(|asked| asked.path().to_owned())
+                    .chain(objects)
                     .collect(),
                 lacks_bundle,
                 shadows: Vec::new(),
@@ -263,6 +276,12 @@ impl PolicySet {
         })
     }
 
+    /// Names by which decisions say what decided: paths of Rego rules, and `namespace/name` of native
+    /// policies. Of many, the first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
     /// Whether there is no policy of any kind.
     pub fn is_empty(&self) -> bool {
         self.native.is_empty() && self.rego.is_none()
@@ -294,6 +313,21 @@ impl RecordRules {
             drop: parts(drop),
         }
     }
+}
+
+/// `namespace/name` of the first native policies, in their order.
+fn first_names(resources: &[&Resource]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let policies = resources
+        .iter()
+        .filter(|resource| !matches!(resource.spec, Spec::Telemetry(_)));
+    for resource in policies {
+        names.insert(format!("{}/{}", resource.id.namespace, resource.id.name));
+        if names.len() > MAX_NAMES {
+            names.pop_last();
+        }
+    }
+    names
 }
 
 /// Rules that are asked and are not there. Policy that arrives later may bring them.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::cache::{CacheSettings, DecisionCache};
 use crate::identity::{Keyring, RemoteKeySets};
 use crate::policy::{PolicySet, ShadowPolicies};
+use crate::telemetry::Tallies;
 
 /// Most memory for the remembered decisions of one shadow, and for its verified tokens, in bytes.
 const SHADOW_CACHE_BYTES: u64 = 8 << 20;
@@ -22,6 +23,8 @@ pub struct Snapshot {
     pub cache: DecisionCache,
     /// What is asked beside.
     pub shadows: Arc<[Shadow]>,
+    /// Where its decisions are counted by policy.
+    pub tallies: Arc<Tallies>,
 }
 
 /// A bundle that is tried out: all policies as if it were enforced, with keys and caches of its own, so
@@ -49,7 +52,14 @@ impl Snapshot {
             policies,
             keyring: Keyring::new(keys, cache.tokens_max_bytes),
             cache: DecisionCache::new(cache),
+            tallies: Arc::default(),
         }
+    }
+
+    /// The same, with its decisions counted there.
+    #[must_use]
+    pub fn counted_by(self, tallies: Arc<Tallies>) -> Self {
+        Self { tallies, ..self }
     }
 }
 

@@ -8,7 +8,9 @@ mod log;
 mod logging;
 mod metrics;
 mod plugin;
+mod policies;
 mod sinks;
+mod steps;
 mod stopwatch;
 
 pub use bundles::{BundleMetrics, BundleStage};
@@ -16,8 +18,9 @@ pub use counters::Label;
 pub use log::LogMetrics;
 pub use logging::{LogFormat, init as init_logging, tell_panics};
 pub use metrics::{KeyFetch, Metrics};
+pub use policies::{PolicyMetrics, Tallies, TallyPlace};
 pub use sinks::{SinkCounters, SinkMetrics};
-pub use stopwatch::{Arrival, Stopwatch};
+pub use stopwatch::{Arrival, Step, Stopwatch};
 
 use serde::{Deserialize, Serialize};
 

@@ -13,7 +13,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("policy", &["attributes", "identity", "units", "yaml"]),
     ("decision", &["attributes", "identity", "policy"]),
     ("cache", &["attributes", "decision", "policy", "units"]),
-    ("snapshot", &["cache", "identity", "policy"]),
+    ("snapshot", &["cache", "identity", "policy", "telemetry"]),
     ("shadow", &["decision"]),
     (
         "pdp",

@@ -146,9 +146,10 @@ async fn watching_policies_mark_the_record_and_nothing_else() {
 
     let metrics = http::get(&server.url("/metrics")).body;
     for row in [
-        "doorward_dry_run_total{action=\"deny\",result=\"denied\"} 2",
-        "doorward_dry_run_total{action=\"deny\",result=\"allowed\"} 1",
-        "doorward_dry_run_total{action=\"allow\",result=\"denied\"} 3",
+        "doorward_dry_run_total{action=\"deny\",policy=\"istio-system/try-deny\",result=\"denied\"} 2",
+        "doorward_dry_run_total{action=\"deny\",policy=\"none\",result=\"allowed\"} 1",
+        "doorward_dry_run_total{action=\"allow\",policy=\"none\",result=\"denied\"} 3",
+        "doorward_policy_decisions_total{effect=\"allow\",policy=\"istio-system/open\"} 3",
     ] {
         assert!(metrics.lines().any(|line| line == row), "{row}\n{metrics}");
     }

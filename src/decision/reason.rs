@@ -57,6 +57,9 @@ pub struct Reason {
     /// How Rego failed, if it did.
     #[serde(skip)]
     pub failure: Option<FailureCode>,
+    /// Which limit the evaluation hit, if it did.
+    #[serde(skip)]
+    pub limit: Option<&'static str>,
 }
 
 // === impl Reason ===
@@ -71,6 +74,7 @@ impl Reason {
             message: message.into(),
             detail: None,
             failure: None,
+            limit: None,
         }
     }
 

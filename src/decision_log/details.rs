@@ -11,22 +11,26 @@ use serde_json::{Map, Value};
 
 use super::block::Stored;
 use super::fields::{Fields, put_bytes, put_number, put_optional};
-use crate::telemetry::Stopwatch;
+use crate::telemetry::{Step, Stopwatch};
 
 /// The text of the JSON as it was shown by versions that stored nothing else.
 const AS_SHOWN: u8 = 1;
 /// The fields of the request.
 const REQUEST: u8 = 2;
-/// Durations, more members, and the fields of the request.
-const FIELDS: u8 = 3;
+/// Two durations, more members, and the fields of the request.
+const EARLIER: u8 = 3;
+/// The same with all durations.
+const FIELDS: u8 = 4;
 
 /// How long deciding took, in nanoseconds; 0 is not known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Durations {
     /// From when the check came to when it was decided.
     total_ns: u64,
-    /// Of that, in Rego.
+    /// Of that, in Rego, verifying tokens, and in native policies.
     rego_ns: u64,
+    authenticate_ns: u64,
+    native_ns: u64,
 }
 
 /// The request of a record, but for what blocks are searched by.
@@ -70,8 +74,9 @@ pub(super) fn put_details<'a>(
     write_lines: impl FnOnce(&mut Lines<'_>) -> Option<Cow<'a, str>>,
 ) {
     buffer.push(FIELDS);
-    put_number(buffer, details.durations.total_ns);
-    put_number(buffer, details.durations.rego_ns);
+    for (_, nanos) in details.durations.named() {
+        put_number(buffer, nanos);
+    }
     put_optional(buffer, details.more.map(str::as_bytes));
     put_optional(buffer, details.source.map(str::as_bytes));
     put_optional(buffer, details.destination.map(str::as_bytes));
@@ -103,10 +108,10 @@ pub(super) fn shown(record: &Stored<'_>, details: &[u8]) -> Option<Value> {
             let members = serde_json::from_str(record.verdict.shown).ok()?;
             shown_of(record, members, &mut fields)
         }
-        FIELDS => {
+        kind @ (EARLIER | FIELDS) => {
             let mut members: Map<String, Value> =
                 serde_json::from_str(record.verdict.shown).ok()?;
-            members.extend(durations(fields.number()?, fields.number()?));
+            members.extend(Durations::read(kind, &mut fields)?.shown());
             if let Some(more) = fields.optional_text()? {
                 members.extend(serde_json::from_str::<Map<_, _>>(more).ok()?);
             }
@@ -114,15 +119,6 @@ pub(super) fn shown(record: &Stored<'_>, details: &[u8]) -> Option<Value> {
         }
         _ => None,
     }
-}
-
-fn durations(total_ns: u64, rego_ns: u64) -> Option<(String, Value)> {
-    let known = [("total_ns", total_ns), ("rego_ns", rego_ns)].into_iter();
-    let known = known.filter(|(_, duration)| *duration > 0);
-    let durations: Map<_, _> = known
-        .map(|(name, duration)| (name.to_owned(), duration.into()))
-        .collect();
-    (!durations.is_empty()).then(|| ("durations".to_owned(), durations.into()))
 }
 
 /// The HTTP method of a record, if it has one that can be read.
@@ -141,10 +137,9 @@ pub(super) fn method_of(details: &[u8]) -> Option<Cow<'_, str>> {
             let shown: Shown = serde_json::from_slice(details.get(1..)?).ok()?;
             Some(Cow::Owned(shown.request.method))
         }
-        kind @ (REQUEST | FIELDS) => {
-            if kind == FIELDS {
-                fields.number()?;
-                fields.number()?;
+        kind @ (REQUEST | EARLIER | FIELDS) => {
+            if kind != REQUEST {
+                Durations::read(kind, &mut fields)?;
                 fields.optional()?;
             }
             fields.optional()?;
@@ -231,8 +226,43 @@ impl Durations {
         };
         Self {
             total_ns: nanos(stopwatch.elapsed()),
-            rego_ns: nanos(stopwatch.in_rego()),
+            rego_ns: nanos(stopwatch.of(Step::Rego)),
+            authenticate_ns: nanos(stopwatch.of(Step::Authenticate)),
+            native_ns: nanos(stopwatch.of(Step::Native)),
         }
+    }
+
+    /// As they are written, one after the other.
+    fn named(&self) -> [(&'static str, u64); 4] {
+        [
+            ("total_ns", self.total_ns),
+            ("rego_ns", self.rego_ns),
+            ("authenticate_ns", self.authenticate_ns),
+            ("native_ns", self.native_ns),
+        ]
+    }
+
+    fn read(kind: u8, fields: &mut Fields<'_>) -> Option<Self> {
+        let mut durations = Self {
+            total_ns: fields.number()?,
+            rego_ns: fields.number()?,
+            ..Self::default()
+        };
+        if kind != EARLIER {
+            durations.authenticate_ns = fields.number()?;
+            durations.native_ns = fields.number()?;
+        }
+        Some(durations)
+    }
+
+    /// The member of the record, if anything is known.
+    fn shown(&self) -> Option<(String, Value)> {
+        let known = self.named().into_iter();
+        let known = known.filter(|(_, duration)| *duration > 0);
+        let durations: Map<_, _> = known
+            .map(|(name, duration)| (name.to_owned(), duration.into()))
+            .collect();
+        (!durations.is_empty()).then(|| ("durations".to_owned(), durations.into()))
     }
 }
 

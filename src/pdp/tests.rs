@@ -21,6 +21,7 @@ use crate::policy::resource::Resource;
 use crate::policy::{DefaultAction, OnError, PolicySet, PolicySettings, PolicySources};
 
 mod caching;
+mod counting;
 mod custom;
 mod effort;
 mod form;

@@ -15,7 +15,7 @@ use crate::policy::native::{
 use crate::policy::rego::{Entrypoint, Known, Outcome, RegoPolicies, RegoRequest};
 use crate::policy::{OnError, PolicySet};
 use crate::snapshot::Snapshot;
-use crate::telemetry::Stopwatch;
+use crate::telemetry::{Step, Stopwatch};
 
 /// What Rego answered, with the path of the entrypoint.
 type Answer<'a> = (Outcome, &'a str);
@@ -85,7 +85,11 @@ fn authenticate_within<'a>(
         .http()
         .filter(|_| effort == Effort::Little)
     else {
-        return Ok(authenticate(snapshot, attached, question));
+        let authenticate = || authenticate(snapshot, attached, question);
+        return Ok(match attached.authentication.is_empty() {
+            true => authenticate(),
+            false => question.stopwatch.timing(Step::Authenticate, authenticate),
+        });
     };
     let now = seconds(question.now_ns);
     let known = attached

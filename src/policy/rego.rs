@@ -201,9 +201,22 @@ impl RegoFailure {
                 FailureCode::Cancelled
             }
             Self::Evaluation(
-                EvaluationError::Undefined | EvaluationError::Multiple | EvaluationError::Failed(_),
+                EvaluationError::Undefined
+                | EvaluationError::Multiple
+                | EvaluationError::Limit(_)
+                | EvaluationError::Failed(_),
             ) => FailureCode::Evaluation,
             Self::Outcome(_) => FailureCode::Result,
+        }
+    }
+
+    /// Which limit was hit, if that is why: the name in metrics.
+    pub fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::Evaluation(EvaluationError::TimeLimit(_)) => Some("time"),
+            Self::Evaluation(EvaluationError::TimeUp(_)) => Some("deadline"),
+            Self::Evaluation(EvaluationError::Limit(_)) => Some("size"),
+            Self::Evaluation(_) | Self::Input(_) | Self::Outcome(_) => None,
         }
     }
 }

@@ -18,7 +18,10 @@ use super::counters::{Counters, Label};
 use super::durations::Durations;
 use super::log::LogMetrics;
 use super::plugin::PluginMetrics;
+use super::policies::PolicyMetrics;
 use super::sinks::SinkMetrics;
+use super::steps::StepDurations;
+use super::stopwatch::Stopwatch;
 
 /// Upper bounds of check latency, in seconds.
 const CHECK_BUCKETS: [f64; 12] = [
@@ -45,11 +48,14 @@ pub struct Metrics {
     cache_entries: Gauge,
     cache_bytes: Gauge,
     cache_evictions: Family<Labels<1>, Counter>,
-    dry_run: Family<Labels<2>, Counter>,
+    limits: Family<Labels<1>, Counter>,
+    /// By the policy that decided.
+    pub of_policies: PolicyMetrics,
     shadow_decisions: Family<BundleLabels, Counter>,
     shadow_skipped: Family<BundleLabels, Counter>,
     shadows_unusable: Gauge,
     check_duration: Durations,
+    check_steps: StepDurations,
     /// Checks that panicked; must stay 0.
     pub panics: Counter,
     /// Requests that could not be decoded.
@@ -99,6 +105,10 @@ impl Default for Metrics {
             Unit::Seconds,
             check_duration.clone(),
         );
+        let check_steps = StepDurations::default();
+        registry.register_collector(Box::new(check_steps.clone()));
+        let of_policies = PolicyMetrics::default();
+        registry.register_collector(Box::new(of_policies.clone()));
         let key_sets = Family::<NameLabels, Gauge>::default();
         registry.register_with_unit(
             "jwks_last_success_timestamp",
@@ -150,11 +160,12 @@ impl Default for Metrics {
                 "decision_cache_evictions",
                 "Decisions that left the cache, by cause",
             ),
-            dry_run: new(
+            limits: new(
                 known,
-                "dry_run",
-                "What dry-run policies would have done, by their action",
+                "limits_hit",
+                "Checks that were denied because a limit was hit, by which one",
             ),
+            of_policies,
             shadow_decisions: new(
                 known,
                 "shadow_decisions",
@@ -219,6 +230,7 @@ impl Default for Metrics {
             certificates,
             tokens,
             check_duration,
+            check_steps,
             key_sets,
             registry,
             of_bundles: BundleMetrics::default(),
@@ -277,10 +289,14 @@ impl Metrics {
         }
     }
 
-    /// Counts what dry-run policies of an action would have done.
-    pub fn dry_run(&self, action: &'static str, result: &'static str) {
-        let labels = [("action", action), ("result", result)];
-        self.dry_run.get_or_create(&labels).inc();
+    /// Counts a check that was denied because a limit was hit.
+    pub fn limit_hit(&self, limit: &'static str) {
+        self.limits.get_or_create(&[("limit", limit)]).inc();
+    }
+
+    /// Notes the steps of a check that were measured.
+    pub fn steps_took(&self, stopwatch: &Stopwatch) {
+        self.check_steps.observe(stopwatch);
     }
 
     /// Counts what a shadow would have decided.

@@ -107,6 +107,21 @@ impl Observers {
     }
 }
 
+// === impl WouldBe ===
+
+impl WouldBe {
+    /// `NAMESPACE/NAME` of the policy that matched.
+    pub fn policy(&self) -> Option<String> {
+        let (namespace, rest) = self
+            .matched
+            .as_ref()?
+            .strip_prefix("ns[")?
+            .split_once("]-policy[")?;
+        let (name, _) = rest.rsplit_once("]-rule[")?;
+        Some(format!("{namespace}/{name}"))
+    }
+}
+
 // === impl Observed ===
 
 impl Observed {

@@ -123,6 +123,9 @@ pub enum EvaluationError {
     /// A rule or function has several values.
     #[error("{0}")]
     Conflict(String),
+    /// A limit was hit of what built-ins may do, or of the size of values.
+    #[error("{0}")]
+    Limit(String),
     #[error("{0}")]
     Failed(String),
 }
@@ -272,6 +275,9 @@ impl Engine {
             // Of a time that was up inside of a function, it tells only a text.
             Err(EvaluationError::Failed(_)) if entered.is_over() => {
                 Err(EvaluationError::TimeLimit(limit))
+            }
+            Err(EvaluationError::Failed(message)) if entered.has_hit() => {
+                Err(EvaluationError::Limit(message))
             }
             failed => failed,
         };
@@ -428,7 +434,7 @@ impl Target {
 fn of_bounded_size(value: Value) -> Result<Value, EvaluationError> {
     match limits::check_size(&value) {
         Ok(()) => Ok(value),
-        Err(why) => Err(EvaluationError::Failed(why.to_owned())),
+        Err(why) => Err(EvaluationError::Limit(why.to_owned())),
     }
 }
 

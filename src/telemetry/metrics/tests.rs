@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::super::BundleStage;
+use super::super::{Arrival, BundleStage, Step};
 use super::*;
 
 /// Names of labels by the names of series.
@@ -32,7 +32,13 @@ fn counted() -> Metrics {
     let label = |name| Label { at: 0, name };
     metrics.decided(label("allow"), label("rego"), label("hit"));
     metrics.cache_evicted(1, 1);
-    metrics.dry_run("allow", "denied");
+    let tallies = metrics.of_policies.tallies(["shop/a"]);
+    tallies.decided(tallies.place(Some("shop/a")), true);
+    tallies.dry_run(tallies.place(Some("shop/a")), "deny", "denied");
+    metrics.limit_hit("time");
+    let arrival = Arrival::measured(0, Instant::now());
+    arrival.stopwatch.timing(Step::Rego, || {});
+    metrics.steps_took(&arrival.stopwatch);
     metrics.check_took(Duration::from_micros(5), || None);
     metrics.check_took(Duration::from_micros(5), || Some("envoyauth_eval_error"));
     metrics.log.dropped("buffer_full", 1);

@@ -60,6 +60,13 @@ pub struct Refused {
 // === impl Authentication ===
 
 impl Authentication {
+    /// Whether no token is looked for.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+}
+
+impl Authentication {
     pub(in crate::policy::native) fn add(&mut self, object: &CompiledAuthentication) {
         self.rules.extend(object.rules.iter().cloned());
     }

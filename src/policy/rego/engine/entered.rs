@@ -40,10 +40,18 @@ impl Entered {
     /// by which the interpreter ended says more.
     pub(super) fn hit(&self) -> Option<EvaluationError> {
         if let Some(hit) = self.evaluation.hit() {
-            return Some(EvaluationError::from_text(hit));
+            return Some(match EvaluationError::from_text(hit) {
+                EvaluationError::Failed(message) => EvaluationError::Limit(message),
+                other => other,
+            });
         }
         self.is_over()
             .then_some(EvaluationError::TimeLimit(self.limit))
+    }
+
+    /// Whether a limit was hit, of another kind than time.
+    pub(super) fn has_hit(&self) -> bool {
+        self.evaluation.hit().is_some()
     }
 
     /// Whether it took longer than it may.
