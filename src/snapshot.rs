@@ -79,6 +79,7 @@ impl Snapshot {
             keyring: self.keyring.aside(),
             cache: DecisionCache::new(off),
             shadows: Arc::default(),
+            tallies: Arc::default(),
         }
     }
 }
