@@ -267,6 +267,10 @@ impl Queue {
     }
 
     /// Puts a record in line, if there is a place for it.
+    #[expect(
+        clippy::result_large_err,
+        reason = "it is no error: it goes on to where it can wait"
+    )]
     pub(super) fn offer(
         &self,
         mut head: Head,

@@ -3,6 +3,7 @@
 
 use crate::cache::CacheResult;
 use crate::decision::{Decision, Effect, ReasonKind};
+use crate::policy::native::WouldBe;
 use crate::telemetry::{Label, Metrics, Tallies, TallyPlace};
 
 /// Marks a number as found out.
@@ -55,7 +56,7 @@ pub(super) fn count_policies(tallies: &Tallies, decision: &Decision) {
 fn places(tallies: &Tallies, decision: &Decision) -> u64 {
     let dry_run = &decision.observed.dry_run;
     let matched = [&dry_run.allow, &dry_run.deny].map(|verdict| {
-        let policy = verdict.as_ref().and_then(|would_be| would_be.policy());
+        let policy = verdict.as_ref().and_then(WouldBe::policy);
         tallies.place(policy.as_deref())
     });
     let decided = decision.reason.decided_by().map(String::as_str);
