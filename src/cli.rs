@@ -4,7 +4,9 @@
 mod bundle;
 mod check;
 mod decisions;
+mod errors;
 mod healthcheck;
+mod replay;
 mod serve;
 mod test;
 mod trust;
@@ -40,6 +42,8 @@ enum Command {
     Bundle(bundle::Args),
     /// Ask a running server who was denied, and why.
     Decisions(decisions::Args),
+    /// Ask a running server which recorded decisions a change would make others.
+    Replay(Box<replay::Args>),
     /// Ask a running server whether it is ready.
     Healthcheck(healthcheck::Args),
     /// Print the version.
@@ -76,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Bundle(args) => bundle::run(&args),
         Command::Decisions(args) => decisions::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Healthcheck(args) => Ok(healthcheck::run(&args)),
         Command::Version => Ok(say(concat!("doorward ", env!("CARGO_PKG_VERSION")))),
     };

@@ -1,6 +1,7 @@
 //! What was decided is decided again by policy that is not in force: what would change is told, nothing is
 //! changed by that, and a push can be kept back by it.
 
+mod command;
 mod pushes;
 
 use serde_json::{Value, json};

@@ -37,7 +37,7 @@ enum Command {
     /// Check a bundle against its signature.
     Verify(Box<verify::Args>),
     /// Send a bundle to a running server.
-    Push(push::Args),
+    Push(Box<push::Args>),
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {

@@ -1,10 +1,10 @@
 //! `doorward decisions`: asks a running server's decision log who was denied and why. Each subcommand
 //! is a file; how the server is asked stands in `server`, how records look on a terminal in `table`.
 
-mod filter;
+pub(super) mod filter;
 mod query;
-mod screen;
-mod server;
+pub(super) mod screen;
+pub(super) mod server;
 mod summary;
 mod table;
 mod tail;
@@ -12,8 +12,7 @@ mod tail;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use tokio::runtime::Runtime;
 
-use super::{Outcome, complain};
-use server::Failure;
+use super::Outcome;
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
@@ -33,7 +32,7 @@ enum Command {
 
 /// How answers are printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Output {
+pub(super) enum Output {
     /// A table, cut to the width of the terminal.
     #[default]
     Table,
@@ -54,13 +53,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     });
     Ok(match done {
         Ok(()) => Outcome::Done,
-        Err(Failure::Usage(why)) => {
-            complain(&why);
-            Outcome::Usage
-        }
-        Err(Failure::CouldNotRun(why)) => {
-            complain(&why);
-            Outcome::CouldNotRun
-        }
+        Err(failure) => failure.tell(),
     })
 }

@@ -9,6 +9,8 @@ use serde_json::Value;
 use url::Url;
 
 use crate::bundle::{Bundle, Limits, files_of, write_archive};
+use crate::cli::errors::{line, lines_of, list};
+use crate::cli::replay::table;
 use crate::cli::trust::TrustArgs;
 use crate::cli::{Outcome, complain, say};
 
@@ -28,6 +30,15 @@ pub(super) struct Args {
     /// Push only if this is the active snapshot.
     #[arg(long, value_name = "SNAPSHOT")]
     if_match: Option<u64>,
+    /// Push only if the decisions recorded since then (`1h`) would stay as they are.
+    #[arg(long, value_name = "DURATION")]
+    require_replay: Option<String>,
+    /// How many of them may change.
+    #[arg(long, value_name = "COUNT", requires = "require_replay")]
+    max_changes: Option<u64>,
+    /// Of how many of them it may not be known.
+    #[arg(long, value_name = "COUNT", requires = "require_replay")]
+    max_undetermined: Option<u64>,
     /// Name of the bundle on the server.
     #[arg(value_name = "NAME")]
     name: String,
@@ -64,7 +75,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
 async fn send(args: &Args, archive: Vec<u8>) -> anyhow::Result<(reqwest::StatusCode, Value)> {
     let server = args.server.trim_end_matches('/');
     let url = format!("{server}/v1/bundles/{}", args.name);
-    let url = Url::parse(&url).with_context(|| format!("{server} is no URL"))?;
+    let url = Url::parse_with_params(&url, parameters(args));
+    let url = url.with_context(|| format!("{server} is no URL"))?;
     args.trust.check_way(&url, args.token_file.is_some())?;
     let client = reqwest::Client::builder()
         .no_proxy()
@@ -86,6 +98,19 @@ async fn send(args: &Args, archive: Vec<u8>) -> anyhow::Result<(reqwest::StatusC
     let status = answer.status();
     let text = answer.text().await.map_err(failed)?;
     Ok((status, serde_json::from_str(&text).unwrap_or_default()))
+}
+
+/// What keeps the push back.
+fn parameters(args: &Args) -> Vec<(&'static str, String)> {
+    let count = |count: Option<u64>| count.map(|count| count.to_string());
+    let given = [
+        ("require_replay", args.require_replay.clone()),
+        ("max_changes", count(args.max_changes)),
+        ("max_undetermined", count(args.max_undetermined)),
+    ];
+    let given = given.into_iter();
+    let given = given.filter_map(|(name, value)| Some((name, value?)));
+    given.collect()
 }
 
 fn pushed(args: &Args, answer: &Value) -> Outcome {
@@ -120,27 +145,10 @@ fn refused(args: &Args, status: reqwest::StatusCode, answer: &Value) {
         "{} answers {status}: {message}{hint}",
         args.server
     ));
-    for error in list(answer, "errors") {
-        complain(&line(error));
+    for line in lines_of(answer) {
+        complain(&line);
     }
-}
-
-fn list<'a>(answer: &'a Value, member: &str) -> &'a [Value] {
-    let list = answer.get(member).and_then(Value::as_array);
-    list.map_or(&[], Vec::as_slice)
-}
-
-/// An error of the API on one line.
-fn line(error: &Value) -> String {
-    let text = |pointer: &str| error.pointer(pointer).and_then(Value::as_str);
-    let place = match (text("/location/file"), error.pointer("/location/row")) {
-        (Some(file), Some(row)) if row.as_u64() > Some(0) => format!("{file}:{row}: "),
-        (Some(file), _) => format!("{file}: "),
-        (None, _) => String::new(),
-    };
-    format!(
-        "{place}{}: {}",
-        text("/code").unwrap_or("error"),
-        text("/message").unwrap_or_default()
-    )
+    if let Some(report) = answer.get("replay") {
+        table(report).iter().for_each(|line| complain(line));
+    }
 }

@@ -4,7 +4,7 @@ use clap::Args as ClapArgs;
 
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Which decisions")]
-pub(super) struct FilterArgs {
+pub(in crate::cli) struct FilterArgs {
     /// `allow` or `deny`.
     #[arg(long)]
     effect: Option<String>,
@@ -53,20 +53,20 @@ pub(super) struct FilterArgs {
 /// From when until when.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Which decisions")]
-pub(super) struct TimeArgs {
+pub(in crate::cli) struct TimeArgs {
     /// RFC 3339, or how long ago (`15m`, `2h`).
     #[arg(long)]
-    pub(super) since: Option<String>,
+    pub(in crate::cli) since: Option<String>,
     /// Not within.
     #[arg(long)]
     until: Option<String>,
 }
 
 /// Parameters of a query.
-pub(super) type Parameters = Vec<(&'static str, String)>;
+pub(in crate::cli) type Parameters = Vec<(&'static str, String)>;
 
 impl FilterArgs {
-    pub(super) fn parameters(&self) -> Parameters {
+    pub(in crate::cli) fn parameters(&self) -> Parameters {
         present([
             ("effect", &self.effect),
             ("status", &self.status),
@@ -89,12 +89,12 @@ impl FilterArgs {
 }
 
 impl TimeArgs {
-    pub(super) fn parameters(&self) -> Parameters {
+    pub(in crate::cli) fn parameters(&self) -> Parameters {
         present([("since", &self.since), ("until", &self.until)])
     }
 }
 
-pub(super) fn present<const N: usize>(
+pub(in crate::cli) fn present<const N: usize>(
     parameters: [(&'static str, &Option<String>); N],
 ) -> Parameters {
     let given = parameters.into_iter();

@@ -14,20 +14,20 @@ const MIN_WIDTH: usize = 40;
 
 /// Where lines go.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Screen {
+pub(in crate::cli) struct Screen {
     /// Characters on a line; where there is no terminal, as many as there are.
-    pub(super) width: Option<usize>,
+    pub(in crate::cli) width: Option<usize>,
     has_colors: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Color {
+pub(in crate::cli) enum Color {
     Red,
     Green,
 }
 
 impl Screen {
-    pub(super) fn of_output() -> Self {
+    pub(in crate::cli) fn of_output() -> Self {
         let output = std::io::stdout();
         let is_terminal = output.is_terminal();
         let size = is_terminal.then(|| tcgetwinsize(&output).ok()).flatten();
@@ -39,12 +39,12 @@ impl Screen {
     }
 
     #[cfg(test)]
-    pub(super) fn of(width: Option<usize>, has_colors: bool) -> Self {
+    pub(in crate::cli) fn of(width: Option<usize>, has_colors: bool) -> Self {
         Self { width, has_colors }
     }
 
     /// A text that is clean, in colour where there is any.
-    pub(super) fn colored(self, text: &str, color: Color) -> String {
+    pub(in crate::cli) fn colored(self, text: &str, color: Color) -> String {
         let code = match color {
             Color::Red => 31,
             Color::Green => 32,
@@ -57,7 +57,7 @@ impl Screen {
 }
 
 /// Prints a line. `false` if nobody reads any more.
-pub(super) fn print(line: &str) -> bool {
+pub(in crate::cli) fn print(line: &str) -> bool {
     let mut output = std::io::stdout().lock();
     writeln!(output, "{line}")
         .and_then(|()| output.flush())
@@ -83,7 +83,7 @@ fn is_hidden(character: char) -> bool {
 }
 
 /// A text with nothing hidden in it.
-pub(super) fn clean(text: &str) -> String {
+pub(in crate::cli) fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for character in text.chars() {
         match is_hidden(character) {
@@ -96,7 +96,7 @@ pub(super) fn clean(text: &str) -> String {
 
 /// JSON on a line, which parses back equal, with nothing hidden in it. Outside of texts there is nothing
 /// to hide in.
-pub(super) fn clean_json(json: &str) -> String {
+pub(in crate::cli) fn clean_json(json: &str) -> String {
     let mut clean = String::with_capacity(json.len());
     for character in json.chars() {
         if !is_hidden(character) {
@@ -112,7 +112,7 @@ pub(super) fn clean_json(json: &str) -> String {
 }
 
 /// A text that takes so many characters, or fewer.
-pub(super) fn cut(text: &str, width: usize) -> String {
+pub(in crate::cli) fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
