@@ -84,7 +84,10 @@ fn a_denial_has_its_input_and_result() {
         json!({"allowed": false, "http_status": 403})
     );
     assert_eq!(shown["request"]["path"], "/a/b?q=1");
-    for absent in ["masked", "erased", "mask_error", "input_omitted"] {
+    // What is left out is told.
+    let left_out = "/input/attributes/source/certificate";
+    assert_eq!(shown["erased"], json!([left_out]));
+    for absent in ["masked", "mask_error", "input_omitted"] {
         assert_eq!(shown.get(absent), None, "{absent}");
     }
 }
