@@ -14,6 +14,7 @@ use h2::server::{Builder, Connection, SendResponse};
 use h2::{Ping, PingPong, RecvStream};
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tonic::Status;
 
@@ -61,6 +62,8 @@ struct Open<S> {
     /// Calls that have come and are still to be answered.
     calls: Vec<Call>,
     unfinished: Unfinished,
+    /// Told once it takes nothing new.
+    draining: watch::Sender<bool>,
 }
 
 impl Door {
@@ -85,13 +88,16 @@ impl Door {
             http2,
             calls: Vec::new(),
             unfinished: Unfinished::default(),
+            draining: watch::Sender::new(false),
         };
         let pings = open.http2.ping_pong();
         tokio::select! {
             ended = poll_fn(|context| open.poll(context)) => return ended,
             () = silence(pings, patience) => return Ok(()),
-            () = drain => open.http2.graceful_shutdown(),
+            () = drain => {}
         }
+        open.http2.graceful_shutdown();
+        open.draining.send_replace(true);
         timeout(DRAIN, poll_fn(|context| open.poll(context)))
             .await
             .unwrap_or(Ok(()))
@@ -132,7 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Open<S> {
                 return ended;
             }
             for call in self.calls.drain(..) {
-                begin(&self.door, call, &self.unfinished, context);
+                begin(&self.door, call, &self.unfinished, &self.draining, context);
             }
             // Once more, which writes what was answered and sees what has come meanwhile.
         }
@@ -155,6 +161,7 @@ fn begin(
     door: &Arc<Door>,
     (request, respond): Call,
     unfinished: &Unfinished,
+    draining: &watch::Sender<bool>,
     context: &mut Context<'_>,
 ) {
     // Rule: paths match exactly.
@@ -163,7 +170,8 @@ fn begin(
         LEGACY_CHECK => ProtocolVersion::V2,
         _ => {
             let door = Arc::clone(door);
-            tokio::spawn(async move { door.services.call(request, respond).await });
+            let draining = draining.subscribe();
+            tokio::spawn(async move { door.services.call(request, respond, draining).await });
             return;
         }
     };

@@ -2,15 +2,16 @@
 //! its bodies are carried over HTTP/2 streams.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::{Body as _, Frame};
+use tokio::sync::watch;
 use tonic::Status;
 use tonic::body::Body;
 use tonic_health::server::health_reporter;
@@ -42,15 +43,28 @@ impl Services {
         (services, Health(reporter))
     }
 
-    /// Answers a call to its end, which for one that watches comes with the connection's.
-    pub(super) async fn call(&self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
-        let answer = self.answer(request.map(|body| {
+    /// Answers a call to its end, which for one that watches comes once its connection takes nothing
+    /// new: it would hold up the end of the process.
+    pub(super) async fn call(
+        &self,
+        request: Request<RecvStream>,
+        respond: SendResponse<Bytes>,
+        mut draining: watch::Receiver<bool>,
+    ) {
+        let request = request.map(|body| {
             Body::new(Received {
                 body,
                 left: MAX_SENT,
             })
-        }));
-        if let Err(error) = send(answer.await, respond).await {
+        });
+        // A connection that is gone drains nothing any more.
+        let mut draining = pin!(async move { drop(draining.wait_for(|is_told| *is_told).await) });
+        let answer = tokio::select! {
+            biased;
+            answer = self.answer(request) => answer,
+            () = &mut draining => ended().into_http(),
+        };
+        if let Err(error) = send(answer, respond, draining).await {
             tracing::debug!(%error, "a call was not answered");
         }
     }
@@ -110,8 +124,27 @@ impl http_body::Body for Received {
     }
 }
 
-/// Sends an answer part by part, until the other end wants no more of it.
-async fn send(response: Response<Body>, mut respond: SendResponse<Bytes>) -> Result<(), h2::Error> {
+/// What ends a call that has no end of its own. Its caller asks again, somewhere else.
+fn ended() -> Status {
+    Status::unavailable("the connection is closing")
+}
+
+/// What there is of an answer.
+enum Next {
+    Part(Result<Frame<Bytes>, Status>),
+    /// All of it was sent, or nobody wants it.
+    Nothing,
+    /// All that there is now was sent, and the connection is to end.
+    Ended,
+}
+
+/// Sends an answer part by part, until the other end wants no more of it, or it has none for now and the
+/// connection drains.
+async fn send(
+    response: Response<Body>,
+    mut respond: SendResponse<Bytes>,
+    mut draining: Pin<&mut impl Future<Output = ()>>,
+) -> Result<(), h2::Error> {
     let (head, mut body) = response.into_parts();
     let head = Response::from_parts(head, ());
     if body.is_end_stream() {
@@ -119,17 +152,24 @@ async fn send(response: Response<Body>, mut respond: SendResponse<Bytes>) -> Res
         return Ok(());
     }
     let mut stream = respond.send_response(head, false)?;
+    let mut is_draining = false;
     loop {
-        let frame = poll_fn(|context| {
+        let next = poll_fn(|context| {
             if stream.poll_reset(context)?.is_ready() {
-                return Poll::Ready(Ok(None));
+                return Poll::Ready(Ok::<_, h2::Error>(Next::Nothing));
             }
-            Pin::new(&mut body)
-                .poll_frame(context)
-                .map(Ok::<_, h2::Error>)
+            // Rule: what there is to say is said before the end.
+            if let Poll::Ready(part) = Pin::new(&mut body).poll_frame(context) {
+                return Poll::Ready(Ok(part.map_or(Next::Nothing, Next::Part)));
+            }
+            is_draining = is_draining || draining.as_mut().poll(context).is_ready();
+            match is_draining {
+                true => Poll::Ready(Ok(Next::Ended)),
+                false => Poll::Pending,
+            }
         });
-        match frame.await? {
-            Some(Ok(frame)) => match frame.into_data() {
+        match next.await? {
+            Next::Part(Ok(frame)) => match frame.into_data() {
                 Ok(part) => send_part(&mut stream, part).await?,
                 Err(frame) => {
                     if let Ok(trailers) = frame.into_trailers() {
@@ -137,12 +177,20 @@ async fn send(response: Response<Body>, mut respond: SendResponse<Bytes>) -> Res
                     }
                 }
             },
-            Some(Err(error)) => {
+            Next::Part(Err(error)) => {
                 tracing::debug!(%error, "a call failed");
                 stream.send_reset(Reason::INTERNAL_ERROR);
                 return Ok(());
             }
-            None => return stream.send_data(Bytes::new(), true),
+            Next::Nothing => return stream.send_data(Bytes::new(), true),
+            Next::Ended => {
+                let mut trailers = HeaderMap::new();
+                if ended().add_header(&mut trailers).is_err() {
+                    stream.send_reset(Reason::CANCEL);
+                    return Ok(());
+                }
+                return stream.send_trailers(trailers);
+            }
         }
     }
 }

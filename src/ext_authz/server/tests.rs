@@ -365,3 +365,47 @@ async fn many_calls_at_once_are_all_answered() {
         all = all => assert!(all.iter().all(|status| *status == Some(0)), "{all:?}"),
     }
 }
+
+/// Whoever watches health hears that it ends, and does not hold that up.
+#[tokio::test]
+async fn a_call_that_watches_ends_with_the_server() {
+    let Checks {
+        pdp,
+        outside,
+        metrics,
+        ..
+    } = checks();
+    let (server, health) = Server::new(&Config::default(), pdp, outside, metrics).await;
+    health.set(true).await;
+    let listener = Listener::bind(&Address::loopback(0)).await.unwrap();
+    let Ok(Address::Tcp(address)) = listener.address() else {
+        panic!("{listener:?}");
+    };
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let stopped = async { drop(stopped.await) };
+    let serving = tokio::spawn(server.serve(listener, None, stopped, NEVER, ENDLESS));
+    let client = Client::open(TcpStream::connect(address).await.unwrap()).await;
+    let call = |path: &str, ends: bool| {
+        let uri = format!("http://localhost/grpc.health.v1.Health/{path}");
+        let request = http::Request::post(uri).body(()).unwrap();
+        let (answer, mut call) = client.0.clone().send_request(request, false).unwrap();
+        if ends {
+            call.send_data(Bytes::from_static(WHOLE), true).unwrap();
+        }
+        // Without its message a call waits for it.
+        (answer, call)
+    };
+    let (answer, _watching) = call("Watch", true);
+    let (unasked, _asking) = call("Check", false);
+    let mut body = answer.await.unwrap().into_body();
+    let heard = |part: Option<Result<Bytes, h2::Error>>| part.unwrap().unwrap()[6];
+    assert_eq!(heard(body.data().await), 1);
+    health.set(false).await;
+    stop.send(()).unwrap();
+    assert_eq!(heard(body.data().await), 2);
+    assert!(body.data().await.is_none());
+    let trailers = body.trailers().await.unwrap().unwrap();
+    assert_eq!(trailers["grpc-status"], "14");
+    assert_eq!(unasked.await.unwrap().headers()["grpc-status"], "14");
+    tokio::time::timeout(LATE, serving).await.unwrap().unwrap();
+}
