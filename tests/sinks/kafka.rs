@@ -1,5 +1,7 @@
 //! A cluster of somebody else's that speaks Kafka, where there is one.
 
+mod tls;
+
 use std::collections::BTreeMap;
 
 use super::*;
