@@ -15,6 +15,8 @@ use crate::policy::rego::{Data, Question, RegoError, RegoPolicies, input_documen
 
 /// Longest input and result that are stored, in bytes of JSON.
 const MAX_STORED: usize = 256 << 10;
+/// How deep they may nest: who reads records puts them into something else, and reads 128 levels.
+const MAX_DEPTH: usize = 100;
 /// Most places that one mask may name.
 const MAX_MASKS: usize = 10_000;
 
@@ -395,7 +397,9 @@ impl<'a> Event<'a> {
                 .iter()
                 .flatten()
                 .map(|member| member.to_string().len());
-            if self.is_cut || length.sum::<usize>() > MAX_STORED {
+            let is_deep = |member: &Value| is_deeper(member, MAX_DEPTH);
+            let is_deep = members.iter().flatten().any(is_deep);
+            if self.is_cut || is_deep || length.sum::<usize>() > MAX_STORED {
                 findings.omitted = Some("too_large");
                 let why = "too_large".into();
                 findings.more.insert("input_omitted".to_owned(), why);
@@ -413,6 +417,15 @@ impl<'a> Event<'a> {
             }
         }
         findings
+    }
+}
+
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    let deeper = |value: &Value| is_deeper(value, levels.saturating_sub(1));
+    match value {
+        Value::Array(items) => levels == 0 || items.iter().any(deeper),
+        Value::Object(members) => levels == 0 || members.values().any(deeper),
+        _ => false,
     }
 }
 

@@ -148,6 +148,26 @@ fn inputs_are_bounded() {
     }
 }
 
+/// However deep a body nests, its record is there and can be read.
+#[test]
+fn no_depth_makes_a_record_unreadable() {
+    let nested = (1..=140).map(|depth| {
+        let body = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        posted("/a", &[], "application/json", &body)
+    });
+    let nested: Vec<_> = nested.collect();
+    let settings = LogSettings {
+        scope: Scope::default(),
+        ..settings()
+    };
+    let (shown, _) = shown_with(&settings, &nested);
+    assert_eq!(shown.len(), nested.len());
+    for (depth, record) in (1..).zip(&shown) {
+        let is_there = record.get("input").is_some();
+        assert_eq!(is_there, record.get("input_omitted").is_none(), "{depth}");
+    }
+}
+
 /// Each row: pointers, what must be gone from the whole record, what must be there.
 #[test]
 fn pointers_mask_a_thing_wherever_it_stands() {
