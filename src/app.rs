@@ -179,6 +179,7 @@ impl App {
             log: Questions::to(log.readers()),
             replays: Arc::new(Replays::new(
                 log.readers(),
+                config.decision_log.enabled,
                 config.replay,
                 Arc::clone(&metrics),
             )),

@@ -52,6 +52,7 @@ pub struct Replays {
     log: Arc<LogReaders>,
     config: Config,
     metrics: Arc<Metrics>,
+    is_recording: bool,
     /// One at a time.
     place: Arc<Semaphore>,
 }
@@ -118,13 +119,25 @@ impl Config {
 // === impl Replays ===
 
 impl Replays {
-    pub fn new(log: Arc<LogReaders>, config: Config, metrics: Arc<Metrics>) -> Self {
+    /// `is_recording`: decisions of now are recorded.
+    pub fn new(
+        log: Arc<LogReaders>,
+        is_recording: bool,
+        config: Config,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             log,
             config,
             metrics,
+            is_recording,
             place: Arc::new(Semaphore::new(1)),
         }
+    }
+
+    /// Whether there can be decisions of now to be replayed.
+    pub fn is_recording(&self) -> bool {
+        self.is_recording
     }
 
     /// To be had before anything is done for a replay.

@@ -1,7 +1,6 @@
 //! Decides recorded requests again, under policies that may not be in force: by the same function as
 //! checks, with nothing remembered, recorded or counted. What cannot be told is not guessed.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -38,8 +37,6 @@ pub enum Undecided {
     External,
     /// They read random numbers.
     Random,
-    /// It failed by a fault of ours.
-    Failed,
 }
 
 /// What the policies of a snapshot would have decided. One made for it (`Snapshot::aside`) remembers
@@ -48,11 +45,6 @@ pub fn decide_again(
     snapshot: &Snapshot,
     request: &PastRequest<'_>,
 ) -> Result<Arc<Decision>, Undecided> {
-    let again = || again(snapshot, request);
-    catch_unwind(AssertUnwindSafe(again)).unwrap_or(Err(Undecided::Failed))
-}
-
-fn again(snapshot: &Snapshot, request: &PastRequest<'_>) -> Result<Arc<Decision>, Undecided> {
     let policies = &snapshot.policies;
     let PastRequest {
         attributes,

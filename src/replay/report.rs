@@ -352,7 +352,6 @@ impl From<Undecided> for Unknown {
             Undecided::Hidden => Self::Masked,
             Undecided::External => Self::External,
             Undecided::Random => Self::Random,
-            Undecided::Failed => Self::Failed,
         }
     }
 }

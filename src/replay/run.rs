@@ -1,13 +1,15 @@
 //! One replay: page after page of the log, record after record, until all is done or the time is over.
 
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde_json::Value;
 
 use super::pace::Pace;
 use super::recorded::Recorded;
 use super::report::{Finding, Report, Stopped, Unknown};
 use super::{Question, ReplayError};
 use crate::decision_log::{Filter, LogReaders};
-use crate::pdp::{Undecided, decide_again};
+use crate::pdp::decide_again;
 use crate::shadow::Difference;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Metrics;
@@ -55,29 +57,31 @@ pub(super) fn run(
     }
 }
 
-/// What comes of one record.
+/// What comes of one record. A panic takes nothing along but this.
 fn find(
-    record: &serde_json::Value,
+    record: &Value,
     now: &Snapshot,
     candidate: &Snapshot,
     metrics: &Metrics,
 ) -> Result<Finding, Unknown> {
+    let find = || decide_both(record, now, candidate);
+    let found = catch_unwind(AssertUnwindSafe(find)).unwrap_or(Err(Unknown::Failed));
+    if matches!(found, Err(Unknown::Failed)) {
+        metrics.panics.inc();
+        tracing::error!("a decision could not be replayed by a fault of ours");
+    }
+    found
+}
+
+fn decide_both(record: &Value, now: &Snapshot, candidate: &Snapshot) -> Result<Finding, Unknown> {
     let recorded = Recorded::of(record)?;
     let request = recorded.request();
-    let decide = |snapshot: &Snapshot| {
-        decide_again(snapshot, &request).map_err(|why| {
-            if why == Undecided::Failed {
-                metrics.panics.inc();
-                tracing::error!("a decision could not be replayed by a fault of ours");
-            }
-            Unknown::from(why)
-        })
-    };
-    let (now, candidate) = (decide(now)?, decide(candidate)?);
+    let now = decide_again(now, &request)?;
+    let candidate = decide_again(candidate, &request)?;
     Ok(Finding {
         difference: Difference::between(&now, &candidate),
         has_drifted: !recorded.was(&now),
-        now: Arc::clone(&now),
+        now,
         candidate,
     })
 }

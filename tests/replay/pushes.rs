@@ -116,6 +116,16 @@ async fn a_push_is_kept_back_by_what_cannot_be_told() {
         assert_eq!(unknown["no_input"], unknown["total"], "{refused}");
     }
     push("require_replay=1h&max_undetermined=2&allow_unreplayed=true").expect(200);
+    let server = Server::with_config("decision_log: { enabled: false }\n");
+    let url = |parameters: &str| server.url(&format!("/v1/bundles/b?{parameters}"));
+    let one = allowing("one", "true");
+    let refused = http::put(&url("require_replay=1h"), &one).expect(409);
+    assert!(
+        refused.body.contains("decision_log.enabled"),
+        "{}",
+        refused.body
+    );
+    http::put(&url("require_replay=1h&allow_unreplayed=true"), &one).expect(200);
     // Where nothing was decided, nothing can change.
     let server = Server::start();
     let url = server.url("/v1/bundles/b?require_replay=1h");

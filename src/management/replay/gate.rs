@@ -21,6 +21,9 @@ use crate::management::parameters::{flag, number, split};
 use crate::replay::{Report, Stopped};
 use crate::store::{Action, Author};
 
+/// Code of what is kept back.
+const REFUSED: &str = "replay_refused";
+
 /// What a change is kept back by.
 #[derive(Debug)]
 pub(in crate::management) struct Gate {
@@ -142,6 +145,12 @@ impl Gate {
                 is_ours: false,
             });
         };
+        // Rule: what tells nothing is no reason to go on.
+        if !api.replays.is_recording() && !gate.allow_unreplayed {
+            let message = "no decision is recorded that could be replayed (`decision_log.enabled`), \
+                           which `allow_unreplayed=true` accepts; nothing was changed";
+            return Err(ApiError::new(StatusCode::CONFLICT, REFUSED, message));
+        }
         let place = api.replays.place()?;
         let candidate = api.activation.propose(proposal(), change.if_match).await?;
         let Self {
@@ -167,7 +176,7 @@ impl Gate {
             let noted = activation.not_replayed(author, change.action, target, why.clone());
             noted.await;
             let message = format!("{why}; nothing was changed");
-            let error = ApiError::new(StatusCode::CONFLICT, "replay_refused", message);
+            let error = ApiError::new(StatusCode::CONFLICT, REFUSED, message);
             return Err(error.with_replay(report));
         }
         Ok(Passed {
