@@ -27,6 +27,7 @@ use doorward::policy::config::{MeshConfig, RegoConfig, settings};
 use doorward::policy::native::Workload;
 use doorward::policy::{DefaultAction, PolicySet, PolicySources};
 use doorward::telemetry::{Metrics, Stopwatch};
+use doorward::traces::TraceContext;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -119,6 +120,7 @@ impl Source {
             id: id(number),
             time_ns: self.start_ns + i64::try_from(number).unwrap() * 1_000,
             stopwatch: &Stopwatch::default(),
+            caller: TraceContext::default(),
             revision: 7,
             cached: true,
             lookalikes: &[],
@@ -262,6 +264,7 @@ impl Running {
             sample: Vec::new(),
             overflow: Overflow::Count,
             outlets: Vec::new(),
+            tracing: None,
         };
         let path = folder.path().join("decisions.db");
         let log = DecisionLog::start(&path, settings, Arc::clone(&metrics)).unwrap();

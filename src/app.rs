@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use crate::activation::{self, Activation, ActivationSettings, ExpectedDownload, FileSources};
 use crate::address::{self, OwnPorts};
 use crate::config::{Config, ShutdownConfig};
-use crate::decision_log::{DecisionLog, LogSettings};
+use crate::decision_log::{DecisionLog, LogSettings, Tracing};
 use crate::ext_authz;
 use crate::external::{self, Outside};
 use crate::fetch;
@@ -93,11 +93,14 @@ impl App {
             own_ports: own_ports.clone(),
             metrics: &metrics,
         };
-        let sinks = Sinks::start(&config.decision_log.sinks, &surroundings)?;
+        let sinks = Sinks::start(&config.decision_log.sinks, &config.traces, &surroundings)?;
+        let tracer = config.traces.tracer(&metrics).map(Arc::new);
+        let tracing = tracer.zip(sinks.exporter());
         let log = DecisionLog::start(
             &config.data_dir.join(LOG_FILE),
             LogSettings {
                 outlets: sinks.outlets(),
+                tracing: tracing.map(|(tracer, outlet)| Tracing { tracer, outlet }),
                 ..LogSettings::from(&config.decision_log)
             },
             Arc::clone(&metrics),

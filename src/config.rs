@@ -23,7 +23,7 @@ use crate::policy::PolicySettings;
 use crate::policy::config::{Deadlines, MeshConfig, RegoConfig, settings};
 use crate::policy::native::KnownWorkload;
 use crate::policy::rego::{Data, Descriptors};
-use crate::sinks::SinkConfig;
+use crate::sinks::{SinkConfig, TracesConfig};
 use crate::units::Span;
 use crate::{cache, decision_log, ext_authz, external, jwks, management, replay, store, telemetry};
 
@@ -56,6 +56,7 @@ pub struct Config {
     pub jwks: jwks::Config,
     pub decision_log: decision_log::Config<SinkConfig>,
     pub replay: replay::Config,
+    pub traces: TracesConfig,
     pub telemetry: telemetry::Config,
     pub shutdown: ShutdownConfig,
     pub workloads: Vec<KnownWorkload>,
@@ -119,6 +120,7 @@ impl Default for Config {
             jwks: jwks::Config::default(),
             decision_log: decision_log::Config::default(),
             replay: replay::Config::default(),
+            traces: TracesConfig::default(),
             telemetry: telemetry::Config::default(),
             shutdown: ShutdownConfig::default(),
             workloads: Vec::new(),
@@ -250,6 +252,8 @@ impl Config {
         problems.extend(self.store.problems());
         let of_sinks = SinkConfig::problems(&self.decision_log.sinks).into_iter();
         problems.extend(of_sinks.map(|why| ("decision_log.sinks", why)));
+        let of_traces = self.traces.problems().into_iter();
+        problems.extend(of_traces.map(|why| ("traces", why)));
         if self.watch.interval.0 < MIN_WATCH_INTERVAL {
             let why = format!("must be {}ms at least", MIN_WATCH_INTERVAL.as_millis());
             problems.push(("watch.interval", why));

@@ -28,6 +28,7 @@ mod sampling;
 mod scope;
 mod shadowed;
 mod secrets;
+mod spans;
 mod store;
 mod summary;
 mod writer;
@@ -54,6 +55,7 @@ pub use record::Record;
 pub use sampling::Sampling;
 pub use scope::{Detail, Level, Scope};
 pub use shadowed::Shadowed;
+pub use spans::Tracing;
 pub use store::{LogReaders, LogStore};
 pub use summary::{Summary, SummaryOf};
 
@@ -187,6 +189,7 @@ impl<S> From<&Config<S>> for LogSettings {
             mask: Mask::new(&names),
             overflow: config.overflow,
             outlets: Vec::new(),
+            tracing: None,
         }
     }
 }
@@ -203,6 +206,8 @@ pub struct LogSettings {
     pub overflow: Overflow,
     /// Who takes records beside the store.
     pub outlets: Vec<Arc<dyn Outlet>>,
+    /// Also where nothing is recorded.
+    pub tracing: Option<Tracing>,
 }
 
 /// Takes records. Cheap to clone; without a log behind it everything is discarded uncounted.
@@ -215,7 +220,8 @@ pub struct Recorder {
 #[derive(Debug)]
 pub struct DecisionLog {
     queue: Arc<Queue>,
-    enabled: bool,
+    /// Whether anything is to be taken.
+    takes: bool,
     store: Arc<LogStore>,
     readers: Arc<LogReaders>,
     writer: Option<JoinHandle<()>>,
@@ -247,6 +253,11 @@ fn tell(resumed: &Resumed, metrics: &Metrics) {
 // === impl Recorder ===
 
 impl Recorder {
+    /// Whether checks are traced.
+    pub fn is_tracing(&self) -> bool {
+        self.queue.as_ref().is_some_and(|queue| queue.is_tracing())
+    }
+
     /// Hands a record over, or tells what else becomes of it. Never waits.
     pub fn record(&self, record: &Record<'_>) -> Recorded {
         match &self.queue {
@@ -277,6 +288,7 @@ impl DecisionLog {
         let store = Arc::new(store.noting(Arc::clone(&damage)));
         let readers = Arc::new(LogReaders::noting(path, damage));
         let enabled = settings.enabled;
+        let takes = enabled || settings.tracing.is_some();
         let queue = Arc::new(Queue::new(resumed.next_seq, &settings, metrics));
         let (writer_queue, writer_store) = (Arc::clone(&queue), Arc::clone(&store));
         let writer = std::thread::Builder::new()
@@ -292,7 +304,7 @@ impl DecisionLog {
         let noter = enabled.then(|| Noter::start(&queue, &store)).transpose()?;
         Ok(Self {
             queue,
-            enabled,
+            takes,
             store,
             readers,
             writer: Some(writer),
@@ -301,7 +313,7 @@ impl DecisionLog {
     }
 
     pub fn recorder(&self) -> Recorder {
-        let queue = self.enabled.then(|| Arc::clone(&self.queue));
+        let queue = self.takes.then(|| Arc::clone(&self.queue));
         Recorder { queue }
     }
 

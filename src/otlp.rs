@@ -1,8 +1,9 @@
-//! OTLP's messages for logs, as far as they are sent, and what a collector's answer means. Declared here
+//! OTLP's messages for logs and traces, as far as they are sent, and what a collector's answer means. Declared here
 //! by their field numbers: the generated ones would bring a gRPC client and an SDK along. How they are
 //! sent is in `service`, what is sent is left to others.
 
 pub mod logs;
+pub mod traces;
 
 #[cfg(test)]
 mod tests;
@@ -73,6 +74,22 @@ pub struct ArrayValue {
 pub struct KeyValueList {
     #[prost(message, repeated, tag = "1")]
     pub values: Vec<KeyValue>,
+}
+
+/// `ExportLogsServiceResponse`, `ExportTraceServiceResponse`.
+#[derive(Clone, PartialEq, Message)]
+pub struct ExportResponse {
+    #[prost(message, optional, tag = "1")]
+    pub partial_success: Option<PartialSuccess>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct PartialSuccess {
+    /// How many records or spans will never be taken.
+    #[prost(int64, tag = "1")]
+    pub rejected: i64,
+    #[prost(string, tag = "2")]
+    pub error_message: String,
 }
 
 /// What a collector answered.

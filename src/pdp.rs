@@ -109,6 +109,11 @@ impl Pdp {
         self.snapshot.load_full()
     }
 
+    /// Whether anybody wants to know whose trace a check is for.
+    pub fn is_tracing(&self) -> bool {
+        self.recorder.is_tracing()
+    }
+
     /// Has metrics tell how full the cache of the active snapshot is.
     pub fn note_cache_use(&self) {
         let usage = self.snapshot.load().cache.usage();
@@ -255,6 +260,7 @@ impl Pdp {
                 id,
                 time_ns: arrival.now_ns,
                 stopwatch: &arrival.stopwatch,
+                caller: arrival.caller,
                 revision,
                 cached,
                 decision,

@@ -1,4 +1,4 @@
-//! Where decisions go beside the log's own file. Each sink has a thread, a bounded queue and a bounded
+//! Where decisions go beside the log's own file, and spans of those that are traced. Each sink has a thread, a bounded queue and a bounded
 //! place on disk of its own, so that none is held up by another, and nothing else by any. What a record
 //! holds and what is masked of it is the business of `decision_log`.
 
@@ -12,6 +12,7 @@ mod queue;
 mod schedule;
 mod sink;
 mod spill;
+mod traces;
 mod upload;
 mod worker;
 
@@ -43,11 +44,13 @@ use holding::Holding;
 use queue::Queue;
 use sink::Sink;
 use spill::Spill;
+use traces::Spans;
 use upload::Upload;
 use worker::Worker;
 
 pub use config::{Kind, SinkConfig};
 pub use event::Format;
+pub use traces::TracesConfig;
 
 /// How far a sink's thread steps back: checks come first.
 const NICENESS: i32 = 5;
@@ -58,6 +61,8 @@ const WAITING_THREADS: usize = 4;
 #[derive(Debug, Default)]
 pub struct Sinks {
     running: Vec<Running>,
+    /// Where spans go.
+    exporter: Option<Running>,
 }
 
 #[derive(Debug)]
@@ -82,16 +87,29 @@ pub struct Surroundings<'a> {
 
 impl Sinks {
     /// Starts a thread a sink. What an earlier run left on disk is delivered first.
-    pub fn start(configs: &[SinkConfig], surroundings: &Surroundings<'_>) -> anyhow::Result<Self> {
+    pub fn start(
+        configs: &[SinkConfig],
+        traces: &TracesConfig,
+        surroundings: &Surroundings<'_>,
+    ) -> anyhow::Result<Self> {
+        let start = |config: &SinkConfig, make: Make| {
+            let running = start(config, make, surroundings);
+            running.with_context(|| format!("the sink `{}` cannot be started", config.name()))
+        };
         let mut sinks = Self::default();
         for config in configs {
-            let running = start(config, surroundings);
-            let name = config.name();
-            let running =
-                running.with_context(|| format!("the sink `{name}` cannot be started"))?;
-            sinks.running.push(running);
+            sinks.running.push(start(config, make)?);
+        }
+        if let Some(exporter) = traces.exporter() {
+            sinks.exporter = Some(start(&exporter, make_exporter)?);
         }
         Ok(sinks)
+    }
+
+    /// Who takes the spans, if anybody does.
+    pub fn exporter(&self) -> Option<Arc<dyn Outlet>> {
+        let exporter = self.exporter.as_ref()?;
+        Some(Arc::clone(&exporter.queue) as Arc<dyn Outlet>)
     }
 
     /// Who takes the records.
@@ -106,10 +124,9 @@ impl Sinks {
     /// Takes nothing more, and delivers what there is for so long at most. The rest is on disk then.
     pub fn stop(&mut self, grace: Duration) {
         let until = Instant::now() + grace;
-        self.running
-            .iter()
-            .for_each(|running| running.queue.end(until));
-        for running in self.running.drain(..) {
+        let running: Vec<_> = self.running.drain(..).chain(self.exporter.take()).collect();
+        running.iter().for_each(|running| running.queue.end(until));
+        for running in running {
             if running.thread.join().is_err() {
                 tracing::error!("the thread of a sink panicked");
             }
@@ -123,7 +140,14 @@ impl Drop for Sinks {
     }
 }
 
-fn start(config: &SinkConfig, surroundings: &Surroundings<'_>) -> anyhow::Result<Running> {
+/// Makes a sink.
+type Make = fn(&SinkConfig, &Surroundings<'_>) -> anyhow::Result<Box<dyn Sink>>;
+
+fn start(
+    config: &SinkConfig,
+    make: Make,
+    surroundings: &Surroundings<'_>,
+) -> anyhow::Result<Running> {
     let name = config.name().to_owned();
     let counters = surroundings.metrics.of_sinks.of(&name);
     let spill = match config.spill_bytes.0 {
@@ -165,10 +189,7 @@ fn make(config: &SinkConfig, surroundings: &Surroundings<'_>) -> anyhow::Result<
         format: config.format(),
         labels: Arc::<BTreeMap<_, _>>::new(labels),
     };
-    let poster = || -> anyhow::Result<Poster> {
-        let to = config.post_to().context("it has no `url`")?;
-        Ok(Poster::new(to, surroundings.own_ports.clone()))
-    };
+    let poster = || poster(config, surroundings);
     Ok(match config.kind {
         Kind::Console => Box::new(Console::standard(form)?),
         Kind::Otlp => {
@@ -187,6 +208,22 @@ fn make(config: &SinkConfig, surroundings: &Surroundings<'_>) -> anyhow::Result<
         }
         Kind::Http => Box::new(Upload::new(poster()?, form, config.upload_size_limit())),
     })
+}
+
+fn make_exporter(
+    config: &SinkConfig,
+    surroundings: &Surroundings<'_>,
+) -> anyhow::Result<Box<dyn Sink>> {
+    let resource = otlp::resource(&surroundings.id, &config.labels);
+    Ok(Box::new(Spans::new(
+        poster(config, surroundings)?,
+        resource,
+    )))
+}
+
+fn poster(config: &SinkConfig, surroundings: &Surroundings<'_>) -> anyhow::Result<Poster> {
+    let to = config.post_to().context("it has no `url`")?;
+    Ok(Poster::new(to, surroundings.own_ports.clone()))
 }
 
 /// Does a sink's work. A panic ends the sink and nothing else: from then on its records are counted as

@@ -12,6 +12,7 @@ mod policies;
 mod sinks;
 mod steps;
 mod stopwatch;
+mod traces;
 
 pub use bundles::{BundleMetrics, BundleStage};
 pub use counters::Label;
@@ -21,6 +22,7 @@ pub use metrics::{KeyFetch, Metrics};
 pub use policies::{PolicyMetrics, Tallies, TallyPlace};
 pub use sinks::{SinkCounters, SinkMetrics};
 pub use stopwatch::{Arrival, Step, Stopwatch};
+pub use traces::TraceMetrics;
 
 use serde::{Deserialize, Serialize};
 

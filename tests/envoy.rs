@@ -38,6 +38,15 @@ fn stage_with(rego: &str, options: Options) -> Option<(Server, Upstream, Envoy)>
     Some((server, upstream, envoy))
 }
 
+/// Everything, with a proxy that traces as well.
+pub fn traced_by_envoy(config: &str, collector: &str) -> Option<(Server, Upstream, Envoy)> {
+    let binary = proxy::binary()?;
+    let server = Server::with_config(config);
+    let upstream = Upstream::start();
+    let envoy = Envoy::start_tracing(&binary, &server.ext_authz, &upstream.address, collector);
+    Some((server, upstream, envoy))
+}
+
 #[tokio::test]
 async fn an_allow_changes_the_request_on_its_way() {
     let Some((_server, _upstream, envoy)) = stage(

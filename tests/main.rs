@@ -53,5 +53,6 @@ mod replay;
 mod shadows;
 mod sinks;
 mod tls;
+mod traces;
 mod vectors;
 mod writers;

@@ -20,6 +20,12 @@ impl Config {
         warnings.extend(
             sinks.flat_map(|sink| of_sink(&format!("decision_log.sinks[{}]", sink.name()), sink)),
         );
+        let exporter = self.traces.exporter();
+        warnings.extend(
+            exporter
+                .iter()
+                .flat_map(|exporter| of_sink("traces", exporter)),
+        );
         warnings
     }
 }

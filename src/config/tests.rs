@@ -463,6 +463,14 @@ fn what_is_sent_in_the_clear_is_told() {
         ),
         (sink("type: otlp, url: 'http://a.example/v1/logs'"), None),
         (
+            format!("traces: {{ url: 'http://a.example/v1/traces', {bearer} }}"),
+            Some("`traces.url`"),
+        ),
+        (
+            "traces: { url: 'http://a.example/v1/traces' }".to_owned(),
+            None,
+        ),
+        (
             sink(&format!(
                 "type: kafka, brokers: ['k.example:9092'], topic: t, {scram}"
             )),

@@ -11,6 +11,7 @@ use crate::decision::Decision;
 use crate::policy::PolicySet;
 use crate::policy::native::Workload;
 use crate::shadow::Slot;
+use crate::traces::Traced;
 
 /// How much a chunk holds of requests, but for a single larger one, and how many records at most. It grows
 /// while others wait for it: neither part of it by much.
@@ -40,6 +41,8 @@ pub(super) struct Head {
     pub(super) whole: Option<Box<Whole>>,
     /// Policies, if they say which decisions are recorded.
     pub(super) telemetry: Option<Arc<PolicySet>>,
+    /// The span that it is to have.
+    pub(super) traced: Option<Box<Traced>>,
     /// Where what shadows say is, or will be.
     pub(super) shadow: Option<Arc<Slot>>,
     /// How long its request is, in bytes.

@@ -26,11 +26,11 @@ const FIELDS: u8 = 4;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Durations {
     /// From when the check came to when it was decided.
-    total_ns: u64,
+    pub(super) total_ns: u64,
     /// Of that, in Rego, verifying tokens, and in native policies.
-    rego_ns: u64,
-    authenticate_ns: u64,
-    native_ns: u64,
+    pub(super) rego_ns: u64,
+    pub(super) authenticate_ns: u64,
+    pub(super) native_ns: u64,
 }
 
 /// The request of a record, but for what blocks are searched by.

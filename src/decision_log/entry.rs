@@ -24,7 +24,7 @@ use super::shadowed::{self, Shadowed};
 use crate::attributes::Pairs;
 use crate::decision::{Decision, Effect, Reason};
 use crate::policy::native::{Observed, Workload};
-use crate::traces::Carriers;
+use crate::traces::{Carriers, Traced};
 
 /// Longest text of a request that is kept, in bytes.
 const MAX_TEXT: usize = 8 * 1024;
@@ -204,7 +204,10 @@ impl Editor {
             false => self.verdicts.of(head),
         };
         let shadow = shadowed::of(head, &mut self.patience, found.is_bare);
-        let more = more_of(&asked.lookalikes, found, shadow.shown);
+        // Rule: where a mask hides the trace, it is not told by the span that is a part of it either.
+        let traced = head.traced.as_deref().filter(|_| !found.hides_trace());
+        let own_trace = traced.map(|traced| traced.trace.to_string());
+        let more = more_of(&asked.lookalikes, found, shadow.shown, traced);
         let shown =
             |of, place: Option<_>| place.filter(|_| !found.is_bare && !found.hides_address(of));
         let mut details = Details {
@@ -227,7 +230,7 @@ impl Editor {
             verdict: &verdict,
             host: None,
             path: None,
-            trace_id: None,
+            trace_id: own_trace.as_deref(),
             details: &[],
         };
         self.details.clear();
@@ -290,7 +293,7 @@ impl Editor {
         entry.path = Some(&*path).filter(|_| !found.is_bare);
         let trace = carriers.context().parent;
         let trace = trace.map(|(trace, _)| trace.to_string());
-        entry.trace_id = trace.as_deref();
+        entry.trace_id = own_trace.as_deref().or(trace.as_deref());
         entry.details = &self.details;
         store(&entry);
         Some(Edited::Stored(findings))
@@ -370,11 +373,18 @@ impl Verdict {
 }
 
 /// Members of the record that only few have, as the text of a JSON object.
-fn more_of(lookalikes: &[&str], found: &Findings, shadow: Option<Value>) -> Option<String> {
-    if lookalikes.is_empty() && found.more.is_empty() && shadow.is_none() {
+fn more_of(
+    lookalikes: &[&str],
+    found: &Findings,
+    shadow: Option<Value>,
+    traced: Option<&Traced>,
+) -> Option<String> {
+    let has_own = traced.is_some() || shadow.is_some() || !lookalikes.is_empty();
+    if !has_own && found.more.is_empty() {
         return None;
     }
     let mut more = found.more.clone();
+    more.extend(traced.map(|traced| ("span_id".to_owned(), traced.span.to_string().into())));
     more.extend(shadow.map(|shadow| ("shadow".to_owned(), shadow)));
     if !lookalikes.is_empty() && !found.is_bare {
         let names = listed(lookalikes.iter().copied());

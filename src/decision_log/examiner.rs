@@ -12,6 +12,7 @@ use super::scope::{Scope, Whole, bodiless};
 use super::secrets::Secrets;
 use crate::attributes::{Attributes, Body, BodyKind, HeaderLookup};
 use crate::policy::rego::{Data, Question, RegoError, RegoPolicies, input_document};
+use crate::traces;
 
 /// Longest input and result that are stored, in bytes of JSON.
 const MAX_STORED: usize = 256 << 10;
@@ -184,6 +185,11 @@ impl Findings {
             || self.hides(LINES)
             || is_path && self.hides_query()
             || is_host && self.hides_one_of(&HOST)
+    }
+
+    /// Whether a header is masked that tells of a trace.
+    pub(super) fn hides_trace(&self) -> bool {
+        traces::HEADERS.iter().any(|name| self.hides_header(name))
     }
 
     /// Whether the address of `source` or `destination` is masked.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::chunk::Head;
-use super::queue::{Obstacle, Queue};
+use super::queue::Queue;
 
 /// What became of a record.
 #[derive(Debug)]
@@ -14,6 +14,17 @@ pub enum Recorded {
     Refused,
     /// There is no room for it yet.
     Waits(Box<Pending>),
+}
+
+/// Why a record cannot be handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    /// Nothing more is stored.
+    Stopped,
+    /// What was handed over before cannot be stored.
+    Failing,
+    /// There is no room.
+    Full,
 }
 
 /// A record that waits for room. Dropped, it is counted as lost.
@@ -61,6 +72,19 @@ impl Drop for Pending {
     fn drop(&mut self) {
         if self.line.take().is_some() {
             self.queue.lose(Obstacle::Full);
+        }
+    }
+}
+
+// === impl Obstacle ===
+
+impl Obstacle {
+    /// The name in metrics.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Failing => "store",
+            Self::Full => "buffer_full",
         }
     }
 }

@@ -15,12 +15,14 @@ use tokio::sync::watch;
 use super::chunk::{Chunk, Head};
 use super::details::Durations;
 use super::examiner::Findings;
-use super::pending::{Line, Pending, Recorded};
+use super::pending::{Line, Obstacle, Pending, Recorded};
 use super::record::{Record, put_request};
 use super::scope::Scope;
+use super::spans::begin;
 use super::{LogSettings, Overflow};
 use crate::decision::Effect;
 use crate::telemetry::Metrics;
+use crate::traces::{Traced, Tracer};
 
 /// Most memory the waiting records may take, in bytes.
 const MAX_QUEUED: usize = 64 << 20;
@@ -49,20 +51,12 @@ pub(super) struct Queue {
     scope: Scope,
     /// Whom the first of some records wakes besides.
     noter: OnceLock<Thread>,
+    tracer: Option<Arc<Tracer>>,
+    /// Whether anything is recorded; else only what is traced is handed over.
+    is_recording: bool,
     /// The number up to which all is stored or lost.
     settled: watch::Sender<i64>,
     metrics: Arc<Metrics>,
-}
-
-/// Why a record cannot be handed over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Obstacle {
-    /// Nothing more is stored.
-    Stopped,
-    /// What was handed over before cannot be stored.
-    Failing,
-    /// There is no room.
-    Full,
 }
 
 /// What becomes of a record that cannot be handed over.
@@ -123,6 +117,7 @@ impl Taken {
 impl Queue {
     pub(super) fn new(next_seq: i64, settings: &LogSettings, metrics: Arc<Metrics>) -> Self {
         let settled = next_seq.saturating_sub(1);
+        let tracing = settings.tracing.as_ref();
         let state = State {
             chunks: Vec::new(),
             spare: Vec::new(),
@@ -137,12 +132,25 @@ impl Queue {
             state: Mutex::new(state),
             arrived: Condvar::new(),
             room: Notify::new(),
-            overflow: settings.overflow,
-            scope: settings.scope.clone(),
+            overflow: match settings.enabled {
+                true => settings.overflow,
+                // Nobody waits for a span.
+                false => Overflow::Count,
+            },
+            scope: match settings.enabled {
+                true => settings.scope.clone(),
+                false => settings.scope.clone().for_masks(),
+            },
             noter: OnceLock::new(),
+            tracer: tracing.map(|tracing| Arc::clone(&tracing.tracer)),
+            is_recording: settings.enabled,
             settled: watch::Sender::new(settled),
             metrics,
         }
+    }
+
+    pub(super) fn is_tracing(&self) -> bool {
+        self.tracer.is_some()
     }
 
     #[cfg(test)]
@@ -191,6 +199,11 @@ impl Queue {
         self.lock().settle(count);
     }
 
+    /// Lets go of records that were handed over for their spans alone.
+    pub(super) fn forget(&self, count: u64) {
+        self.lock().settle(count);
+    }
+
     /// Counts a record without the input that it should have, and one of which a mask failed.
     pub(super) fn count_findings(&self, findings: &Findings) {
         if let Some(why) = findings.omitted {
@@ -207,10 +220,15 @@ impl Queue {
 
     /// Hands a record over, or counts it as lost, or tells what else becomes of it.
     pub(super) fn push(self: &Arc<Self>, record: &Record<'_>) -> Recorded {
+        let tracer = self.tracer.as_ref();
+        let traced = tracer.and_then(|tracer| begin(tracer, record));
+        if !self.is_recording && traced.is_none() {
+            return Recorded::Settled;
+        }
         SCRATCH.with_borrow_mut(|request| {
             request.clear();
             put_request(request, record);
-            let recorded = self.push_with(record, request);
+            let recorded = self.push_with(record, traced, request);
             if request.capacity() > MAX_SCRATCH {
                 *request = Vec::new();
             }
@@ -218,15 +236,20 @@ impl Queue {
         })
     }
 
-    fn push_with(self: &Arc<Self>, record: &Record<'_>, request: &[u8]) -> Recorded {
+    fn push_with(
+        self: &Arc<Self>,
+        record: &Record<'_>,
+        traced: Option<Box<Traced>>,
+        request: &[u8],
+    ) -> Recorded {
         let head = Head {
             seq: 0,
             id: record.id,
             time_ns: record.time_ns,
             revision: record.revision,
             cached: record.cached,
-            // Rule: what comes from the cache takes no time worth a look at the clock.
-            durations: match record.cached {
+            // Rule: what comes from the cache takes no time worth a look at the clock, but for its span.
+            durations: match record.cached && traced.is_none() {
                 true => Durations::default(),
                 false => Durations::of(record.stopwatch),
             },
@@ -238,6 +261,7 @@ impl Queue {
                 .native
                 .has_telemetry()
                 .then(|| Arc::clone(record.policies)),
+            traced,
             shadow: record.shadow.map(Arc::clone),
             length: request.len(),
         };
@@ -250,10 +274,16 @@ impl Queue {
             Ok(()) => Recorded::Settled,
             Err((head, obstacle)) => match self.fate(obstacle, &head, weight) {
                 Fate::Lost => {
-                    self.lose(obstacle);
+                    if self.is_recording {
+                        self.lose(obstacle);
+                    }
                     Recorded::Settled
                 }
-                Fate::Refused => Recorded::Refused,
+                Fate::Refused => {
+                    // What is answered instead has a span of its own.
+                    head.traced.iter().for_each(|traced| traced.cancel());
+                    Recorded::Refused
+                }
                 Fate::Waits => {
                     let line = Line {
                         head,
@@ -295,7 +325,9 @@ impl Queue {
         if state.weight + weight > room {
             return Err((head, Obstacle::Full));
         }
-        head.seq = state.take_number();
+        if self.is_recording {
+            head.seq = state.take_number();
+        }
         state.put(head, request, weight);
         let is_awaited = match state.waiting {
             Waiting::Nothing => false,
@@ -423,24 +455,11 @@ impl Queue {
         drop(state);
         self.room.notify_waiters();
         drop((chunks, spare));
-        if lost > 0 {
+        if lost > 0 && self.is_recording {
             let stopped = Obstacle::Stopped.as_str();
             self.metrics.log.dropped(stopped, lost);
         }
         lost
-    }
-}
-
-// === impl Obstacle ===
-
-impl Obstacle {
-    /// The name in metrics.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Stopped => "stopped",
-            Self::Failing => "store",
-            Self::Full => "buffer_full",
-        }
     }
 }
 

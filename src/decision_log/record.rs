@@ -13,7 +13,7 @@ use crate::policy::PolicySet;
 use crate::policy::native::Workload;
 use crate::shadow::Slot;
 use crate::telemetry::Stopwatch;
-use crate::traces::is_carrier;
+use crate::traces::{TraceContext, is_carrier};
 
 /// Most headers of a request that are kept.
 const MAX_HEADERS: usize = 100;
@@ -34,6 +34,8 @@ pub struct Record<'a> {
     /// Nanoseconds since 1970.
     pub time_ns: i64,
     pub stopwatch: &'a Stopwatch,
+    /// The trace of who asked.
+    pub caller: TraceContext,
     pub revision: u64,
     pub cached: bool,
     pub decision: &'a Arc<Decision>,

@@ -90,6 +90,15 @@ impl Scope {
         }
     }
 
+    /// The same for what is not recorded: a request is looked at as a whole to be masked, and no more.
+    pub(super) fn for_masks(self) -> Self {
+        let detail = Detail {
+            allow: Level::Summary,
+            deny: Level::Summary,
+        };
+        Self { detail, ..self }
+    }
+
     /// The request, if more is wanted of it than its summary.
     pub(super) fn whole(&self, record: &Record<'_>) -> Option<Box<Whole>> {
         let is_stored = self.detail.of(record.decision.effect()) == Level::Input;

@@ -18,6 +18,7 @@ use crate::policy::native::Workload;
 use crate::policy::rego::{Outcome, RegoModule};
 use crate::policy::{self, DefaultAction, PolicySet, PolicySources};
 use crate::telemetry::{Arrival, Step, Stopwatch};
+use crate::traces::TraceContext;
 
 mod blocks;
 mod canaries;
@@ -32,6 +33,7 @@ mod masking;
 pub(crate) mod overflow;
 mod queries;
 mod retention;
+mod spans;
 mod storing;
 mod summaries;
 
@@ -101,6 +103,7 @@ impl Sample {
             id: self.id,
             time_ns: self.time_ns,
             stopwatch: &self.stopwatch,
+            caller: TraceContext::default(),
             revision: 7,
             cached: self.cached,
             lookalikes: &self.lookalikes,
@@ -154,6 +157,7 @@ fn settings() -> LogSettings {
         sample: Vec::new(),
         overflow: Overflow::Count,
         outlets: Vec::new(),
+        tracing: None,
     }
 }
 

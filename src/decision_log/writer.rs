@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::block::{Block, Builder};
 use super::breath::Breath;
-use super::chunk::Chunk;
+use super::chunk::{Chunk, Head};
 use super::entry::{Edited, Editor, Entry};
 use super::outlet::Finished;
 use super::queue::{Queue, Taken};
+use super::spans::span_of;
 
 use super::{LogSettings, LogStore, Overflow, filtering, sampling};
 use crate::decision::Effect;
@@ -42,15 +43,41 @@ pub(super) struct Writer<'a> {
     settings: LogSettings,
     store: &'a LogStore,
     editor: Editor,
-    allows: Builder,
-    denials: Builder,
-    /// Blocks that are to be stored next, and their size in bytes.
-    blocks: Vec<Block>,
-    bytes: usize,
+    filling: Filling,
     /// Number of the last record that was taken.
     last: i64,
     /// When the oldest record came that is not stored yet.
     began: Option<Instant>,
+}
+
+/// Blocks that are being filled, and those that are to be stored next, with their size in bytes.
+struct Filling {
+    allows: Builder,
+    denials: Builder,
+    blocks: Vec<Block>,
+    bytes: usize,
+}
+
+/// Why a record is not stored that came whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unwanted {
+    /// Nothing is recorded: it is here for its span.
+    Off,
+    /// No Telemetry wants it.
+    Filtered,
+    /// It is not in the share that is kept.
+    Sampled,
+}
+
+/// How many records of a chunk are not stored.
+#[derive(Debug, Default)]
+struct Tally {
+    off: u64,
+    filtered: u64,
+    sampled: u64,
+    /// By policy.
+    dropped: u64,
+    too_large: u64,
 }
 
 /// Does the thread's work. A panic ends the log and nothing else: from then on every record is counted
@@ -84,10 +111,7 @@ impl<'a> Writer<'a> {
             editor: Editor::new(settings.mask.clone(), settings.scope.clone()),
             settings,
             store,
-            allows: Builder::new(Effect::Allow),
-            denials: Builder::new(Effect::Deny),
-            blocks: Vec::new(),
-            bytes: 0,
+            filling: Filling::new(),
             last: 0,
             began: None,
         }
@@ -139,7 +163,7 @@ impl<'a> Writer<'a> {
         for chunk in taken.chunks {
             self.add(&chunk, breath.as_mut());
             self.queue.give_back(chunk);
-            if self.bytes >= MAX_BATCH {
+            if self.filling.bytes >= MAX_BATCH {
                 stored += self.commit(self.last.saturating_add(1));
             }
         }
@@ -154,79 +178,65 @@ impl<'a> Writer<'a> {
     }
 
     fn add(&mut self, chunk: &Chunk, mut breath: Option<&mut Breath>) {
-        let (allows, denials) = (&mut self.allows, &mut self.denials);
-        let (blocks, bytes) = (&mut self.blocks, &mut self.bytes);
-        let mut lost = 0;
+        let filling = &mut self.filling;
         let leaves = !self.settings.outlets.is_empty();
-        let mut leaving = Vec::new();
-        let mut put = |entry: &Entry<'_>| {
-            if leaves {
-                leaving.push(Arc::new(Finished::of(entry)));
-            }
-            let builder = match entry.verdict.effect {
-                Effect::Allow => &mut *allows,
-                Effect::Deny => &mut *denials,
-            };
-            if !builder.has_room(entry.time_ns) {
-                let block = builder.finish();
-                *bytes += block.as_ref().map_or(0, Block::size);
-                blocks.extend(block);
-            }
-            if !builder.push(entry) {
-                lost += 1;
-            }
-        };
-        let (mut unread, mut filtered, mut sampled, mut dropped) = (0, 0, 0, 0);
+        let mut tally = Tally::default();
+        let (mut leaving, mut spans) = (Vec::new(), Vec::new());
         for (head, request) in chunk.records() {
             self.last = head.seq;
             if let Some(breath) = &mut breath {
                 breath.draw();
             }
-            if !filtering::keeps(head, request) {
-                filtered += 1;
+            let unwanted = unwanted(&self.settings, head, request);
+            let traced = head.traced.as_deref();
+            tally.note(unwanted);
+            if unwanted.is_some() && traced.is_none() {
                 continue;
             }
-            if !sampling::keeps(&self.settings.sample, head.id, &head.decision) {
-                sampled += 1;
-                continue;
-            }
+            let mut add_span = |entry: Option<&Entry<'_>>| {
+                spans.extend(traced.map(|traced| Arc::new(span_of(head, traced, entry))));
+            };
+            let mut is_lost = false;
+            let mut put = |entry: &Entry<'_>| {
+                add_span(Some(entry));
+                if unwanted.is_none() {
+                    leaving.extend(leaves.then(|| Arc::new(Finished::of(entry))));
+                    is_lost = !filling.put(entry);
+                }
+            };
             match self.editor.edit(head, request, &mut put) {
+                // Rule: what policy keeps out of the log shows nothing of its request in its span.
+                Some(Edited::Dropped) => {
+                    add_span(None);
+                    tally.dropped += u64::from(unwanted.is_none());
+                }
+                _ if unwanted.is_some() => {}
                 Some(Edited::Stored(findings)) => {
+                    tally.too_large += u64::from(is_lost);
                     if let Some(findings) = findings {
                         self.queue.count_findings(&findings);
                     }
                 }
-                Some(Edited::Dropped) => dropped += 1,
-                None => unread += 1,
+                None => tally.too_large += 1,
             }
         }
         for outlet in &self.settings.outlets {
             outlet.take(&leaving);
         }
-        if lost + unread > 0 {
-            self.queue.count_dropped("too_large", lost + unread);
+        if let Some(tracing) = self.settings.tracing.as_ref().filter(|_| !spans.is_empty()) {
+            tracing.outlet.take(&spans);
         }
-        for (by, count) in [
-            ("telemetry", filtered),
-            ("sample", sampled),
-            ("policy", dropped),
-        ] {
-            if count > 0 {
-                self.queue.count_sampled(by, count);
-            }
-        }
+        tally.tell(self.queue);
     }
 
     /// Stores all that was taken up to this number. Rule: nothing older is left for later, so that a crash
     /// costs what comes behind it and nothing else.
     fn commit(&mut self, settled: i64) -> usize {
-        for builder in [&mut self.allows, &mut self.denials] {
-            self.blocks.extend(builder.finish());
-        }
-        if self.blocks.is_empty() {
+        self.filling.finish();
+        if self.filling.blocks.is_empty() {
             return 0;
         }
-        let counts = self.blocks.iter().map(|block| block.about.count);
+        let counts = self.filling.blocks.iter().map(|block| block.about.count);
         let count = counts.sum::<i64>().cast_unsigned();
         match self.append(settled) {
             Ok(()) => self.queue.count_written(count),
@@ -235,9 +245,9 @@ impl<'a> Writer<'a> {
                 tracing::error!(%error, count, "decisions could not be stored");
             }
         }
-        let stored = self.blocks.iter().map(Block::size).sum();
-        self.blocks.clear();
-        self.bytes = 0;
+        let stored = self.filling.blocks.iter().map(Block::size).sum();
+        self.filling.blocks.clear();
+        self.filling.bytes = 0;
         stored
     }
 
@@ -248,7 +258,7 @@ impl<'a> Writer<'a> {
         let mut is_last = !keeps;
         loop {
             let stored = noting("storing decisions", || {
-                self.store.append(&self.blocks, settled)
+                self.store.append(&self.filling.blocks, settled)
             });
             let error = match stored {
                 Err(error) if !is_last => error,
@@ -290,5 +300,82 @@ impl<'a> Writer<'a> {
     fn prune(&self) -> rusqlite::Result<()> {
         let (retention, max_bytes) = (self.settings.retention, self.settings.max_bytes);
         self.store.prune(retention, max_bytes)
+    }
+}
+
+fn unwanted(settings: &LogSettings, head: &Head, request: &[u8]) -> Option<Unwanted> {
+    if !settings.enabled {
+        Some(Unwanted::Off)
+    } else if !filtering::keeps(head, request) {
+        Some(Unwanted::Filtered)
+    } else if !sampling::keeps(&settings.sample, head.id, &head.decision) {
+        Some(Unwanted::Sampled)
+    } else {
+        None
+    }
+}
+
+// === impl Filling ===
+
+impl Filling {
+    fn new() -> Self {
+        Self {
+            allows: Builder::new(Effect::Allow),
+            denials: Builder::new(Effect::Deny),
+            blocks: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Puts a record into a block. `false`: it is larger than one.
+    fn put(&mut self, entry: &Entry<'_>) -> bool {
+        let builder = match entry.verdict.effect {
+            Effect::Allow => &mut self.allows,
+            Effect::Deny => &mut self.denials,
+        };
+        if !builder.has_room(entry.time_ns) {
+            let block = builder.finish();
+            self.bytes += block.as_ref().map_or(0, Block::size);
+            self.blocks.extend(block);
+        }
+        builder.push(entry)
+    }
+
+    /// What there is is to be stored next, in blocks that are full or not.
+    fn finish(&mut self) {
+        for builder in [&mut self.allows, &mut self.denials] {
+            self.blocks.extend(builder.finish());
+        }
+    }
+}
+
+// === impl Tally ===
+
+impl Tally {
+    fn note(&mut self, unwanted: Option<Unwanted>) {
+        match unwanted {
+            None => {}
+            Some(Unwanted::Off) => self.off += 1,
+            Some(Unwanted::Filtered) => self.filtered += 1,
+            Some(Unwanted::Sampled) => self.sampled += 1,
+        }
+    }
+
+    fn tell(&self, queue: &Queue) {
+        if self.off > 0 {
+            queue.forget(self.off);
+        }
+        if self.too_large > 0 {
+            queue.count_dropped("too_large", self.too_large);
+        }
+        for (by, count) in [
+            ("telemetry", self.filtered),
+            ("sample", self.sampled),
+            ("policy", self.dropped),
+        ] {
+            if count > 0 {
+                queue.count_sampled(by, count);
+            }
+        }
     }
 }

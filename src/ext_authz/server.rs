@@ -28,6 +28,7 @@ use crate::listen::{Address, Connections, Listener, Opening, Steady};
 use crate::pdp::Pdp;
 use crate::telemetry::Metrics;
 use crate::tls::{self, Tls};
+use crate::traces::TraceContext;
 use crate::units::{Size, Span};
 use check::Checks;
 use connection::Door;
@@ -127,7 +128,8 @@ impl Server {
     /// The bytes of the reply to those of a check, as a connection would get them; nothing if that
     /// is an error, or has to wait for others. What a check costs can be measured here.
     pub fn answer(&self, message: Bytes) -> Option<Bytes> {
-        let reply = match self.checks.check(message, ProtocolVersion::V3) {
+        let nobody = TraceContext::default();
+        let reply = match self.checks.check(message, ProtocolVersion::V3, nobody) {
             Ok(reply) => reply,
             Err(longer) => {
                 let mut finish = pin!(self.checks.finish(longer));

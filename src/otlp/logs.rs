@@ -54,18 +54,3 @@ pub struct LogRecord {
     #[prost(string, tag = "12")]
     pub event_name: String,
 }
-
-/// `ExportLogsServiceResponse`.
-#[derive(Clone, PartialEq, Message)]
-pub struct ExportResponse {
-    #[prost(message, optional, tag = "1")]
-    pub partial_success: Option<PartialSuccess>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub struct PartialSuccess {
-    #[prost(int64, tag = "1")]
-    pub rejected_log_records: i64,
-    #[prost(string, tag = "2")]
-    pub error_message: String,
-}

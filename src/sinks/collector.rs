@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 use super::sink::{Accepted, Failure, Sent, Sink};
 use super::upload::{failed, gzip};
 use crate::decision_log::{Breath, Finished};
-use crate::otlp::logs::{
-    ExportRequest, ExportResponse, INFO, LogRecord, ResourceLogs, ScopeLogs, WARN,
+use crate::otlp::logs::{ExportRequest, INFO, LogRecord, ResourceLogs, ScopeLogs, WARN};
+use crate::otlp::{
+    self, Answer, Any, AnyValue, CONTENT_TYPE, ExportResponse, KeyValue, Resource, Scope,
 };
-use crate::otlp::{self, Answer, Any, AnyValue, CONTENT_TYPE, KeyValue, Resource, Scope};
 use crate::service::{Posted, Poster};
 
 /// The kind of event, and what attributes begin with that are ours.
@@ -32,10 +32,6 @@ impl Collector {
     }
 
     fn request(&self, records: &[Arc<Finished>]) -> ExportRequest {
-        let scope = Scope {
-            name: PREFIX.to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
         let mut breath = Breath::new();
         let mut breathing = |record: &Arc<Finished>| {
             breath.draw();
@@ -46,7 +42,7 @@ impl Collector {
             resource_logs: vec![ResourceLogs {
                 resource: Some(self.resource.clone()),
                 scope_logs: vec![ScopeLogs {
-                    scope: Some(scope),
+                    scope: Some(scope()),
                     log_records,
                 }],
             }],
@@ -69,7 +65,16 @@ impl Sink for Collector {
     }
 }
 
-fn meaning(posted: &Posted) -> Result<Accepted, Failure> {
+/// Who makes what is sent.
+pub(super) fn scope() -> Scope {
+    Scope {
+        name: PREFIX.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// What a collector's answer means for all that was sent.
+pub(super) fn meaning(posted: &Posted) -> Result<Accepted, Failure> {
     let why = format!(
         "the collector answered with status {}",
         posted.status.as_u16()
@@ -78,10 +83,7 @@ fn meaning(posted: &Posted) -> Result<Accepted, Failure> {
         // Rule: what was refused of it must not be sent again, and is not said by itself.
         Answer::Taken => {
             let response = ExportResponse::decode(posted.body.as_slice()).unwrap_or_default();
-            let rejected = response
-                .partial_success
-                .unwrap_or_default()
-                .rejected_log_records;
+            let rejected = response.partial_success.unwrap_or_default().rejected;
             Ok(Accepted {
                 rejected: rejected.max(0).cast_unsigned(),
                 ..Accepted::default()

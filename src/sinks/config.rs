@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::event::Format;
+use super::traces::EXPORTER;
 use super::worker::Pace;
 use crate::bundle::{Credentials, Secret, SourceTls, SourceUrl, problems_of_asker};
 use crate::kafka::{Broker, Mechanism, Sasl, Target};
@@ -210,6 +211,10 @@ impl SinkConfig {
         let mut problems = Vec::new();
         let mut names = BTreeSet::new();
         for (index, sink) in sinks.iter().enumerate() {
+            if sink.name() == EXPORTER {
+                let why = format!("`{EXPORTER}` is what spans are exported by");
+                problems.push(format!("`[{index}].name`: {why}"));
+            }
             if !names.insert(sink.name()) {
                 let why = format!("there is a sink `{}` already", sink.name());
                 problems.push(format!("`[{index}].name`: {why}"));
@@ -220,7 +225,7 @@ impl SinkConfig {
         problems
     }
 
-    fn own_problems(&self) -> Vec<(&'static str, String)> {
+    pub(super) fn own_problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
         if !is_name(self.name()) {
             let why = format!(

@@ -7,6 +7,7 @@ mod events;
 mod machine;
 mod settings;
 mod spills;
+mod traces;
 
 use std::path::PathBuf;
 use std::sync::Mutex;

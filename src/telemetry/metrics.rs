@@ -22,6 +22,7 @@ use super::policies::PolicyMetrics;
 use super::sinks::SinkMetrics;
 use super::steps::StepDurations;
 use super::stopwatch::Stopwatch;
+use super::traces::TraceMetrics;
 
 /// Upper bounds of check latency, in seconds.
 const CHECK_BUCKETS: [f64; 12] = [
@@ -64,6 +65,8 @@ pub struct Metrics {
     pub log: LogMetrics,
     /// Of where decisions go beside the log's file.
     pub of_sinks: SinkMetrics,
+    /// Of checks that are traced.
+    pub of_traces: TraceMetrics,
     activations: Family<Labels<1>, Counter>,
     store_failures: Family<Labels<1>, Counter>,
     /// Revision of the active snapshot.
@@ -189,6 +192,7 @@ impl Default for Metrics {
             ),
             log: LogMetrics::new(known),
             of_sinks: SinkMetrics::new(known),
+            of_traces: TraceMetrics::new(known),
             activations: new(known, "activations", "Attempts to change policy, by result"),
             store_failures: new(
                 known,

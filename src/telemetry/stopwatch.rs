@@ -4,6 +4,8 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use crate::traces::TraceContext;
+
 /// One check among so many has its native policies measured: looking at the clock twice takes longer than
 /// some of them do.
 const SAMPLED: i64 = 16;
@@ -17,6 +19,8 @@ pub struct Arrival {
     /// Nanoseconds since 1970, as policies see it.
     pub now_ns: i64,
     pub stopwatch: Stopwatch,
+    /// The trace of who asked, if anybody wants to know.
+    pub caller: TraceContext,
 }
 
 /// Measures one check.
@@ -59,7 +63,17 @@ impl Arrival {
             began: Some(began),
             ..Stopwatch::default()
         };
-        Self { now_ns, stopwatch }
+        Self {
+            now_ns,
+            stopwatch,
+            caller: TraceContext::default(),
+        }
+    }
+
+    /// The same, of who asks for a trace.
+    #[must_use]
+    pub fn called_for(self, caller: TraceContext) -> Self {
+        Self { caller, ..self }
     }
 }
 
@@ -69,6 +83,7 @@ impl From<i64> for Arrival {
         Self {
             now_ns,
             stopwatch: Stopwatch::default(),
+            caller: TraceContext::default(),
         }
     }
 }

@@ -31,7 +31,7 @@ pub struct SpanId([u8; 8]);
 
 /// What a request says of its trace.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Context {
+pub struct TraceContext {
     /// The step that it is a part of.
     pub parent: Option<(TraceId, SpanId)>,
     /// Whether that is traced, if it says so.
@@ -89,7 +89,7 @@ impl<'a> Carriers<'a> {
 
     /// What they say. Rule: W3C's header goes before those of B3, and of these the single one before the
     /// several.
-    pub fn context(&self) -> Context {
+    pub fn context(&self) -> TraceContext {
         let [trace_parent, b3, ..] = [TRACE_PARENT, B3].map(|place| self.once(place));
         trace_parent
             .and_then(of_trace_parent)
@@ -105,7 +105,7 @@ impl<'a> Carriers<'a> {
         }
     }
 
-    fn of_several_b3(&self) -> Context {
+    fn of_several_b3(&self) -> TraceContext {
         let trace = self.once(B3_TRACE).and_then(TraceId::of_b3);
         let span = self.once(B3_SPAN).and_then(SpanId::read);
         // Rule: to debug is to sample, whatever else is said.
@@ -114,7 +114,7 @@ impl<'a> Carriers<'a> {
             (_, Some(b"0" | b"false")) => Some(false),
             _ => None,
         };
-        Context {
+        TraceContext {
             parent: trace.zip(span),
             sampled,
         }
@@ -123,7 +123,7 @@ impl<'a> Carriers<'a> {
 
 /// Rule (Trace Context, 3.2): `VERSION-TRACE-SPAN-FLAGS`, all in lower-case hexadecimal, no id all zeros,
 /// no version `ff`; a later version may say more after another `-`.
-fn of_trace_parent(value: &[u8]) -> Option<Context> {
+fn of_trace_parent(value: &[u8]) -> Option<TraceContext> {
     let (head, more) = value.split_at_checked(55)?;
     let mut parts = head.split(|byte| *byte == b'-');
     let [version] = hex::<1>(parts.next()?)?;
@@ -136,7 +136,7 @@ fn of_trace_parent(value: &[u8]) -> Option<Context> {
             0xff => false,
             _ => more.is_empty() || more.starts_with(b"-"),
         };
-    is_whole.then_some(Context {
+    is_whole.then_some(TraceContext {
         parent: Some((trace, span)),
         sampled: Some(flags & 1 == 1),
     })
@@ -144,14 +144,14 @@ fn of_trace_parent(value: &[u8]) -> Option<Context> {
 
 /// Rule (B3, "Single Header"): `TRACE-SPAN-STATE-PARENT`, of which the last two may be left out, or a
 /// state alone.
-fn of_b3(value: &[u8]) -> Option<Context> {
+fn of_b3(value: &[u8]) -> Option<TraceContext> {
     let state = |state: &[u8]| match state {
         b"0" => Some(false),
         b"1" | b"d" => Some(true),
         _ => None,
     };
     if let Some(sampled) = state(value) {
-        return Some(Context {
+        return Some(TraceContext {
             parent: None,
             sampled: Some(sampled),
         });
@@ -166,7 +166,7 @@ fn of_b3(value: &[u8]) -> Option<Context> {
     if let Some(parent) = parts.next() {
         SpanId::read(parent)?;
     }
-    parts.next().is_none().then_some(Context {
+    parts.next().is_none().then_some(TraceContext {
         parent: Some((trace, span)),
         sampled,
     })
@@ -175,7 +175,7 @@ fn of_b3(value: &[u8]) -> Option<Context> {
 // === impl TraceId ===
 
 impl TraceId {
-    pub fn new(bytes: [u8; 16]) -> Option<Self> {
+    pub(super) fn new(bytes: [u8; 16]) -> Option<Self> {
         (bytes != [0; 16]).then_some(Self(bytes))
     }
 
@@ -195,6 +195,12 @@ impl TraceId {
     pub fn bytes(self) -> [u8; 16] {
         self.0
     }
+
+    /// Its last 64 bits, which are random if any are.
+    pub(super) fn low(self) -> u64 {
+        // What is cut off are the first ones.
+        u128::from_be_bytes(self.0) as u64
+    }
 }
 
 impl fmt::Display for TraceId {
@@ -206,7 +212,7 @@ impl fmt::Display for TraceId {
 // === impl SpanId ===
 
 impl SpanId {
-    pub fn new(bytes: [u8; 8]) -> Option<Self> {
+    pub(super) fn new(bytes: [u8; 8]) -> Option<Self> {
         (bytes != [0; 8]).then_some(Self(bytes))
     }
 

@@ -1,6 +1,8 @@
-//! What headers say of a trace, row by row.
+//! What headers say of a trace, row by row; which checks are traced has a file of its own.
 
-use super::{Carriers, is_carrier};
+mod sampling;
+
+use super::*;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const SPAN: &str = "b7ad6b7169203331";

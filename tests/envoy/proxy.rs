@@ -84,6 +84,65 @@ impl Envoy {
         })
     }
 
+    /// Tracing, with a collector of OTLP over HTTP.
+    pub fn start_tracing(
+        binary: &std::path::Path,
+        ext_authz: &str,
+        upstream: &str,
+        collector: &str,
+    ) -> Self {
+        let address = collector.split('/').nth(2).unwrap();
+        let (_, port) = address.rsplit_once(':').unwrap();
+        let provider = format!(
+            r#"          tracing:
+              provider:
+                name: envoy.tracers.opentelemetry
+                typed_config:
+                  "@type": type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig
+                  service_name: envoy
+                  http_service:
+                    http_uri: {{ uri: "{collector}", cluster: collector, timeout: 1s }}
+"#
+        );
+        let cluster = format!(
+            r"    - name: collector
+      type: STATIC
+      load_assignment:
+        cluster_name: collector
+        endpoints:
+        - lb_endpoints:
+          - endpoint:
+              address: {{ socket_address: {{ address: 127.0.0.1, port_value: {port} }} }}
+"
+        );
+        Self::start_edited(binary, ext_authz, upstream, "", |config| {
+            let prefix = config
+                .lines()
+                .find(|line| line.trim_start().starts_with("stat_prefix:"))
+                .unwrap();
+            let indent = prefix.len() - prefix.trim_start().len();
+            let provider = provider.replace(
+                "
+          ",
+                &format!(
+                    "
+{}",
+                    " ".repeat(indent)
+                ),
+            );
+            let provider = format!("{}{}", " ".repeat(indent), provider.trim_start());
+            let config = config.replace(prefix, &format!("{provider}{prefix}"));
+            config.replace(
+                "  clusters:
+",
+                &format!(
+                    "  clusters:
+{cluster}"
+                ),
+            )
+        })
+    }
+
     fn start_edited(
         binary: &std::path::Path,
         ext_authz: &str,

@@ -18,6 +18,8 @@ pub struct Asked {
     /// Names in lower case.
     pub headers: HashMap<String, String>,
     /// Unpacked.
+    pub bytes: Vec<u8>,
+    /// The same as text, as far as it is one.
     pub body: String,
 }
 
@@ -239,9 +241,11 @@ fn read(stream: &mut impl Read) -> std::io::Result<Asked> {
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
         .collect();
-    let length = headers.get("content-length").map_or("0", String::as_str);
-    let mut body = vec![0; length.parse().unwrap()];
-    stream.read_exact(&mut body)?;
+    let mut body = match headers.get("content-length") {
+        Some(length) => taken(stream, length.parse().unwrap())?,
+        None if headers.contains_key("transfer-encoding") => read_chunks(stream)?,
+        None => Vec::new(),
+    };
     if headers
         .get("content-encoding")
         .is_some_and(|how| how == "gzip")
@@ -253,8 +257,33 @@ fn read(stream: &mut impl Read) -> std::io::Result<Asked> {
         method,
         target,
         headers,
-        body: String::from_utf8(body).unwrap(),
+        body: String::from_utf8_lossy(&body).into_owned(),
+        bytes: body,
     })
+}
+
+fn taken(stream: &mut impl Read, length: usize) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A body in chunks, each with its length before it.
+fn read_chunks(stream: &mut impl Read) -> std::io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            line.extend(taken(stream, 1)?);
+        }
+        let line = String::from_utf8(line).unwrap();
+        let length = usize::from_str_radix(line.trim(), 16).unwrap();
+        body.extend(taken(stream, length)?);
+        taken(stream, 2)?;
+        if length == 0 {
+            return Ok(body);
+        }
+    }
 }
 
 /// The first lines of a request.

@@ -8,6 +8,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use tokio::time::timeout;
 use tonic::Status;
 
@@ -16,6 +17,7 @@ use crate::ext_authz::{Replies, legacy, request, response, written};
 use crate::external::Outside;
 use crate::pdp::{Answer, Effort, Pdp};
 use crate::telemetry::{Arrival, Metrics, unix_nanos};
+use crate::traces::{Carriers, TraceContext};
 
 /// Answers checks.
 #[derive(Debug)]
@@ -47,6 +49,8 @@ pub(super) struct Undecided {
     pub attributes: Box<Attributes>,
     pub needs: Effort,
     pub version: ProtocolVersion,
+    /// The trace that it is for.
+    pub caller: TraceContext,
     /// Nanoseconds since 1970.
     pub now_ns: i64,
     pub started: Instant,
@@ -55,17 +59,37 @@ pub(super) struct Undecided {
 impl Checks {
     /// From a message's bytes to the reply. Whatever is wrong with a request denies it, a panic of
     /// our own included: a connection that breaks off is an error to a proxy.
-    pub(super) fn check(&self, message: Bytes, version: ProtocolVersion) -> Result<Reply, Longer> {
-        catch_unwind(AssertUnwindSafe(|| self.begin(message, version))).unwrap_or_else(|_| {
+    pub(super) fn check(
+        &self,
+        message: Bytes,
+        version: ProtocolVersion,
+        caller: TraceContext,
+    ) -> Result<Reply, Longer> {
+        let begin = || self.begin(message, version, caller);
+        catch_unwind(AssertUnwindSafe(begin)).unwrap_or_else(|_| {
             self.metrics.panics.inc();
             Ok(failed())
         })
     }
 
-    fn begin(&self, message: Bytes, version: ProtocolVersion) -> Result<Reply, Longer> {
+    /// The trace that a call with these headers is for, if anybody wants to know.
+    pub(super) fn caller(&self, headers: &HeaderMap) -> TraceContext {
+        if !self.pdp.is_tracing() {
+            return TraceContext::default();
+        }
+        let lines = headers.iter();
+        Carriers::of(lines.map(|(name, value)| (name.as_str(), value.as_bytes()))).context()
+    }
+
+    fn begin(
+        &self,
+        message: Bytes,
+        version: ProtocolVersion,
+        caller: TraceContext,
+    ) -> Result<Reply, Longer> {
         let started = Instant::now();
         let now_ns = unix_nanos();
-        let arrival = Arrival::measured(now_ns, started);
+        let arrival = Arrival::measured(now_ns, started).called_for(caller);
         let answer = match self.read(message, version) {
             Ok(attributes) => {
                 let decided = self.pdp.check_within(Effort::Little, &attributes, arrival);
@@ -74,6 +98,7 @@ impl Checks {
                         attributes,
                         needs,
                         version,
+                        caller,
                         now_ns,
                         started,
                     })
@@ -139,11 +164,12 @@ impl Checks {
         let Undecided {
             attributes,
             needs,
+            caller,
             now_ns,
             started,
             ..
         } = check;
-        let arrival = Arrival::measured(now_ns, started);
+        let arrival = Arrival::measured(now_ns, started).called_for(caller);
         if started.elapsed() >= self.deadline {
             let why = "the check's time was up before its turn came".to_owned();
             return self.pdp.crowded_out(&attributes, why, arrival);

@@ -23,6 +23,7 @@ use super::check::{Checks, Longer, Reply};
 use super::message::{Incoming, NoMessage, Unfinished, answer};
 use super::services::Services;
 use crate::attributes::ProtocolVersion;
+use crate::traces::TraceContext;
 
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 /// The same in version 2 of the API.
@@ -52,6 +53,7 @@ type Call = (Request<RecvStream>, SendResponse<Bytes>);
 struct Begun {
     message: Incoming,
     version: ProtocolVersion,
+    caller: TraceContext,
     respond: SendResponse<Bytes>,
 }
 
@@ -176,9 +178,11 @@ fn begin(
         }
     };
     let limit = door.checks.max_message_bytes.saturating_mul(READ_FACTOR);
+    let caller = door.checks.caller(request.headers());
     let mut begun = Begun {
         message: Incoming::new(request.into_body(), limit, unfinished),
         version,
+        caller,
         respond,
     };
     // Most messages have come with the call.
@@ -211,7 +215,7 @@ impl Begun {
     /// Answers the check, if that takes little.
     fn check(&mut self, door: &Door, message: Result<Bytes, NoMessage>) -> Option<Longer> {
         let checked = match message {
-            Ok(message) => door.checks.check(message, self.version),
+            Ok(message) => door.checks.check(message, self.version, self.caller),
             Err(NoMessage::Refused(status)) => Ok(Err(status)),
             // No error: a proxy that is set to fail open would let it pass.
             Err(NoMessage::Crowded) => Ok(door.checks.crowd_out(self.version)),

@@ -57,6 +57,7 @@ fn a_check_that_gets_no_thread_is_denied() {
         attributes: Box::default(),
         needs: Effort::Wait,
         version: ProtocolVersion::V3,
+        caller: TraceContext::default(),
         now_ns: 0,
         started: Instant::now(),
     });
@@ -86,6 +87,7 @@ async fn a_check_whose_turn_comes_too_late_is_denied() {
         attributes: Box::default(),
         needs: Effort::Evaluate,
         version: ProtocolVersion::V3,
+        caller: TraceContext::default(),
         now_ns: 0,
         started,
     });
@@ -123,7 +125,13 @@ async fn a_check_waits_for_room_in_the_log() {
         http.path = "p".repeat(1 << 19);
         let message = Bytes::from(large.encode_to_vec());
         // Those that fit are answered at once.
-        let mut each = (0..4).map(|_| checks.check(message.clone(), ProtocolVersion::V3));
+        let mut each = (0..4).map(|_| {
+            checks.check(
+                message.clone(),
+                ProtocolVersion::V3,
+                TraceContext::default(),
+            )
+        });
         let Some(longer) = each.find_map(Result::err) else {
             panic!("there is room");
         };

@@ -20,6 +20,15 @@ pub(super) trait Other {
 
 /// The suite.
 pub(super) async fn check(sink: &mut dyn Sink, other: &dyn Other) {
+    check_with(sink, other, records).await;
+}
+
+/// The suite, with what a sink takes that takes no records.
+pub(super) async fn check_with(
+    sink: &mut dyn Sink,
+    other: &dyn Other,
+    records: fn(std::ops::Range<i64>) -> Vec<Arc<Finished>>,
+) {
     other.take();
     let mut sent = 0;
     let all = records(0..50);

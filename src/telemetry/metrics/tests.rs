@@ -47,6 +47,7 @@ fn counted() -> Metrics {
     metrics.shadow_skipped("main", "busy");
     metrics.log.input_omitted("too_large");
     metrics.of_sinks.of("opa").dropped("queue_full", 1);
+    metrics.of_traces.counters().made.inc();
     metrics.activated("success");
     metrics.store_failed("io");
     metrics.external("answer");
