@@ -34,6 +34,7 @@ use crate::snapshot::Snapshot;
 use crate::store::{Action, Attempt, Author, Change, EntryKind, Fallback, PolicyStore, StoreError};
 use crate::telemetry::Metrics;
 
+use background::Turn;
 pub use bundles::PushedBundle;
 pub use candidate::{Candidate, Proposal};
 pub use documents::{DocumentError, Operation, Patch, Path};
@@ -79,8 +80,7 @@ pub struct Activation {
     state: Arc<Mutex<State>>,
     /// For changes that are being made or wait for it.
     places: Arc<Semaphore>,
-    /// To read or compile.
-    turn: Semaphore,
+    turn: Turn,
     /// How the store did at the start.
     store_status: StoreStatus,
     files: Mutex<FileWatch>,
@@ -231,7 +231,7 @@ impl Activation {
             key_changes,
             publishing: std::sync::Mutex::default(),
             state: Arc::new(Mutex::new(state)),
-            turn: Semaphore::new(1),
+            turn: Turn::new(),
             places: Arc::new(Semaphore::new(history::MAX_CHANGES)),
             store_status,
             files_status: std::sync::Mutex::new(files.status()),

@@ -5,7 +5,7 @@ mod command;
 mod pushes;
 
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::support::bundle::archive;
@@ -446,4 +446,37 @@ async fn a_second_replay_waits_for_its_turn() {
     assert!(server.checks().await.get("/").await.allows());
     drop(first);
     eventually("the place is free", || second().status == 200).await;
+}
+
+/// What was hung up on is finished before anything else is begun, so that no number of callers who do that
+/// makes threads or memory grow.
+#[tokio::test]
+async fn a_candidate_that_nobody_waits_for_keeps_its_place() {
+    let server = Server::start();
+    let rules = (0..4_000).map(|at| {
+        format!("r{at}[x] if {{ some x in input.a; count(x) > {at}; y := x; startswith(y, \"{at}\") }}\n")
+    });
+    let large = format!("package large\n\n{}", rules.collect::<String>());
+    let candidate = archive(&[("p.rego", &large)]);
+    let head = format!(
+        "POST /v1/replay?candidate=bundle/b HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
+        candidate.len()
+    );
+    for _ in 0..4 {
+        let mut call = TcpStream::connect(&server.management).await.unwrap();
+        call.write_all(head.as_bytes()).await.unwrap();
+        call.write_all(&candidate).await.unwrap();
+        let answer = &mut [0; 64];
+        drop(tokio::time::timeout(std::time::Duration::from_millis(300), call.read(answer)).await);
+        drop(call);
+        let threads = server.threads().into_iter();
+        let compiling = threads.filter(|(name, _)| name == "compile").count();
+        assert!(compiling <= 1, "{compiling}");
+    }
+    // Whatever became of them, the place is free again.
+    let small = allowing("one", "true");
+    eventually("the place is free", || {
+        replay(&server, "candidate=bundle/b", &small).status == 200
+    })
+    .await;
 }

@@ -4,7 +4,10 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use tracing::Instrument as _;
+
 use super::bundles::{ReadArchive, read_archives};
+use super::history::internal;
 use super::resources::{parse_resources, put};
 use super::shadows::no_shadow;
 use super::state::State;
@@ -48,14 +51,32 @@ enum Read {
 }
 
 impl Activation {
-    /// Compiles what a change would make. Nobody who changes policy waits for it but to compile.
-    pub async fn propose(
+    /// Compiles what a change would make. Nobody who changes policy waits for it but to compile. It goes
+    /// on to its end even if the caller gives up in between, since compiling does, and keeps `kept` until
+    /// then.
+    pub async fn propose<K: Send + 'static>(
+        self: &Arc<Self>,
+        proposal: Proposal,
+        if_match: Option<u64>,
+        kept: K,
+    ) -> Result<(Candidate, K), ActivationError> {
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        let place = place.map_err(|error| ActivationError::Internal(error.to_string()))?;
+        let this = Arc::clone(self);
+        let task = async move {
+            let _place = place;
+            let candidate = this.compile_proposal(proposal, if_match).await?;
+            Ok((candidate, kept))
+        };
+        let task = tokio::spawn(task.in_current_span());
+        task.await.unwrap_or_else(|error| internal(&error))
+    }
+
+    async fn compile_proposal(
         &self,
         proposal: Proposal,
         if_match: Option<u64>,
     ) -> Result<Candidate, ActivationError> {
-        let place = self.places.acquire().await;
-        let _place = place.map_err(|error| ActivationError::Internal(error.to_string()))?;
         let read = self.read(proposal).await?;
         let (state, active) = {
             let state = self.writable(if_match).await?;

@@ -126,7 +126,7 @@ impl Activation {
     }
 }
 
-fn internal<T>(error: &JoinError) -> Result<T, ActivationError> {
+pub(super) fn internal<T>(error: &JoinError) -> Result<T, ActivationError> {
     Err(ActivationError::Internal(error.to_string()))
 }
 

@@ -81,14 +81,16 @@ impl Activation {
     }
 
     /// The native objects that a text holds, and the text. One that cannot be read holds none: who puts
-    /// it is told all that is wrong.
+    /// it is told all that is wrong. `kept` is as long as it is read, whoever waits for it.
     pub async fn named_in(
         &self,
         text: String,
+        kept: impl Send + 'static,
     ) -> Result<(String, Vec<ResourceId>), ActivationError> {
         self.in_background(move || {
             let read = Resource::parse_stream(&text).unwrap_or_default();
             let named = read.into_iter().map(|resource| resource.id).collect();
+            drop(kept);
             Ok((text, named))
         })
         .await

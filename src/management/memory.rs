@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
+use axum::http::Extensions;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use hyper::body::{Frame, SizeHint};
@@ -132,6 +133,12 @@ impl Held {
             bytes: AtomicUsize::new(0),
             was_cut_off: AtomicBool::new(false),
         }
+    }
+
+    /// What the call holds whose extensions these are.
+    pub(super) fn of(extensions: &Extensions) -> Result<Arc<Self>, ApiError> {
+        let held = extensions.get::<Arc<Self>>().cloned();
+        held.ok_or_else(|| internal("nobody counts what the call holds".to_owned()))
     }
 
     #[cfg(test)]

@@ -5,7 +5,6 @@ mod gate;
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Query, Request, State};
 use axum::http::Uri;
@@ -21,7 +20,7 @@ use crate::activation::{Candidate, Proposal, PutScope};
 use crate::bundle::Bundle;
 use crate::decision_log::Filter;
 use crate::policy::resource::ResourceId;
-use crate::replay::{DEFAULT_LIMIT, MAX_LIMIT, Place, Question, Report};
+use crate::replay::{DEFAULT_LIMIT, MAX_LIMIT, Question, Report};
 
 pub(super) use gate::{Change, Gate, Gated, NoOptions};
 
@@ -33,6 +32,7 @@ const PAGE_MEMORY: usize = 32 << 20;
 /// What is tried, and on which decisions.
 #[derive(Debug)]
 pub(super) struct Trial {
+    held: Arc<Held>,
     proposal: Proposal,
     which: Which,
 }
@@ -54,30 +54,34 @@ enum Tried {
 
 pub(super) async fn replay(
     State(api): State<Api>,
-    Extension(held): Extension<Arc<Held>>,
     permitted: Permitted<Trial>,
 ) -> Result<AtRevision<Report>, ApiError> {
-    let Trial { proposal, which } = permitted.sent;
-    let place = api.replays.place()?;
-    let candidate = api.activation.propose(proposal, None).await?;
-    let report = run(&api, &held, place, &candidate, which).await?;
+    let Trial {
+        held,
+        proposal,
+        which,
+    } = permitted.sent;
+    let report = run(&api, held, || proposal, None, which).await?;
     Ok(AtRevision(report.revision, report))
 }
 
+/// Compiles what is proposed, and replays by it.
 async fn run(
     api: &Api,
-    held: &Held,
-    place: Place,
-    candidate: &Candidate,
+    held: Arc<Held>,
+    proposal: impl FnOnce() -> Proposal,
+    if_match: Option<u64>,
     which: Which,
 ) -> Result<Report, ApiError> {
+    let place = api.replays.place()?;
+    let propose = api.activation.propose(proposal(), if_match, (place, held));
+    let (Candidate { policies, active }, (place, held)) = propose.await?;
     held.take(PAGE_MEMORY)?;
-    let Candidate { policies, active } = candidate;
     let question = Question {
         filter: which.filter,
         limit: which.limit,
         now: active.aside(Arc::clone(&active.policies)),
-        candidate: active.aside(Arc::clone(policies)),
+        candidate: active.aside(policies),
     };
     Ok(api.replays.run(place, question).await?)
 }
@@ -168,16 +172,25 @@ impl FromRequest<Api> for Trial {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, ApiError> {
         let (tried, prune, which) = Self::asked(request.uri())?;
+        let held = Held::of(request.extensions())?;
         let body = Bytes::from_request(request, api).await?;
         let proposal = tried.with(body, prune)?;
-        Ok(Self { proposal, which })
+        Ok(Self {
+            held,
+            proposal,
+            which,
+        })
     }
 }
 
 impl Named for Trial {
     /// Rule: who may try something may also do it.
     async fn within(self, api: &Api, grants: &Grants) -> Result<Option<Self>, ApiError> {
-        let Self { proposal, which } = self;
+        let Self {
+            held,
+            proposal,
+            which,
+        } = self;
         let covers_bundle = |name: &str| grants.covers(AreaKind::Bundles, name);
         let (proposal, is_covered) = match proposal {
             proposal if grants.covers_all() => (proposal, true),
@@ -190,7 +203,7 @@ impl Named for Trial {
                 text,
                 scope: PutScope::Some,
             } => {
-                let (text, named) = api.activation.named_in(text).await?;
+                let (text, named) = api.activation.named_in(text, Arc::clone(&held)).await?;
                 let covers = |id: &ResourceId| grants.covers(AreaKind::Resources, &id.namespace);
                 let covered = named.iter().all(covers);
                 let scope = PutScope::Some;
@@ -202,6 +215,10 @@ impl Named for Trial {
             }
             other @ (Proposal::Resources { .. } | Proposal::Revision(_)) => (other, false),
         };
-        Ok(is_covered.then_some(Self { proposal, which }))
+        Ok(is_covered.then_some(Self {
+            held,
+            proposal,
+            which,
+        }))
     }
 }

@@ -1,10 +1,12 @@
 //! `/v1/resources`: native policies as YAML or JSON, many at once or one by one.
 
-use axum::RequestExt as _;
+use std::sync::Arc;
+
 use axum::extract::rejection::{QueryRejection, StringRejection};
 use axum::extract::{FromRequest, Query, Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, RequestExt as _};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -14,6 +16,7 @@ use super::aside::aside;
 use super::caller::Caller;
 use super::error::{ApiError, if_match};
 use super::json::AtRevision;
+use super::memory::Held;
 use super::path::Path;
 use super::replay::{Change, Gate, Gated, NoOptions};
 use crate::activation::{ObjectChange, Owner, Proposal, PutScope};
@@ -53,6 +56,7 @@ struct AppliedResource {
 /// Native objects as text, and which of all objects they stand for.
 #[derive(Debug)]
 pub(super) struct Objects {
+    held: Arc<Held>,
     text: String,
     scope: PutScope,
     gate: Option<Gate>,
@@ -70,8 +74,14 @@ impl FromRequest<Api> for Objects {
         } else {
             PutScope::Some
         };
+        let held = Held::of(request.extensions())?;
         let text = String::from_request(request, api).await?;
-        Ok(Self { text, scope, gate })
+        Ok(Self {
+            held,
+            text,
+            scope,
+            gate,
+        })
     }
 }
 
@@ -81,14 +91,14 @@ impl Named for Objects {
         if grants.covers_all() {
             return Ok(Some(self));
         }
-        let Self { text, scope, gate } = self;
-        if matches!(scope, PutScope::All) {
+        if matches!(self.scope, PutScope::All) {
             return Ok(None);
         }
-        let (text, named) = api.activation.named_in(text).await?;
+        let held = Arc::clone(&self.held);
+        let (text, named) = api.activation.named_in(self.text, held).await?;
         let covers = |id: &ResourceId| grants.covers(AreaKind::Resources, &id.namespace);
         let is_covered = named.iter().all(covers);
-        Ok(is_covered.then_some(Self { text, scope, gate }))
+        Ok(is_covered.then_some(Self { text, ..self }))
     }
 }
 
@@ -104,6 +114,7 @@ pub(super) async fn put_all(
 pub(super) async fn put_one(
     State(api): State<Api>,
     caller: Caller,
+    Extension(held): Extension<Arc<Held>>,
     Path(path): Path<(String, String, String)>,
     gated: Gated<NoOptions>,
     headers: HeaderMap,
@@ -111,7 +122,13 @@ pub(super) async fn put_one(
 ) -> Result<AtRevision<Applied>, ApiError> {
     let scope = PutScope::One(resource_id(path)?);
     let (text, gate) = (body?, gated.gate);
-    apply(&api, caller, Objects { text, scope, gate }, &headers).await
+    let sent = Objects {
+        held,
+        text,
+        scope,
+        gate,
+    };
+    apply(&api, caller, sent, &headers).await
 }
 
 async fn apply(
@@ -120,7 +137,9 @@ async fn apply(
     sent: Objects,
     headers: &HeaderMap,
 ) -> Result<AtRevision<Applied>, ApiError> {
-    let Objects { text, scope, gate } = sent;
+    let Objects {
+        text, scope, gate, ..
+    } = sent;
     let change = Change {
         author: &caller,
         action: Action::PutResources,

@@ -15,7 +15,7 @@ use crate::decision_log::Filter;
 use crate::management::Api;
 use crate::management::access::ReadsLogs;
 use crate::management::caller::Caller;
-use crate::management::error::{ApiError, internal};
+use crate::management::error::ApiError;
 use crate::management::memory::Held;
 use crate::management::parameters::{flag, number, split};
 use crate::replay::{Report, Stopped};
@@ -108,8 +108,7 @@ impl<T: DeserializeOwned> FromRequestParts<Api> for Gated<T> {
             ..Filter::default()
         };
         let limit = number("replay_limit", limit)?;
-        let held = parts.extensions.get::<Arc<Held>>().cloned();
-        let held = held.ok_or_else(|| internal("nobody counts what the call holds".to_owned()))?;
+        let held = Held::of(&parts.extensions)?;
         let gate = Gate {
             which: Which::of(filter, limit)?,
             is_limited: limit.is_some(),
@@ -151,8 +150,6 @@ impl Gate {
                            which `allow_unreplayed=true` accepts; nothing was changed";
             return Err(ApiError::new(StatusCode::CONFLICT, REFUSED, message));
         }
-        let place = api.replays.place()?;
-        let candidate = api.activation.propose(proposal(), change.if_match).await?;
         let Self {
             range,
             which,
@@ -162,7 +159,7 @@ impl Gate {
             allow_unreplayed,
             held,
         } = gate;
-        let report = run(api, &held, place, &candidate, which).await?;
+        let report = run(api, held, proposal, change.if_match, which).await?;
         let limits = Limits {
             range,
             is_limited,
@@ -180,7 +177,7 @@ impl Gate {
             return Err(error.with_replay(report));
         }
         Ok(Passed {
-            if_match: Some(candidate.active.revision),
+            if_match: Some(report.revision),
             report: Some(report),
             is_ours: change.if_match.is_none(),
         })
