@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::http::Method;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 
 use super::access::{AreaKind, Role};
@@ -56,6 +56,8 @@ pub struct Call {
     pub need: Need,
     /// Largest body, in bytes, compressed or not.
     pub max_body: usize,
+    /// Whether it can be kept back by what replaying decisions shows.
+    is_gated: bool,
     handler: MethodRouter<Api>,
 }
 
@@ -78,23 +80,29 @@ pub fn calls() -> Vec<Call> {
         Call::get("/livez", Need::Open, status::livez),
         Call::get("/readyz", Need::Open, status::readyz),
         Call::get("/v1/bundles", READ, bundles::list),
-        Call::put("/v1/bundles", Need::ChangeNamed, bundles::put_many).up_to(MAX_BUNDLE_BYTES),
+        Call::put("/v1/bundles", Need::ChangeNamed, bundles::put_many)
+            .up_to(MAX_BUNDLE_BYTES)
+            .gated(),
         Call::get("/v1/bundles/{name}", READ, bundles::get),
-        Call::put("/v1/bundles/{name}", BUNDLE, bundles::put).up_to(MAX_BUNDLE_BYTES),
+        Call::put("/v1/bundles/{name}", BUNDLE, bundles::put)
+            .up_to(MAX_BUNDLE_BYTES)
+            .gated(),
         Call::delete("/v1/bundles/{name}", BUNDLE, bundles::delete),
-        Call::post("/v1/bundles/{name}/promote", BUNDLE, bundles::promote),
+        Call::post("/v1/bundles/{name}/promote", BUNDLE, bundles::promote).gated(),
         Call::get("/v1/resources", READ, resources::list),
         Call::put("/v1/resources", Need::ChangeNamed, resources::put_all)
-            .up_to(MAX_RESOURCES_BYTES),
+            .up_to(MAX_RESOURCES_BYTES)
+            .gated(),
         Call::get(ONE, READ, resources::get),
-        Call::put(ONE, RESOURCE, resources::put_one),
+        Call::put(ONE, RESOURCE, resources::put_one).gated(),
         Call::delete(ONE, RESOURCE, resources::delete),
         Call::get("/v1/revisions", READ, history::revisions),
         Call::post(
             "/v1/revisions/{number}/rollback",
             Need::ChangeAll,
             history::rollback,
-        ),
+        )
+        .gated(),
         Call::get("/v1/audit", LOGS, history::audit),
         // Its answer tells what policies say.
         Call::post("/v1/check", READ, check::check),
@@ -162,8 +170,12 @@ pub(super) fn router() -> Router<Api> {
             pool: Arc::clone(pool),
             max_body: MaxBody(call.max_body),
         };
-        let handler = call
-            .handler
+        // Rule: a change that was to be kept back is never made as if nothing had been said.
+        let handler = match call.need.is_change() && !call.is_gated {
+            true => call.handler.layer(from_fn(replay::refuse_gate)),
+            false => call.handler,
+        };
+        let handler = handler
             .layer(DefaultBodyLimit::max(call.max_body))
             .layer(from_fn_with_state(allowance, memory::hold));
         router.route(call.path, handler)
@@ -184,6 +196,7 @@ macro_rules! methods {
                 path,
                 need,
                 max_body: MAX_BODY_BYTES,
+                is_gated: false,
                 handler: $name(handler),
             }
         }
@@ -196,6 +209,14 @@ impl Call {
     /// Allows a larger body than others have.
     fn up_to(self, max_body: usize) -> Self {
         Self { max_body, ..self }
+    }
+
+    /// Takes the parameters of a gate.
+    fn gated(self) -> Self {
+        Self {
+            is_gated: true,
+            ..self
+        }
     }
 }
 

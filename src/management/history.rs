@@ -13,7 +13,10 @@ use super::caller::Caller;
 use super::error::{ApiError, if_match};
 use super::json::{AtRevision, Json};
 use super::path::Path;
-use crate::store::{AuditPage, AuditQuery, Revision};
+use super::replay::{Change, Gate, Gated, NoOptions};
+use crate::activation::Proposal;
+use crate::replay::Report;
+use crate::store::{Action, AuditPage, AuditQuery, Revision};
 
 /// Audit records in an answer, unless more or fewer are asked for.
 const DEFAULT_LIMIT: usize = 100;
@@ -40,21 +43,38 @@ pub(super) struct RolledBack {
     snapshot: u64,
     /// The one whose content it has.
     restored: u64,
+    /// Of the decisions that had to stay as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay: Option<Report>,
 }
 
 pub(super) async fn rollback(
     State(api): State<Api>,
     caller: Caller,
     Path(number): Path<String>,
+    gated: Gated<NoOptions>,
     headers: HeaderMap,
 ) -> Result<AtRevision<RolledBack>, ApiError> {
     let restored = number
         .parse()
         .map_err(|_| ApiError::invalid("a revision is a number"))?;
-    let if_match = if_match(&headers)?;
-    let rollback = api.activation.rollback(caller.into(), restored, if_match);
-    let snapshot = rollback.await?;
-    Ok(AtRevision(snapshot, RolledBack { snapshot, restored }))
+    let change = Change {
+        author: &caller,
+        action: Action::Rollback,
+        target: &number,
+        if_match: if_match(&headers)?,
+    };
+    let passed = Gate::pass(gated.gate, &api, change, || Proposal::Revision(restored)).await?;
+    let rollback = api
+        .activation
+        .rollback(caller.into(), restored, passed.if_match);
+    let snapshot = rollback.await.map_err(|error| passed.late(error))?;
+    let answer = RolledBack {
+        snapshot,
+        restored,
+        replay: passed.report,
+    };
+    Ok(AtRevision(snapshot, answer))
 }
 
 #[derive(Debug, Default, Deserialize)]

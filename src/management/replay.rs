@@ -22,7 +22,7 @@ use crate::decision_log::Filter;
 use crate::policy::resource::ResourceId;
 use crate::replay::{DEFAULT_LIMIT, MAX_LIMIT, Question, Report};
 
-pub(super) use gate::{Change, Gate, Gated, NoOptions};
+pub(super) use gate::{Change, Gate, Gated, NoOptions, refuse_gate};
 
 /// File name shown for errors in a body.
 const BODY: &str = "body";

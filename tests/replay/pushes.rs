@@ -131,3 +131,62 @@ async fn a_push_is_kept_back_by_what_cannot_be_told() {
     let url = server.url("/v1/bundles/b?require_replay=1h");
     http::put(&url, &allowing("one", "true")).expect(200);
 }
+
+/// What cannot be kept back is not done as if nothing had been said; and going back can be.
+#[tokio::test]
+async fn no_change_passes_by_what_would_keep_it_back() {
+    let server = decided(WHOLE, IS_GET, &[GET, POST]).await;
+    let send =
+        |method: &str, path: &str, body: &[u8]| http::send(method, &server.url(path), &[], body);
+    let both = allowing("two", "true");
+    send("PUT", "/v1/bundles/b", &both).expect(200);
+    let module = b"package other\n\nx := 1\n";
+    let patch = br#"[{"op": "add", "path": "/y", "value": 1}]"#;
+    for (method, path, body) in [
+        ("PUT", "/v1/policies/other.rego", module.as_slice()),
+        ("DELETE", "/v1/policies/other.rego", b""),
+        ("PUT", "/v1/data/other", b"{}"),
+        ("PUT", "/v1/data", b"{}"),
+        ("PATCH", "/v1/data/other", patch),
+        ("DELETE", "/v1/data/other", b""),
+        ("DELETE", "/v1/bundles/b", b""),
+        ("DELETE", "/v1/bundles/b?mode=shadow&", b""),
+        ("DELETE", "/v1/resources/AuthorizationPolicy/default/d", b""),
+    ] {
+        for gate in [
+            "require_replay=1h",
+            "pretty=true&require%5Freplay=1h",
+            "max_changes=0",
+            "max_undetermined=0",
+            "replay_limit=10",
+            "allow_unreplayed=false",
+        ] {
+            let joint = if path.contains('?') { "" } else { "?" };
+            let path = format!("{path}{joint}{gate}");
+            let refused = send(method, &path, body);
+            assert_eq!(refused.status, 400, "{method} {path}: {}", refused.body);
+            let message = refused.json()["message"].to_string();
+            assert!(message.contains("kept back"), "{method} {path}: {message}");
+        }
+    }
+    assert_eq!(revision(&server), 2);
+    let back = "/v1/revisions/1/rollback";
+    let refused = send("POST", &format!("{back}?require_replay=1h"), b"").expect(409);
+    assert_eq!(refused.json()["replay"]["changed"]["changed_to_deny"], 1);
+    send("POST", &format!("{back}?max_changes=1"), b"").expect(400);
+    let passed = send(
+        "POST",
+        &format!("{back}?require_replay=1h&max_changes=1"),
+        b"",
+    );
+    let passed = passed.expect(200).json();
+    assert_eq!(
+        (
+            &passed["snapshot"],
+            &passed["restored"],
+            &passed["replay"]["same"]
+        ),
+        (&json!(3), &json!(1), &json!(1))
+    );
+    send("POST", back, b"").expect(200);
+}

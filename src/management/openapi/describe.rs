@@ -99,7 +99,8 @@ fn policy(key: (&str, &str)) -> Option<Described> {
             .of_revision()
             .json(200, object()),
         ("POST", "/v1/revisions/{number}/rollback") => {
-            says("Go back to a revision").if_match().json(200, object())
+            let goes_back = says("Go back to a revision").gated();
+            goes_back.if_match().json(200, object())
         }
         ("GET", "/v1/audit") => says("Who changed what, newest first")
             .parameter(

@@ -3,11 +3,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRequestParts, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::Response;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use url::form_urlencoded::parse;
 
 use super::{Which, run};
 use crate::activation::{ActivationError, Proposal};
@@ -23,6 +26,15 @@ use crate::store::{Action, Author};
 
 /// Code of what is kept back.
 const REFUSED: &str = "replay_refused";
+
+/// What says that a change is kept back, and by what.
+const PARAMETERS: [&str; 5] = [
+    "require_replay",
+    "max_changes",
+    "max_undetermined",
+    "allow_unreplayed",
+    "replay_limit",
+];
 
 /// What a change is kept back by.
 #[derive(Debug)]
@@ -73,16 +85,9 @@ impl<T: DeserializeOwned> FromRequestParts<Api> for Gated<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, ApiError> {
-        let names = [
-            "require_replay",
-            "max_changes",
-            "max_undetermined",
-            "allow_unreplayed",
-            "replay_limit",
-        ];
-        let (own, others) = split(&parts.uri, names)?;
+        let (own, others) = split(&parts.uri, PARAMETERS)?;
         let Query(options) = Query::<T>::try_from_uri(&others)?;
-        let given = names.iter().zip(&own).skip(1);
+        let given = PARAMETERS.iter().zip(&own).skip(1);
         let given = given.filter(|(_, value)| value.is_some());
         let given: Vec<_> = given.map(|(name, _)| *name).collect();
         let [
@@ -181,6 +186,21 @@ impl Gate {
             report: Some(report),
             is_ours: change.if_match.is_none(),
         })
+    }
+}
+
+/// Answers 400 to a change that is to be kept back and cannot be.
+pub(in crate::management) async fn refuse_gate(
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let query = request.uri().query().unwrap_or_default();
+    let mut names = parse(query.as_bytes()).map(|(name, _)| name);
+    match names.find(|name| PARAMETERS.contains(&name.as_ref())) {
+        None => Ok(next.run(request).await),
+        Some(name) => Err(ApiError::invalid(format!(
+            "`{name}`: this change cannot be kept back by a replay; nothing was changed"
+        ))),
     }
 }
 
