@@ -471,6 +471,12 @@ async fn a_replay_shows_decisions_to_who_may_see_them() {
             answer.body
         );
     }
+    // Who tries what they may not is known.
+    let audit = send("admin", "GET", "/v1/audit", b"").expect(200).json();
+    let audit = audit["records"].as_array().unwrap();
+    let refused = audit.iter().filter(|record| record["action"] == "refused");
+    assert_eq!(refused.count(), 8, "{audit:?}");
+    assert_eq!(audit[0]["target"], "POST /v1/replay");
     // The same of a push that is kept back by it.
     let path = "/v1/bundles/team-a?require_replay=1h";
     send("writer", "PUT", path, &bundle).expect(403);

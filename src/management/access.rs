@@ -342,7 +342,7 @@ pub(super) async fn guard(
         Err(error) => error.into_response(),
     };
     // The scope of some changes is known only where their body is read.
-    if need.is_change() && is_forbidden(&response) {
+    if need.is_change_or_trial() && is_forbidden(&response) {
         response.extensions_mut().insert(RefusedChange(caller));
     }
     Ok(response)
@@ -352,7 +352,7 @@ pub(super) async fn guard(
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ReadsLogs;
 
-/// Who wanted to make a change and may not: goes with the answer to where it is recorded.
+/// Who wanted to make or try a change and may not: goes with the answer to where it is recorded.
 #[derive(Debug, Clone)]
 pub(super) struct RefusedChange(pub(super) Caller);
 

@@ -226,6 +226,12 @@ impl Need {
         matches!(self.role(), Some(Role::PoliciesWrite | Role::DataWrite))
     }
 
+    /// Whether it is recorded who wanted it and may not. Rule: what a change would do is found out by trying
+    /// as it is by changing.
+    pub(super) fn is_change_or_trial(self) -> bool {
+        self.is_change() || self == Self::Try
+    }
+
     /// The role without which there is nothing more to ask.
     pub fn role(self) -> Option<Role> {
         match self {
