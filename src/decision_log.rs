@@ -62,8 +62,8 @@ pub use summary::{Summary, SummaryOf};
 use noter::Noter;
 use pointer::Pointer;
 use queue::Queue;
-use store::{Damage, Resumed};
-use writer::Writer;
+use store::{Damage, Resumed, is_beyond_use, set_aside};
+use writer::{MAX_PANICS, Writer};
 
 use crate::policy::RecordRules;
 use crate::policy::rego::is_same_path;
@@ -228,6 +228,17 @@ pub struct DecisionLog {
     noter: Option<Noter>,
 }
 
+/// Opens the log's file, or a new one in place of one that is no such file any more.
+fn open(path: &Path, damage: &Damage) -> anyhow::Result<LogStore> {
+    LogStore::open(path).or_else(|error| match error.downcast_ref() {
+        Some(why) if is_beyond_use(why) => {
+            damage.of_all(&set_aside(path)?);
+            LogStore::open(path)
+        }
+        _ => Err(error),
+    })
+}
+
 /// Tells what a crash of the process before has cost.
 fn tell(resumed: &Resumed, metrics: &Metrics) {
     let Some(crash) = resumed.crash else { return };
@@ -278,7 +289,7 @@ impl DecisionLog {
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
         let damage = Damage::counted_by(Arc::clone(&metrics));
-        let opened = LogStore::open(path).and_then(|mut store| {
+        let opened = open(path, &damage).and_then(|mut store| {
             let resumed = store.resume(path)?;
             Ok((store, resumed))
         });
@@ -295,8 +306,8 @@ impl DecisionLog {
             .name("decision-log".to_owned())
             .stack_size(STACK)
             .spawn(move || {
-                let work = || Writer::new(&writer_queue, settings, &writer_store).run();
-                writer::guarded(&writer_queue, work);
+                let work = || Writer::new(&writer_queue, settings.clone(), &writer_store).run();
+                writer::guarded(&writer_queue, MAX_PANICS, work);
                 let next = writer_queue.next_seq();
                 writer_store.has_given(next);
                 writer_store.has_settled(next);

@@ -3,6 +3,8 @@
 //! was taken, and many records are handed over at once. No thread waits, and none is woken for one
 //! record; what waits for room is a task, see `pending`.
 
+mod ending;
+
 use std::cell::RefCell;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
@@ -441,25 +443,6 @@ impl Queue {
         self.lock().has_ended = true;
         self.arrived.notify_one();
         self.room.notify_waiters();
-    }
-
-    /// Takes nothing more, and counts as lost what is neither stored nor counted. Returns how many
-    /// records these are.
-    pub(super) fn abandon(&self) -> u64 {
-        let mut state = self.lock();
-        state.has_ended = true;
-        let chunks = std::mem::take(&mut state.chunks);
-        let spare = std::mem::take(&mut state.spare);
-        let lost = std::mem::take(&mut state.outstanding);
-        state.weight = 0;
-        drop(state);
-        self.room.notify_waiters();
-        drop((chunks, spare));
-        if lost > 0 && self.is_recording {
-            let stopped = Obstacle::Stopped.as_str();
-            self.metrics.log.dropped(stopped, lost);
-        }
-        lost
     }
 }
 

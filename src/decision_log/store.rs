@@ -2,6 +2,7 @@
 //! says of itself is a row by itself, so that those that cannot hold what is asked for are passed
 //! over without being read.
 
+mod aside;
 mod asking;
 mod damage;
 mod earlier;
@@ -14,6 +15,7 @@ mod retention;
 mod scanning;
 mod summing;
 
+pub(super) use aside::{is_beyond_use, set_aside};
 pub(super) use damage::Damage;
 pub(super) use ledger::Resumed;
 #[cfg(test)]
@@ -24,7 +26,8 @@ pub(super) use retention::{Gives, gives};
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -91,6 +94,9 @@ pub struct LogStore {
     damage: Arc<Damage>,
     /// Where this is the log that writes.
     ledger: Option<Ledger>,
+    path: Option<PathBuf>,
+    /// The file is set aside, and there is no other yet.
+    lacks_file: AtomicBool,
 }
 
 impl LogStore {
@@ -99,7 +105,9 @@ impl LogStore {
         // Records are for this program alone; what SQLite puts beside the file gets its mode.
         let mut options = File::options();
         options.create(true).append(true).mode(0o600).open(path)?;
-        Self::writing(Connection::open(path)?)
+        let store = Self::writing(Connection::open(path)?)?;
+        let path = Some(path.to_owned());
+        Ok(Self { path, ..store })
     }
 
     pub(super) fn writing(connection: Connection) -> anyhow::Result<Self> {
@@ -128,6 +136,8 @@ impl LogStore {
             connection: Mutex::new(connection),
             damage: Arc::default(),
             ledger: None,
+            path: None,
+            lacks_file: AtomicBool::new(false),
         }
     }
 

@@ -34,6 +34,11 @@ const BUSY_PATIENCE: Duration = Duration::from_millis(100);
 
 /// How long it takes until what cannot be stored is tried again.
 const RETRY: Duration = Duration::from_millis(500);
+/// After so many panics the log ends, unless one came so long after the one before.
+pub(super) const MAX_PANICS: u32 = 10;
+const CALM: Duration = Duration::from_secs(3600);
+/// After so many attempts in a row that a file failed as it is damaged, a new one is begun.
+const MAX_DAMAGED: u32 = 3;
 /// What takes longer is logged: records that came meanwhile may have been dropped.
 const SLOW: Duration = Duration::from_secs(1);
 
@@ -46,6 +51,8 @@ pub(super) struct Writer<'a> {
     filling: Filling,
     /// Number of the last record that was taken.
     last: i64,
+    /// Attempts in a row that failed because the file is damaged.
+    damaged: u32,
     /// When the oldest record came that is not stored yet.
     began: Option<Instant>,
 }
@@ -80,17 +87,37 @@ struct Tally {
     too_large: u64,
 }
 
-/// Does the thread's work. A panic ends the log and nothing else: from then on every record is counted
-/// as lost, and so is what was under way.
-pub(super) fn guarded(queue: &Queue, work: impl FnOnce()) {
-    // Of what the work has left behind only the queue is used, and that only as its lock leaves it.
-    if catch_unwind(AssertUnwindSafe(work)).is_err() {
-        let lost = queue.abandon();
-        tracing::error!(
-            lost,
-            "the decision log panicked: no decisions are recorded until a restart"
-        );
+/// Does the thread's work. Rule: after a panic it begins again, without what had been taken, which is
+/// counted as lost. After so many, each soon after the one before, or at the end, the log ends and nothing
+/// else: from then on every record is counted as lost.
+pub(super) fn guarded(queue: &Queue, most: u32, mut work: impl FnMut()) {
+    let mut panics = 0;
+    loop {
+        let began = Instant::now();
+        // Of what the work has left behind only the queue is used, and that only as its lock leaves it; of
+        // the store, what SQLite rolls back.
+        if catch_unwind(AssertUnwindSafe(&mut work)).is_ok() {
+            return;
+        }
+        panics = if began.elapsed() > CALM {
+            1
+        } else {
+            panics + 1
+        };
+        if panics >= most {
+            break;
+        }
+        let lost = queue.forsake();
+        tracing::error!(lost, "the decision log panicked, and begins again");
+        if queue.pause(RETRY) {
+            break;
+        }
     }
+    let lost = queue.abandon();
+    tracing::error!(
+        lost,
+        "the decision log panicked: no decisions are recorded until a restart"
+    );
 }
 
 /// Does a piece of work on the file, and logs if it took long.
@@ -113,6 +140,7 @@ impl<'a> Writer<'a> {
             store,
             filling: Filling::new(),
             last: 0,
+            damaged: 0,
             began: None,
         }
     }
@@ -253,13 +281,11 @@ impl<'a> Writer<'a> {
 
     /// Rule: where there is no allow without a record, what cannot be stored is kept and tried again
     /// until it can, or the log is to end; meanwhile nothing is allowed.
-    fn append(&self, settled: i64) -> rusqlite::Result<()> {
+    fn append(&mut self, settled: i64) -> rusqlite::Result<()> {
         let keeps = self.settings.overflow == Overflow::Deny;
         let mut is_last = !keeps;
         loop {
-            let stored = noting("storing decisions", || {
-                self.store.append(&self.filling.blocks, settled)
-            });
+            let stored = self.attempt(settled);
             let error = match stored {
                 Err(error) if !is_last => error,
                 done => {
@@ -276,6 +302,25 @@ impl<'a> Writer<'a> {
             // What it gives back is room.
             drop(self.prune());
         }
+    }
+
+    /// Stores once. Rule: a file that is too damaged to take anything is set aside, and a new one begun.
+    fn attempt(&mut self, settled: i64) -> rusqlite::Result<()> {
+        let store = || self.store.append(&self.filling.blocks, settled);
+        let stored = noting("storing decisions", store);
+        self.damaged = match &stored {
+            Err(error) if self.store.is_beyond_use(error) => self.damaged + 1,
+            _ => 0,
+        };
+        if self.damaged < MAX_DAMAGED {
+            return stored;
+        }
+        if let Err(error) = self.store.begin_anew() {
+            tracing::error!(%error, "a damaged decision log could not be set aside");
+            return stored;
+        }
+        self.damaged = 0;
+        store()
     }
 
     fn take_over(&self) -> bool {
@@ -297,6 +342,7 @@ impl<'a> Writer<'a> {
             tracing::error!(%error, "decisions could not be put together");
         }
     }
+
     fn prune(&self) -> rusqlite::Result<()> {
         let (retention, max_bytes) = (self.settings.retention, self.settings.max_bytes);
         self.store.prune(retention, max_bytes)

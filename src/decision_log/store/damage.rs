@@ -2,11 +2,13 @@
 //! tries in vain again. One for all connections to the file.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::ErrorCode;
 
+use crate::decision::Effect;
 use crate::telemetry::Metrics;
 
 /// Most damaged blocks that are told apart.
@@ -22,6 +24,8 @@ pub(in crate::decision_log) struct Damage {
     /// Blocks that cannot be removed.
     stuck: Mutex<HashSet<i64>>,
     keeps_its_size: AtomicBool,
+    /// How often a new file was begun.
+    files: AtomicU64,
 }
 
 impl Damage {
@@ -75,6 +79,32 @@ impl Damage {
             self.metrics.log.damaged.inc();
             tracing::error!("the decision log is damaged: its file does not get smaller any more");
         }
+    }
+
+    /// Tells that a file is set aside.
+    pub(in crate::decision_log) fn of_all(&self, aside: &Path) {
+        self.metrics.log.damaged.inc();
+        tracing::error!(
+            aside = %aside.display(),
+            "THE DECISION LOG IS SO DAMAGED THAT IT TAKES NOTHING: it is set aside, and a new one is begun"
+        );
+    }
+
+    /// Notes that there is a new file, of which no damage is known.
+    pub(super) fn is_over(&self) {
+        for known in [&self.blocks, &self.rows, &self.stuck] {
+            lock(known).clear();
+        }
+        self.keeps_its_size.store(false, Ordering::Relaxed);
+        for effect in [Effect::Allow, Effect::Deny] {
+            self.metrics.log.holds(effect.as_str(), 0, 0);
+        }
+        self.files.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Which file it is about.
+    pub(super) fn file(&self) -> u64 {
+        self.files.load(Ordering::Acquire)
     }
 
     pub(super) fn keeps_its_size(&self) -> bool {

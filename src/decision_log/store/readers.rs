@@ -17,7 +17,8 @@ const MAX_IDLE: usize = 8;
 pub struct LogReaders {
     path: PathBuf,
     damage: Arc<Damage>,
-    idle: Mutex<Vec<LogStore>>,
+    /// Each with the file it is of.
+    idle: Mutex<Vec<(u64, LogStore)>>,
 }
 
 impl LogReaders {
@@ -49,9 +50,14 @@ impl LogReaders {
         question: impl FnOnce(&LogStore) -> Result<T, QueryError>,
     ) -> Result<T, QueryError> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let reader = idle().pop();
+        let file = self.damage.file();
+        let reader = {
+            let mut idle = idle();
+            idle.retain(|(of, _)| *of == file);
+            idle.pop()
+        };
         let reader = match reader {
-            Some(reader) => reader,
+            Some((_, reader)) => reader,
             None => LogStore::open_reader(&self.path)?.noting(Arc::clone(&self.damage)),
         };
         let answer = question(&reader);
@@ -59,7 +65,7 @@ impl LogReaders {
         let is_sound = !matches!(answer, Err(QueryError::Store(_)));
         let mut idle = idle();
         if is_sound && idle.len() < MAX_IDLE {
-            idle.push(reader);
+            idle.push((file, reader));
         }
         answer
     }

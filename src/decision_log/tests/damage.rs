@@ -124,3 +124,78 @@ fn questions_are_answered_side_by_side() {
     }
     assert_eq!(paths(&store).len(), 3);
 }
+
+/// Files that were set aside, without what SQLite has beside each.
+fn set_aside(folder: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(folder).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let is_file = |name: &String| name.contains(".damaged-") && name.ends_with('Z');
+    names.filter(is_file).collect()
+}
+
+/// A file that takes nothing is set aside while the log runs: what comes then is stored in a new one, under
+/// the numbers that come next, and found.
+#[test]
+fn a_log_goes_on_in_a_new_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("decisions.db");
+    let metrics = Arc::new(Metrics::default());
+    let damage = Damage::counted_by(Arc::clone(&metrics));
+    let store = LogStore::open(&path).unwrap().noting(Arc::clone(&damage));
+    let readers = LogReaders::noting(&path, damage);
+    let found = || readers.query(&Filter::default()).unwrap().decisions;
+    let queue = Arc::new(Queue::new(1, &settings(), Arc::clone(&metrics)));
+    let mut writer = Writer::new(&queue, settings(), &store);
+    let mut one = |path: &str| {
+        put(&queue, &record(http(path, &[])));
+        writer.store(queue.take(Duration::ZERO));
+    };
+    one("/before");
+    assert_eq!(found().len(), 1);
+    let ask = |pragma: &str| {
+        let done = store.connection().query_row(pragma, [], |_| Ok(()));
+        assert!(matches!(
+            done,
+            Ok(()) | Err(rusqlite::Error::QueryReturnedNoRows)
+        ));
+    };
+    ask("PRAGMA wal_checkpoint(TRUNCATE)");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[PAGE..].fill(0xff);
+    std::fs::write(&path, bytes).unwrap();
+    ask("PRAGMA shrink_memory");
+    (0..5).for_each(|index| one(&format!("/{index}")));
+    // Twice nothing was stored, the third time it was.
+    assert_eq!((metrics.log.written.get(), lost(&queue)), (4, 2));
+    assert!(metrics.log.damaged.get() > 0);
+    let shown = found();
+    let numbers = shown
+        .iter()
+        .map(|shown| shown["sequence"].as_i64().unwrap());
+    assert_eq!(numbers.collect::<Vec<_>>(), [6, 5, 4]);
+    assert_eq!(set_aside(folder.path()).len(), 1);
+}
+
+/// A start finds a file that is none: it sets it aside, only the last one of those stays, and numbers go on.
+#[test]
+fn a_start_goes_on_in_a_new_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("decisions.db");
+    let mut numbers = Vec::new();
+    for round in 0..3 {
+        let metrics = Arc::new(Metrics::default());
+        let mut log = DecisionLog::start(&path, settings(), Arc::clone(&metrics)).unwrap();
+        drop(log.recorder().record(&record(http("/", &[])).record()));
+        log.stop();
+        assert_eq!(metrics.log.written.get(), 1);
+        assert_eq!(metrics.log.damaged.get(), u64::from(round > 0));
+        let found = log.readers().query(&Filter::default()).unwrap().decisions;
+        assert_eq!(found.len(), 1);
+        numbers.push(found[0]["sequence"].as_i64().unwrap());
+        drop(log);
+        std::fs::write(&path, format!("no such file {round}").repeat(1_000)).unwrap();
+    }
+    assert_eq!(numbers, [1, 2, 3]);
+    let aside = set_aside(folder.path());
+    assert_eq!(aside.len(), 1, "{aside:?}");
+}

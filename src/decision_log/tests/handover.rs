@@ -133,7 +133,7 @@ fn a_panic_loses_nothing_uncounted() {
     let store = in_memory();
     let one = record(http("/", &[]));
     let push = |count| (0..count).for_each(|_| put(&queue, &one));
-    guarded(&queue, || {
+    guarded(&queue, 1, || {
         let mut writer = Writer::new(&queue, settings(), &store);
         push(10);
         writer.store(queue.take(Duration::ZERO));
@@ -155,6 +155,50 @@ fn a_panic_loses_nothing_uncounted() {
     assert_eq!(queue.abandon(), 0);
 }
 
+/// After a panic the log begins again: what had been taken is lost and counted, what had not is stored.
+#[test]
+fn a_panic_costs_what_was_taken() {
+    let queue = queue();
+    let store = in_memory();
+    let one = record(http("/", &[]));
+    let mut runs = 0;
+    guarded(&queue, 3, || {
+        runs += 1;
+        if runs < 3 {
+            (0..5).for_each(|_| put(&queue, &one));
+            let _taken = queue.take(Duration::ZERO);
+            (0..2).for_each(|_| put(&queue, &one));
+            panic!("as the test wants it");
+        }
+        queue.end();
+        Writer::new(&queue, settings(), &store).run();
+    });
+    // Of the second run it took what the first had left as well.
+    assert_eq!((queue.metrics().log.written.get(), lost(&queue)), (2, 12));
+    let text = queue.metrics().encode();
+    assert!(text.contains("reason=\"panic\"} 12"), "{text}");
+    assert_eq!((runs, queue.abandon()), (3, 0));
+}
+
+/// So many panics end the log, and so does one at its end.
+#[test]
+fn panics_do_not_go_on_for_ever() {
+    for (most, ends, expected) in [(2, false, 2), (5, true, 1)] {
+        let queue = queue();
+        let mut runs = 0;
+        guarded(&queue, most, || {
+            runs += 1;
+            if ends {
+                queue.end();
+            }
+            panic!("as the test wants it");
+        });
+        assert_eq!(runs, expected);
+        put(&queue, &record(http("/", &[])));
+        assert_eq!(lost(&queue), 1);
+    }
+}
+
 /// What is stored or counted as lost once is not counted again.
 #[test]
 fn nothing_is_left_over_at_the_end() {
@@ -167,7 +211,7 @@ fn nothing_is_left_over_at_the_end() {
         let one = record(http("/", &[]));
         (0..3).for_each(|_| put(&queue, &one));
         queue.end();
-        guarded(&queue, || Writer::new(&queue, settings(), store).run());
+        guarded(&queue, 1, || Writer::new(&queue, settings(), store).run());
         assert_eq!(queue.abandon(), 0);
         let counted = (queue.metrics().log.written.get(), lost(&queue));
         assert_eq!(counted, expected);

@@ -155,7 +155,11 @@ fn a_full_disk_ends_allowing_and_loses_nothing() {
     let accepts = || matches!(queue.push(&allow.record()), Recorded::Settled);
     let mut handed_over = 0;
     std::thread::scope(|scope| {
-        scope.spawn(|| guarded(&queue, || Writer::new(&queue, settings, &store).run()));
+        scope.spawn(|| {
+            guarded(&queue, 1, || {
+                Writer::new(&queue, settings.clone(), &store).run();
+            });
+        });
         let ending = Ending(&queue);
         // The first that comes is taken, and cannot be stored.
         wait_until(|| {
@@ -193,7 +197,11 @@ fn an_end_with_a_full_disk_is_counted() {
     };
     let mut handed_over = 5;
     std::thread::scope(|scope| {
-        scope.spawn(|| guarded(&queue, || Writer::new(&queue, settings, &store).run()));
+        scope.spawn(|| {
+            guarded(&queue, 1, || {
+                Writer::new(&queue, settings.clone(), &store).run();
+            });
+        });
         let _ending = Ending(&queue);
         let allow = allowed(record(http("/", &[])));
         wait_until(|| {
@@ -215,7 +223,7 @@ fn a_dead_log_ends_allowing() {
     let allow = allowed(record(http("/", &[])));
     put(&queue, &allow);
     let store = in_memory();
-    guarded(&queue, || {
+    guarded(&queue, 1, || {
         let mut writer = Writer::new(&queue, settings(), &store);
         let taken = queue.take(Duration::ZERO);
         writer.store(Taken {
@@ -260,7 +268,7 @@ fn each_reply_is_counted_once() {
             reply(small, 50);
             let writing = in_memory();
             let store = if fault == "store" { &failing } else { &writing };
-            guarded(&queue, || {
+            guarded(&queue, 1, || {
                 let mut writer = Writer::new(&queue, settings.clone(), store);
                 writer.store(queue.take(Duration::ZERO));
                 reply(small, 50);
