@@ -56,7 +56,7 @@ pub use sampling::Sampling;
 pub use scope::{Detail, Level, Scope};
 pub use shadowed::Shadowed;
 pub use spans::Tracing;
-pub use store::{LogReaders, LogStore};
+pub use store::{Kept, LogReaders, LogStore};
 pub use summary::{Summary, SummaryOf};
 
 use noter::Noter;

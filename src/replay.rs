@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-pub use report::{Changes, Counted, Group, Report, Side, Stopped};
+pub use report::{Changes, Counted, Group, Missing, Report, Side, Stopped};
 
 use crate::decision_log::{Filter, LogReaders, QueryError};
 use crate::snapshot::Snapshot;

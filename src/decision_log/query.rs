@@ -66,6 +66,9 @@ pub struct Page {
     pub decisions: Vec<Value>,
     /// Where the next page begins, `null` on the last.
     pub next_cursor: Option<String>,
+    /// How often blocks were passed over that are damaged, and may hold what is asked for.
+    #[serde(skip)]
+    pub passed_over: u64,
 }
 
 /// Why a question cannot be answered.

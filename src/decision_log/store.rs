@@ -7,6 +7,7 @@ mod asking;
 mod damage;
 mod earlier;
 mod following;
+mod kept;
 mod ledger;
 mod merging;
 mod readers;
@@ -17,6 +18,7 @@ mod summing;
 
 pub(super) use aside::{is_beyond_use, set_aside};
 pub(super) use damage::Damage;
+pub use kept::Kept;
 pub(super) use ledger::Resumed;
 #[cfg(test)]
 pub(super) use ledger::{Crash, Note};
@@ -39,11 +41,12 @@ use super::block::{About, Block, Damaged, FULL, Range, about_sum};
 use crate::decision::Effect;
 
 /// Version of the tables below.
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 /// `blocks` has what blocks say of themselves, under the number of their last record; `bytes` is the
 /// size of the contents, `sum` a checksum of all before it, and `raw_bytes` tells what can be merged.
-/// `numbers` has the number of the next record, which is given once, whatever is removed, and the first
-/// block whose members are surely all that this version notes.
+/// `numbers` has the number of the next record, which is given once, whatever is removed, the first
+/// block whose members are surely all that this version notes, and the time up to which records may have
+/// been removed.
 const SCHEMA: &str = "
     CREATE TABLE blocks (
         block INTEGER PRIMARY KEY,
@@ -67,9 +70,10 @@ const SCHEMA: &str = "
     ) STRICT;
     CREATE TABLE numbers (
         next_seq INTEGER NOT NULL,
-        newer_from INTEGER NOT NULL DEFAULT 0
+        newer_from INTEGER NOT NULL DEFAULT 0,
+        removed_until_ns INTEGER NOT NULL DEFAULT 0
     ) STRICT;
-    INSERT INTO numbers VALUES (1, 0);
+    INSERT INTO numbers VALUES (1, 0, 0);
 ";
 /// What a row of `blocks` is read by.
 const ABOUT: &str = "block, effect, count, first_seq, first_time_ns, last_time_ns, \
@@ -82,6 +86,12 @@ const MORE_MEMBERS: &str = "
     ALTER TABLE numbers ADD COLUMN newer_from INTEGER NOT NULL DEFAULT 0;
     UPDATE numbers SET newer_from = next_seq;
 ";
+/// Version 4 did not note what it removed.
+const WITHOUT_REMOVALS: i64 = 4;
+const NOTED_REMOVALS: &str =
+    "ALTER TABLE numbers ADD COLUMN removed_until_ns INTEGER NOT NULL DEFAULT 0";
+/// Whatever was there before may have been removed.
+const UNKNOWN_REMOVALS: &str = "UPDATE numbers SET removed_until_ns = unixepoch() * 1000000000";
 /// Pages that are written back into the file at once, out of those that were appended to its log.
 const CHECKPOINT_PAGES: i64 = 4_000;
 /// The log is cut to so many bytes when it begins anew.
@@ -153,7 +163,11 @@ impl LogStore {
         let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         match version {
             SCHEMA_VERSION => return Ok(()),
-            0 | earlier::SCHEMA_VERSION | WITHOUT_RAW_BYTES | WITH_FEWER_MEMBERS => {}
+            0
+            | earlier::SCHEMA_VERSION
+            | WITHOUT_RAW_BYTES
+            | WITH_FEWER_MEMBERS
+            | WITHOUT_REMOVALS => {}
             newer => anyhow::bail!(
                 "its schema version {newer} is not {SCHEMA_VERSION}, which this version knows"
             ),
@@ -166,8 +180,13 @@ impl LogStore {
         }
         if matches!(version, WITHOUT_RAW_BYTES | WITH_FEWER_MEMBERS) {
             transaction.execute_batch(MORE_MEMBERS)?;
-        } else {
-            transaction.execute_batch(SCHEMA)?;
+        }
+        match version {
+            WITHOUT_RAW_BYTES..=WITHOUT_REMOVALS => transaction.execute_batch(NOTED_REMOVALS)?,
+            _ => transaction.execute_batch(SCHEMA)?,
+        }
+        if version != 0 {
+            transaction.execute_batch(UNKNOWN_REMOVALS)?;
         }
         if version == earlier::SCHEMA_VERSION {
             earlier::begin(&transaction)?;

@@ -1,7 +1,7 @@
 //! What a replay has found: counts, and groups of decisions that would change in the same way, with
 //! examples. It shows nothing of a request but what its record does, masked.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -43,6 +43,11 @@ pub struct Report {
     pub complete: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Stopped>,
+    /// The time of the oldest decision that the log has: it tells nothing of what was before.
+    pub oldest: Option<String>,
+    /// What the log may not have any more of what was asked for.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub missing: BTreeSet<Missing>,
     /// Where it goes on.
     pub next_cursor: Option<String>,
     #[serde(skip)]
@@ -56,6 +61,16 @@ pub enum Stopped {
     /// There are more than were asked for.
     Limit,
     Time,
+}
+
+/// Why decisions that were recorded are not there to be replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// Blocks of the log are damaged.
+    Damaged,
+    /// They were too old, or too many.
+    Removed,
 }
 
 /// Changes of replies, by kind.
@@ -152,6 +167,8 @@ impl Report {
             ungrouped: 0,
             complete: true,
             stopped: None,
+            oldest: None,
+            missing: BTreeSet::new(),
             next_cursor: None,
             counting: HashMap::new(),
         }
@@ -189,6 +206,12 @@ impl Report {
         if group.examples.len() < MAX_EXAMPLES {
             group.examples.push(example(record));
         }
+    }
+
+    /// The log may not have all that was asked for.
+    pub(super) fn misses(&mut self, why: Missing) {
+        self.missing.insert(why);
+        self.complete = false;
     }
 
     /// It ends before all was looked at.

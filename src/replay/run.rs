@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::pace::Pace;
 use super::recorded::Recorded;
-use super::report::{Finding, Report, Stopped, Unknown};
+use super::report::{Finding, Missing, Report, Stopped, Unknown};
 use super::{Question, ReplayError};
 use crate::decision_log::{Filter, LogReaders};
 use crate::pdp::decide_again;
@@ -18,6 +18,23 @@ use crate::telemetry::Metrics;
 const PAGE: u32 = 500;
 
 pub(super) fn run(
+    log: &LogReaders,
+    metrics: &Metrics,
+    question: Question,
+    pace: Pace,
+) -> Result<Report, ReplayError> {
+    let asked = question.filter.clone();
+    let mut report = pages(log, metrics, question, pace)?;
+    // Afterwards, since some may have gone meanwhile.
+    let kept = log.kept()?;
+    if kept.lacks_some_of(&asked)? {
+        report.misses(Missing::Removed);
+    }
+    report.oldest = kept.oldest;
+    Ok(report)
+}
+
+fn pages(
     log: &LogReaders,
     metrics: &Metrics,
     question: Question,
@@ -35,6 +52,9 @@ pub(super) fn run(
     loop {
         filter.limit = Some(left.clamp(1, PAGE));
         let page = log.query(&filter)?;
+        if page.passed_over > 0 {
+            report.misses(Missing::Damaged);
+        }
         let last = page.decisions.len().saturating_sub(1);
         for (at, record) in page.decisions.iter().enumerate() {
             report.add(record, find(record, &now, &candidate, metrics));

@@ -1,5 +1,6 @@
 //! Pushes that are kept back by what replaying recorded decisions shows.
 
+use rusqlite::Connection;
 use serde_json::json;
 
 use super::{GET, IS_GET, POST, WHOLE, allowing, ask, decided, revision};
@@ -189,4 +190,58 @@ async fn no_change_passes_by_what_would_keep_it_back() {
         (&json!(3), &json!(1), &json!(1))
     );
     send("POST", back, b"").expect(200);
+}
+
+/// A log that has lost some of its decisions does not speak for all of them.
+#[tokio::test]
+async fn a_push_is_kept_back_by_what_the_log_has_lost() {
+    let log = |server: &Server| Connection::open(server.data.path().join("decisions.db")).unwrap();
+    let now = "removed_until_ns = unixepoch() * 1000000000";
+    for (missing, said, lost) in [
+        (
+            "removed",
+            "removed",
+            format!("UPDATE numbers SET {now} - 60000000000"),
+        ),
+        (
+            "damaged",
+            "damaged",
+            "UPDATE contents SET entries = x'00'".to_owned(),
+        ),
+        (
+            "damaged",
+            "damaged",
+            "UPDATE blocks SET sum = sum + 1".to_owned(),
+        ),
+    ] {
+        let server = decided(WHOLE, "true", &[GET, GET]).await;
+        let url = |parameters: &str| server.url(&format!("/v1/bundles/b?{parameters}"));
+        let two = allowing("two", "1 == 1");
+        let passed = http::put(&url("require_replay=1h"), &two)
+            .expect(200)
+            .json();
+        let report = &passed["replay"];
+        assert_eq!(
+            (&report["same"], &report["complete"]),
+            (&json!(2), &json!(true))
+        );
+        // A young log tells when it began.
+        assert!(report["oldest"].is_string(), "{report}");
+        assert!(report.get("missing").is_none(), "{report}");
+        assert!(log(&server).execute(&lost, []).unwrap() > 0);
+        let refused = http::put(&url("require_replay=1h&max_undetermined=0"), &two);
+        let refused = refused.expect(409).json();
+        assert_eq!(refused["code"], "replay_refused");
+        let message = refused["message"].as_str().unwrap();
+        assert!(message.contains(said), "{message}");
+        let report = &refused["replay"];
+        assert_eq!(
+            (&report["missing"], &report["complete"]),
+            (&json!([missing]), &json!(false))
+        );
+        http::put(&url("require_replay=1h&allow_unreplayed=true"), &two).expect(200);
+        if missing == "removed" {
+            http::put(&url("require_replay=30s"), &two).expect(200);
+        }
+    }
 }

@@ -31,6 +31,8 @@ struct Finding {
     has_more: bool,
     /// Whether a block was read that the page before did not begin with.
     is_ahead: bool,
+    /// Blocks, or rows of them, that cannot be read.
+    passed_over: u64,
 }
 
 /// A record that belongs on the page.
@@ -58,12 +60,13 @@ impl LogStore {
         let mut before = None;
         // The statement that goes through the blocks keeps the others at the same state of the file.
         let order = Order::NewestFirst;
-        each_row(&connection, &self.damage, ABOUT, order, |block, row| {
+        let jumps = each_row(&connection, &self.damage, ABOUT, order, |block, row| {
             if finding.is_full(block) {
                 return Ok::<_, QueryError>(ControlFlow::Break(()));
             }
             let Ok(about) = about(row) else {
                 self.damage.of_block(block);
+                finding.passed_over += 1;
                 return Ok(ControlFlow::Continue(()));
             };
             if block >= wanted.before && about.seq.first >= wanted.before {
@@ -78,12 +81,16 @@ impl LogStore {
             if wanted.may_be_in(&about) {
                 match finding.read(&asking, block) {
                     Ok(()) => {}
-                    Err(Unread::Damaged) => self.damage.of_block(block),
+                    Err(Unread::Damaged) => {
+                        self.damage.of_block(block);
+                        finding.passed_over += 1;
+                    }
                     Err(Unread::Store(error)) => return Err(error.into()),
                 }
             }
             Ok(ControlFlow::Continue(()))
         })?;
+        finding.passed_over += jumps;
         Ok(match before {
             Some(before) => finding.page_before(before),
             None => finding.page(),
@@ -101,6 +108,7 @@ impl Finding {
             bytes: 0,
             has_more: false,
             is_ahead: false,
+            passed_over: 0,
         }
     }
 
@@ -161,6 +169,7 @@ impl Finding {
                 .rev()
                 .map(|found| found.shown)
                 .collect(),
+            passed_over: self.passed_over,
         }
     }
 }

@@ -190,6 +190,7 @@ impl Removing<'_> {
                 })
             },
         )
+        .map(drop)
     }
 
     /// Removes blocks, many at once. Returns how many went.
@@ -224,6 +225,12 @@ impl Removing<'_> {
         for block in blocks {
             remove(&transaction, block.block)?;
         }
+        // Rule: what is gone is known to be gone. A damaged time is not believed beyond now.
+        let now = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
+        let until = blocks.iter().map(|block| block.last_time_ns).max();
+        let until = until.unwrap_or(0).min(now);
+        let note = "UPDATE numbers SET removed_until_ns = max(removed_until_ns, ?)";
+        transaction.prepare_cached(note)?.execute([until])?;
         transaction.commit()?;
         let metrics = self.damage.metrics();
         for block in blocks {

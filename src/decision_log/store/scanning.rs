@@ -40,27 +40,28 @@ impl Order {
     }
 }
 
-/// Hands on rows, of which `columns` begin with `block`, until it is told to stop.
+/// Hands on rows, of which `columns` begin with `block`, until it is told to stop. Returns how often rows
+/// were jumped over.
 pub(super) fn each_row<E: From<rusqlite::Error>>(
     connection: &Connection,
     damage: &Damage,
     columns: &str,
     order: Order,
     mut take: impl FnMut(i64, &Row<'_>) -> Result<ControlFlow<()>, E>,
-) -> Result<(), E> {
+) -> Result<u64, E> {
     let statement = format!("SELECT {columns} FROM blocks WHERE {}", order.condition());
     let mut statement = connection.prepare_cached(&statement)?;
-    let (mut at, mut step) = (order.start(), 1);
+    let (mut at, mut step, mut jumps) = (order.start(), 1, 0);
     loop {
         let mut rows = statement.query([at])?;
         let error = loop {
             match rows.next() {
-                Ok(None) => return Ok(()),
+                Ok(None) => return Ok(jumps),
                 Ok(Some(row)) => {
                     at = row.get(0)?;
                     step = 1;
                     if take(at, row)?.is_break() {
-                        return Ok(());
+                        return Ok(jumps);
                     }
                 }
                 Err(error) => break error,
@@ -72,12 +73,13 @@ pub(super) fn each_row<E: From<rusqlite::Error>>(
         // Further steps are over the same damage.
         if step == 1 {
             damage.of_rows_at(at);
+            jumps += 1;
         }
         drop(rows);
         let end = "SELECT next_seq FROM numbers";
         let end = connection.query_row(end, [], |row| row.get(0))?;
         let Some(beyond) = order.beyond(at, step, end) else {
-            return Ok(());
+            return Ok(jumps);
         };
         at = beyond;
         step = i64::saturating_mul(step, 2);

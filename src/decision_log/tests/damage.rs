@@ -54,6 +54,11 @@ fn a_damaged_page_is_passed_over() {
             continue;
         };
         let path_of = |shown: &Value| shown["request"]["path"].as_str().unwrap().to_owned();
+        assert_eq!(
+            found.decisions.len() < BLOCKS,
+            found.passed_over > 0,
+            "{page}"
+        );
         let found: Vec<String> = found.decisions.iter().map(path_of).collect();
         // In order, without repeats, and none that was not there.
         let mut expected = all.iter();

@@ -172,7 +172,8 @@ fn blocks_of_the_version_before_are_looked_into() {
     let store = LogStore::open(&path).unwrap();
     store_records(&store, &records());
     // As if nothing was noted: nothing is found.
-    let before = "ALTER TABLE numbers DROP COLUMN newer_from; PRAGMA user_version = 3";
+    let before = "ALTER TABLE numbers DROP COLUMN newer_from;
+        ALTER TABLE numbers DROP COLUMN removed_until_ns; PRAGMA user_version = 3";
     store.connection().execute_batch(before).unwrap();
     drop(store);
     for _ in 0..2 {

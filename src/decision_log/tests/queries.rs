@@ -362,7 +362,8 @@ fn pages_have_neither_gaps_nor_repeats() {
         page,
         Page {
             decisions: vec![],
-            next_cursor: None
+            next_cursor: None,
+            passed_over: 0,
         }
     );
 }

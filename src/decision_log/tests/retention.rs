@@ -116,3 +116,43 @@ fn what_grows_old_is_counted() {
         assert!(text.contains(row), "{row}\n{text}");
     }
 }
+
+/// Who asks since when is told whether that is still all there.
+#[test]
+fn what_was_removed_is_known_to_be_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("decisions.db");
+    let store = LogStore::open(&path).unwrap();
+    let lacks = |store: &LogStore| {
+        let kept = store.kept().unwrap();
+        let lacks = ["30d", "7d", "1h"].map(|since| {
+            let since = Some(since.to_owned());
+            let filter = Filter {
+                since,
+                ..Filter::default()
+            };
+            kept.lacks_some_of(&filter).unwrap()
+        });
+        assert!(!kept.lacks_some_of(&Filter::default()).unwrap());
+        (kept.oldest.is_some(), lacks)
+    };
+    // A log that is young lacks nothing.
+    assert_eq!(lacks(&store), (false, [false, false, false]));
+    store_records(&store, &records(3, 20 * DAY));
+    store_records(&store, &[allowed(aged(0, 8 * DAY, 5))]);
+    store_records(&store, &records(3, Duration::ZERO));
+    store.prune(30 * DAY, u64::MAX).unwrap();
+    assert_eq!(lacks(&store), (true, [false, false, false]));
+    store.prune(7 * DAY, u64::MAX).unwrap();
+    assert_eq!(lacks(&store), (true, [true, false, false]));
+    // Whatever grows too large, it goes at any age.
+    store.prune(7 * DAY, 1).unwrap();
+    assert_eq!(lacks(&store), (false, [true, true, true]));
+    // What a version removed that did not note it is not known.
+    let store = LogStore::open(&folder.path().join("other.db")).unwrap();
+    let before = "ALTER TABLE numbers DROP COLUMN removed_until_ns; PRAGMA user_version = 4";
+    store.connection().execute_batch(before).unwrap();
+    drop(store);
+    let store = LogStore::open(&folder.path().join("other.db")).unwrap();
+    assert_eq!(lacks(&store), (false, [true, true, true]));
+}

@@ -113,7 +113,7 @@ fn a_file_of_another_version_is_left_alone() {
     let error = LogStore::open(&path).unwrap_err().to_string();
     assert_eq!(
         error,
-        "its schema version 99 is not 4, which this version knows"
+        "its schema version 99 is not 5, which this version knows"
     );
     std::fs::write(
         &path,
@@ -187,7 +187,8 @@ fn blocks_of_the_version_before_are_found_again() {
     let store = LogStore::open(&path).unwrap();
     store_records(&store, &records(1, Duration::ZERO));
     let before = "ALTER TABLE blocks DROP COLUMN raw_bytes;
-        ALTER TABLE numbers DROP COLUMN newer_from; PRAGMA user_version = 2";
+        ALTER TABLE numbers DROP COLUMN newer_from;
+        ALTER TABLE numbers DROP COLUMN removed_until_ns; PRAGMA user_version = 2";
     store.connection().execute_batch(before).unwrap();
     drop(store);
     for _ in 0..2 {

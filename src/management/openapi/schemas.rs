@@ -290,6 +290,8 @@ fn replay() -> Value {
         ("ungrouped", number()),
         ("complete", flag()),
         ("stopped?", json!({"enum": ["limit", "time"]})),
+        ("oldest", text_or_null()),
+        ("missing?", list_of(json!({"enum": ["damaged", "removed"]}))),
         ("next_cursor", text_or_null()),
     ])
 }

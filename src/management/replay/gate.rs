@@ -21,7 +21,7 @@ use crate::management::caller::Caller;
 use crate::management::error::ApiError;
 use crate::management::memory::Held;
 use crate::management::parameters::{flag, number, split};
-use crate::replay::{Report, Stopped};
+use crate::replay::{Missing, Report, Stopped};
 use crate::store::{Action, Author};
 
 /// Code of what is kept back.
@@ -151,9 +151,9 @@ impl Gate {
         };
         // Rule: what tells nothing is no reason to go on.
         if !api.replays.is_recording() && !gate.allow_unreplayed {
-            let message = "no decision is recorded that could be replayed (`decision_log.enabled`), \
-                           which `allow_unreplayed=true` accepts; nothing was changed";
-            return Err(ApiError::new(StatusCode::CONFLICT, REFUSED, message));
+            let why = "no decision is recorded that could be replayed (`decision_log.enabled`), which \
+                       `allow_unreplayed=true` accepts";
+            return Err(kept_back(api, change, why.to_owned()).await);
         }
         let Self {
             range,
@@ -173,13 +173,7 @@ impl Gate {
             allow_unreplayed,
         };
         if let Some(why) = limits.exceeded_by(&report) {
-            let author = Author::from(change.author.clone());
-            let (activation, target) = (&api.activation, change.target);
-            let noted = activation.not_replayed(author, change.action, target, why.clone());
-            noted.await;
-            let message = format!("{why}; nothing was changed");
-            let error = ApiError::new(StatusCode::CONFLICT, REFUSED, message);
-            return Err(error.with_replay(report));
+            return Err(kept_back(api, change, why).await.with_replay(report));
         }
         Ok(Passed {
             if_match: Some(report.revision),
@@ -187,6 +181,16 @@ impl Gate {
             is_ours: change.if_match.is_none(),
         })
     }
+}
+
+/// Records that a change is not made, and says so.
+async fn kept_back(api: &Api, change: Change<'_>, why: String) -> ApiError {
+    let message = format!("{why}; nothing was changed");
+    let author = Author::from(change.author.clone());
+    let (activation, target) = (&api.activation, change.target);
+    let noted = activation.not_replayed(author, change.action, target, why);
+    noted.await;
+    ApiError::new(StatusCode::CONFLICT, REFUSED, message)
 }
 
 /// Answers 400 to a change that is to be kept back and cannot be.
@@ -238,6 +242,19 @@ impl Limits {
                 ));
             }
             Some(Stopped::Limit) | None => {}
+        }
+        // Rule: a log that does not have all does not speak for all.
+        let missing = report.missing.first().filter(|_| !self.allow_unreplayed);
+        if let Some(missing) = missing {
+            let why = match missing {
+                Missing::Damaged => "cannot be read, since the log is damaged",
+                Missing::Removed => {
+                    "have been removed from the log (`decision_log.retention` and `max_bytes`)"
+                }
+            };
+            return Some(format!(
+                "decisions since {range} {why}, which `allow_unreplayed=true` accepts"
+            ));
         }
         if let Some(most) = self.max_undetermined.filter(|most| unknown > *most) {
             return Some(format!(
