@@ -143,6 +143,12 @@ fn show(output: Output, report: &Value) -> Outcome {
         Some(_) => complain("there may be more: a larger `--limit` replays them"),
         None => {}
     }
+    let missing = report.get("missing").is_some();
+    if missing {
+        complain(
+            "the log is damaged, or decisions that old have been removed: not all were replayed",
+        );
+    }
     let (examined, same) = (number(report, "/examined"), number(report, "/same"));
     if number(report, "/changed/total") > 0 {
         return Outcome::No;
@@ -153,6 +159,7 @@ fn show(output: Output, report: &Value) -> Outcome {
     }
     match stopped {
         Some("time") => Outcome::CouldNotRun,
+        _ if missing => Outcome::CouldNotRun,
         _ => Outcome::Done,
     }
 }

@@ -46,6 +46,7 @@ fn what_was_found_out_is_the_exit_code() {
         (json!({"same": 0}), Outcome::CouldNotRun),
         (json!({"stopped": "limit"}), Outcome::Done),
         (json!({"stopped": "time"}), Outcome::CouldNotRun),
+        (json!({"missing": ["removed"]}), Outcome::CouldNotRun),
         (
             json!({"stopped": "time", "changed": {"total": 1}}),
             Outcome::No,
