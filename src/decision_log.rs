@@ -233,7 +233,7 @@ fn open(path: &Path, damage: &Damage) -> anyhow::Result<LogStore> {
     LogStore::open(path).or_else(|error| match error.downcast_ref() {
         Some(why) if is_beyond_use(why) => {
             damage.of_all(&set_aside(path)?);
-            LogStore::open(path)
+            LogStore::open_anew(path)
         }
         _ => Err(error),
     })

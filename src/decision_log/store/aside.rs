@@ -42,7 +42,7 @@ impl LogStore {
             self.lacks_file.store(true, Ordering::Relaxed);
             self.damage.of_all(&set_aside(path)?);
         }
-        let fresh = Self::open(path)?.connection.into_inner();
+        let fresh = Self::open_anew(path)?.connection.into_inner();
         *connection = fresh.unwrap_or_else(PoisonError::into_inner);
         self.lacks_file.store(false, Ordering::Relaxed);
         self.damage.is_over();

@@ -1,10 +1,12 @@
 //! How far back the log goes: the oldest record there is, and up to when others were removed. Of what was
 //! never recorded it knows nothing.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 
 use super::damage::is_damage;
-use super::{LogReaders, LogStore};
+use super::{LogReaders, LogStore, UNKNOWN_REMOVALS};
 use crate::decision_log::details::rfc3339;
 use crate::decision_log::query::{Filter, QueryError};
 
@@ -25,6 +27,13 @@ impl LogReaders {
 }
 
 impl LogStore {
+    /// Opens a new file in the place of one that was set aside. Rule: what that held counts as removed.
+    pub(in crate::decision_log) fn open_anew(path: &Path) -> anyhow::Result<Self> {
+        let store = Self::open(path)?;
+        store.connection().execute_batch(UNKNOWN_REMOVALS)?;
+        Ok(store)
+    }
+
     pub(in crate::decision_log) fn kept(&self) -> rusqlite::Result<Kept> {
         let connection = self.connection();
         let removed = "SELECT removed_until_ns FROM numbers";

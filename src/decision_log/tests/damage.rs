@@ -138,6 +138,15 @@ fn set_aside(folder: &Path) -> Vec<String> {
     names.filter(is_file).collect()
 }
 
+/// What was in a file that was set aside is known to be gone.
+fn lacks_the_last_hour(readers: &LogReaders) -> bool {
+    let filter = Filter {
+        since: Some("1h".to_owned()),
+        ..Filter::default()
+    };
+    readers.kept().unwrap().lacks_some_of(&filter).unwrap()
+}
+
 /// A file that takes nothing is set aside while the log runs: what comes then is stored in a new one, under
 /// the numbers that come next, and found.
 #[test]
@@ -178,6 +187,7 @@ fn a_log_goes_on_in_a_new_file() {
         .iter()
         .map(|shown| shown["sequence"].as_i64().unwrap());
     assert_eq!(numbers.collect::<Vec<_>>(), [6, 5, 4]);
+    assert!(lacks_the_last_hour(&readers));
     assert_eq!(set_aside(folder.path()).len(), 1);
 }
 
@@ -197,6 +207,7 @@ fn a_start_goes_on_in_a_new_file() {
         let found = log.readers().query(&Filter::default()).unwrap().decisions;
         assert_eq!(found.len(), 1);
         numbers.push(found[0]["sequence"].as_i64().unwrap());
+        assert_eq!(lacks_the_last_hour(&log.readers()), round > 0);
         drop(log);
         std::fs::write(&path, format!("no such file {round}").repeat(1_000)).unwrap();
     }
