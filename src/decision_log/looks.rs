@@ -9,8 +9,8 @@ use percent_encoding::percent_decode_str;
 const MAX_ROUNDS: usize = 6;
 /// How JSON's first bytes, `{"`, look in base64url.
 const TOKEN_START: &str = "eyJ";
-/// How tokens of well-known makers begin, and private keys.
-const KNOWN_STARTS: [&str; 15] = [
+/// How tokens of well-known makers begin.
+const KNOWN_STARTS: [&str; 14] = [
     "ghp_",
     "gho_",
     "ghu_",
@@ -25,12 +25,14 @@ const KNOWN_STARTS: [&str; 15] = [
     "rk_live_",
     "AIza",
     "hvs.",
-    "-----BEGIN",
 ];
+/// How keys and certificates in PEM begin.
+const PEM: &str = "-----BEGIN";
 /// How long what follows must be at least.
 const MIN_KNOWN: usize = 16;
 /// Schemes of HTTP authentication whose credentials are one word, or parameters.
-const SCHEMES: [&str; 7] = [
+const SCHEMES: [&str; 8] = [
+    "token",
     "basic",
     "bearer",
     "digest",
@@ -39,8 +41,12 @@ const SCHEMES: [&str; 7] = [
     "ntlm",
     "aws4-hmac-sha256",
 ];
+/// Digits of a port.
+const MAX_PORT: usize = 5;
 /// Shortest credentials.
 const MIN_CREDENTIALS: usize = 4;
+/// Of the schemes, the one that nobody writes but before credentials.
+const NO_WORD: &str = "bearer";
 
 /// A text with its escapes undone, as often as they are: `%70`, `%2570`, `\"`, `\u0070`. `None`: more
 /// often than anybody would.
@@ -126,28 +132,60 @@ pub(super) fn looks_like_token(text: &str) -> bool {
     })
 }
 
-/// Whether this is a token of a well-known maker, or has one as a segment.
+/// Whether there is a token of a well-known maker in the text, or a private key.
 pub(super) fn is_known(text: &str) -> bool {
-    let in_token = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b' ');
-    text.split('/').any(|segment| {
-        let mut starts = KNOWN_STARTS.iter();
-        let rest = starts.find_map(|start| segment.strip_prefix(start));
-        rest.is_some_and(|rest| rest.bytes().take_while(|byte| in_token(byte)).count() >= MIN_KNOWN)
+    let in_token = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    words(text).any(|(first, from)| match first {
+        b'g' | b'x' | b's' | b'r' | b'A' | b'h' => {
+            let mut starts = KNOWN_STARTS.iter();
+            let rest = starts.find_map(|start| from.strip_prefix(start));
+            rest.is_some_and(|it| it.bytes().take_while(in_token).count() >= MIN_KNOWN)
+        }
+        b'-' => from.starts_with(PEM),
+        _ => false,
     })
+}
+
+/// The text from each of its words on, with the first byte.
+fn words(text: &str) -> impl Iterator<Item = (u8, &str)> {
+    let separates = |byte: u8| byte <= b' ' || b"/,;=:+&\"'()[]{}<>|".contains(&byte);
+    let mut is_before = true;
+    let starts = text.bytes().enumerate().filter(move |(_, byte)| {
+        let was_before = std::mem::replace(&mut is_before, separates(*byte));
+        was_before && !is_before
+    });
+    starts.filter_map(|(at, first)| Some((first, text.get(at..)?)))
 }
 
 /// `Bearer TOKEN` and the like; not a challenge, which has a realm.
 fn shows_credentials(text: &str) -> bool {
-    let Some((scheme, rest)) = text.trim_start().split_once([' ', '+']) else {
-        return false;
-    };
-    let rest = rest.trim();
-    SCHEMES
-        .iter()
-        .any(|known| known.eq_ignore_ascii_case(scheme))
-        && rest.len() >= MIN_CREDENTIALS
-        && !rest.starts_with("realm=")
-        && (rest.contains('=') || !rest.contains(char::is_whitespace))
+    let length = text.trim_start().len();
+    words(text).any(|(first, from)| {
+        if !matches!(first | 0x20, b't' | b'b' | b'd' | b'n' | b'a') {
+            return false;
+        }
+        let Some((word, rest)) = from.split_once([' ', '+']) else {
+            return false;
+        };
+        let mut schemes = SCHEMES.iter();
+        let rest = rest.trim();
+        schemes
+            .find(|scheme| scheme.eq_ignore_ascii_case(word))
+            .filter(|_| rest.len() >= MIN_CREDENTIALS && !rest.starts_with("realm="))
+            .is_some_and(|scheme| match from.len() == length {
+                true => rest.contains('=') || !rest.contains(char::is_whitespace),
+                false => are_credentials(scheme, rest),
+            })
+    })
+}
+
+/// Whether what follows the name of a scheme within a text are credentials. Rule: words of a language have
+/// no digits, and of the schemes only one is no such word.
+fn are_credentials(scheme: &str, rest: &str) -> bool {
+    let end = rest.find(|end: char| end.is_whitespace() || ",;".contains(end));
+    let word = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+    let has_digit = word.bytes().any(|byte| byte.is_ascii_digit());
+    word.len() >= MIN_CREDENTIALS && (scheme == NO_WORD || has_digit)
 }
 
 /// Whether a URL in the text says who asks: `//name:password@host`.
@@ -182,13 +220,19 @@ fn name_at_end(text: &str) -> Option<&str> {
     quoted_at_end(text).or_else(|| Some(word_at_end(text)))
 }
 
-/// Rule: an unquoted name is one where members are, or if a blank or a quote follows; a host is none.
+/// Rule: an unquoted name is one where members are, where the text begins, or if a blank or a quote follows;
+/// a host with its port is none, nor is `secrets:list`.
 fn member_at_end<'a>(text: &'a str, after: &str) -> Option<&'a str> {
     let text = text.trim_end();
     quoted_at_end(text).or_else(|| {
         let word = word_at_end(text);
         let before = text.get(..text.len() - word.len()).unwrap_or_default();
-        let is_member = before.trim_end().ends_with(['{', '(', ','])
+        let before = before.trim_end();
+        let are = |kind: fn(&u8) -> bool| after.as_bytes().iter().all(kind);
+        let is_port = after.len() <= MAX_PORT && are(u8::is_ascii_digit);
+        let is_verb = are(u8::is_ascii_alphabetic);
+        let is_member = before.is_empty() && !is_port && !is_verb
+            || before.ends_with(['{', '(', ','])
             || after.starts_with([' ', '\t', '\r', '\n', '"', '\'']);
         is_member.then_some(word)
     })

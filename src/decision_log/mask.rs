@@ -41,8 +41,27 @@ const PARTS: [&str; 21] = [
     "csrf",
     "x-auth",
 ];
+/// Names that end so are those of keys that let somebody in, and of changed passwords.
+const ENDS: [&str; 2] = ["-key", "-pwd"];
+/// Keys that let nobody in.
+const HARMLESS: [&str; 14] = [
+    "sec-websocket-key",
+    "idempotency-key",
+    "x-idempotency-key",
+    "cache-key",
+    "x-cache-key",
+    "surrogate-key",
+    "public-key",
+    "primary-key",
+    "foreign-key",
+    "partition-key",
+    "sort-key",
+    "routing-key",
+    "group-key",
+    "message-key",
+];
 /// Parameter names besides: OAuth codes, signed URLs, SAML and CAS.
-const PARAMETERS: [&str; 18] = [
+const PARAMETERS: [&str; 19] = [
     "code",
     "code-verifier",
     "auth-code",
@@ -58,6 +77,7 @@ const PARAMETERS: [&str; 18] = [
     "pwd",
     "pass",
     "otp",
+    "pin",
     "ticket",
     "samlresponse",
     "samlrequest",
@@ -149,8 +169,16 @@ impl Mask {
         let Some(name) = unescaped(name) else {
             return true;
         };
+        // `subscriptionKey` as `subscription-key`.
+        let is_key = name.strip_suffix("Key").is_some_and(|word| {
+            word.ends_with(|last: char| last.is_ascii_lowercase() || last.is_ascii_digit())
+                && !HARMLESS.contains(&format!("{}-key", plain_name(word)).as_str())
+        });
         let name = plain_name(&name);
+        let name_ends = ENDS.iter().any(|end| name.ends_with(end));
         more.contains(&name.as_str())
+            || is_key
+            || name_ends && !HARMLESS.contains(&name.as_str())
             || PARTS.iter().any(|part| name.contains(part))
             || self.names.contains(&name)
     }

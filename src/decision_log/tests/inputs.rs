@@ -287,7 +287,7 @@ fn pointers_that_are_none_are_refused() {
 
 fn under_policy(text: &str, path: &str) -> Sample {
     let headers = [("x-one", "ONE"), ("x y", "TWO")];
-    let mut record = posted(path, &headers, "application/json", r#"{"pin": 87654}"#);
+    let mut record = posted(path, &headers, "application/json", r#"{"badge": 87654}"#);
     record.policies = policies(&[text]);
     record
 }
@@ -299,7 +299,7 @@ fn policies_say_what_is_masked() {
         mask contains "/input/attributes/request/http/headers/x-one"
         mask contains "/input/attributes/request/http/headers/x y"
         mask contains "/input/nope/x"
-        mask contains {"op": "upsert", "path": "/input/parsed_body/pin", "value": "****"}
+        mask contains {"op": "upsert", "path": "/input/parsed_body/badge", "value": "****"}
         mask contains {"op": "upsert", "path": "/input/new/deep", "value": 1}
         mask contains {"op": "remove", "path": "/result/http_status"} if input.result.allowed == false
     "#;
@@ -310,7 +310,7 @@ fn policies_say_what_is_masked() {
         "{text}"
     );
     assert_eq!(shown["input"]["new"], json!({"deep": 1}));
-    assert_eq!(shown["input"]["parsed_body"]["pin"], "****");
+    assert_eq!(shown["input"]["parsed_body"]["badge"], "****");
     assert_eq!(shown["result"], json!({"allowed": false}));
     let erased = json!([
         "/input/attributes/request/http/body",
@@ -321,7 +321,7 @@ fn policies_say_what_is_masked() {
     assert_eq!(shown["erased"], erased);
     assert_eq!(
         shown["masked"],
-        json!(["/input/new/deep", "/input/parsed_body/pin"])
+        json!(["/input/new/deep", "/input/parsed_body/badge"])
     );
     assert_eq!(shown["request"]["headers"]["x-one"], "**");
     assert_eq!(shown["request"]["path"], "/a");
