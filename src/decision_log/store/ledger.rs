@@ -26,6 +26,8 @@ pub(super) struct Ledger {
 struct State {
     note: Note,
     is_failing: bool,
+    /// Whether what is reserved is not known to be on the disk itself.
+    needs_sync: bool,
 }
 
 /// Each number is the first of which it is not so.
@@ -84,6 +86,7 @@ impl Ledger {
                 boot,
             },
             is_failing: false,
+            needs_sync: false,
         };
         // Both, so that what they need of the disk is there from now on.
         for _ in PLACES {
@@ -131,8 +134,10 @@ impl Ledger {
             return;
         }
         let mut written = state.write(&self.file);
-        if state.note.reserved != before.reserved {
+        state.needs_sync |= state.note.reserved != before.reserved;
+        if state.needs_sync {
             written = written.and_then(|()| self.file.sync_data());
+            state.needs_sync = written.is_err();
         }
         let was_failing = std::mem::replace(&mut state.is_failing, written.is_err());
         match written {
