@@ -101,7 +101,7 @@ impl PolicyMetrics {
     /// counted of a name goes on.
     pub fn tallies<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Tallies {
         let names = names.into_iter().take(MAX_NAMED);
-        let names = names.filter(|name| name.len() <= MAX_NAME);
+        let names = names.filter(|name| name.len() <= MAX_NAME && ![OTHER, NONE].contains(name));
         let mut known = self.lock();
         let mut tallies = Tallies {
             rest: known.rest.clone(),
@@ -140,7 +140,7 @@ impl Known {
     fn all(&self) -> impl Iterator<Item = (&str, &Counts)> {
         let named = self.by_name.iter();
         let named = named.map(|(name, counts)| (name.as_ref(), counts.as_ref()));
-        // A policy that has one of these names shares its series.
+        // No policy has one of these names: those that are called so are among the others.
         let rest = [(OTHER, &self.rest.other), (NONE, &self.rest.none)];
         let rest = rest.map(|(name, counts)| (name, counts.as_ref()));
         named.chain(rest)

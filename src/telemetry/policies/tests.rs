@@ -83,6 +83,12 @@ fn series_are_bounded() {
     assert_eq!(series, MAX_KNOWN + 1, "{text}");
     assert!(!text.contains("policy=\"ns/0\"}"), "{text}");
     assert!(text.contains("policy=\"ns/3499\"}"), "{text}");
+    // Those that are called as these are count there.
+    let other = metrics.tallies(["ns/a", "other", "none"]);
+    ["other", "none"].map(|name| allowed(&other, name));
+    let text = encoded(&metrics);
+    assert_eq!(text.matches("policy=\"other\"}").count(), 1, "{text}");
+    assert!(text.contains("policy=\"other\"} 7\n"), "{text}");
     // Names that are too long, or are no labels as they stand.
     let long = "x".repeat(MAX_NAME + 1);
     let hostile = "a\"} 1\nevil{x=\"\\";
@@ -90,7 +96,7 @@ fn series_are_bounded() {
     allowed(&tallies, &long);
     allowed(&tallies, hostile);
     let text = encoded(&metrics);
-    assert!(text.contains("policy=\"other\"} 6\n"), "{text}");
+    assert!(text.contains("policy=\"other\"} 8\n"), "{text}");
     assert!(!text.contains("\nevil"), "{text}");
     assert!(
         text.contains(r#"policy="a\"} 1\nevil{x=\"\\"} 1"#),
