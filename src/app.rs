@@ -86,6 +86,32 @@ impl App {
         own_ports.add(configured.filter_map(Address::port));
         let activation = activate(&config, v0, own_ports.clone(), Arc::clone(&metrics)).await?;
         let activation = Arc::new(activation);
+        let access = Arc::new(Access::new(&config.management, Arc::clone(&metrics))?);
+        let issuer_keys = KeyFetcher::new(config.jwks, own_ports.clone(), Arc::clone(&metrics));
+        // Rule: a proxy must have a certificate where there is an authority for them; callers may have
+        // tokens instead, and probes neither.
+        let check_tls = load_tls(
+            config.ext_authz.tls.as_ref(),
+            "ext_authz",
+            Clients::Required,
+            b"h2",
+        )?;
+        let management_tls = load_tls(
+            config.management.tls.as_ref(),
+            "management",
+            Clients::Asked,
+            b"http/1.1",
+        )?;
+        let check_listener = bind(&config.ext_authz.listen, "ext_authz").await?;
+        let management_listener = bind(&config.management.listen, "management").await?;
+        let ext_authz = check_listener.address()?;
+        let management = management_listener.address()?;
+        own_ports.add(
+            [&ext_authz, &management]
+                .into_iter()
+                .filter_map(Address::port),
+        );
+        // Rule: what an end without notice cost the log is told to the start that serves.
         let id = uuid::Uuid::new_v4();
         let surroundings = Surroundings {
             folder: &config.data_dir.join(SINKS),
@@ -112,31 +138,6 @@ impl App {
         ));
         let revision = pdp.snapshot().revision;
 
-        let access = Arc::new(Access::new(&config.management, Arc::clone(&metrics))?);
-        let issuer_keys = KeyFetcher::new(config.jwks, own_ports.clone(), Arc::clone(&metrics));
-        // Rule: a proxy must have a certificate where there is an authority for them; callers may have
-        // tokens instead, and probes neither.
-        let check_tls = load_tls(
-            config.ext_authz.tls.as_ref(),
-            "ext_authz",
-            Clients::Required,
-            b"h2",
-        )?;
-        let management_tls = load_tls(
-            config.management.tls.as_ref(),
-            "management",
-            Clients::Asked,
-            b"http/1.1",
-        )?;
-        let check_listener = bind(&config.ext_authz.listen, "ext_authz").await?;
-        let management_listener = bind(&config.management.listen, "management").await?;
-        let ext_authz = check_listener.address()?;
-        let management = management_listener.address()?;
-        own_ports.add(
-            [&ext_authz, &management]
-                .into_iter()
-                .filter_map(Address::port),
-        );
         let outside = Arc::new(Outside::new(
             &config.external,
             config.outside_deadline(),

@@ -178,6 +178,21 @@ fn of_sink(depot: &Depot) -> HashMap<i64, String> {
     numbers
 }
 
+/// A start in between that fails, as its port is taken: what it finds is for the one that serves.
+fn cannot_start(server: &Server) {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let started = Server::try_with(Options {
+        arguments: vec!["--management-listen".to_owned(), address],
+        data: Some(Arc::clone(&server.data)),
+        ..Options::default()
+    });
+    let Err(said) = started else {
+        panic!("it started on a port that is taken");
+    };
+    assert!(said.contains("in use"), "{said}");
+}
+
 /// Ends a server under load, by a signal, so many times.
 async fn ends(signal: &str, rounds: usize) -> Vec<Found> {
     let depot = Depot::start(|_| Reply::status(204));
@@ -201,6 +216,9 @@ async fn ends(signal: &str, rounds: usize) -> Vec<Found> {
             told.push(task.await.unwrap());
         }
         server.wait();
+        if round == 1 {
+            cannot_start(&server);
+        }
         server = Server::with(options(&depot, Some(Arc::clone(&server.data))));
         let counted = lost_in_crash(&server);
         let next = number_of_next(&server).await;
