@@ -85,7 +85,9 @@ fn series_are_bounded() {
     assert!(text.contains("policy=\"ns/3499\"}"), "{text}");
     // Those that are called as these are count there.
     let other = metrics.tallies(["ns/a", "other", "none"]);
-    ["other", "none"].map(|name| allowed(&other, name));
+    ["other", "none"]
+        .iter()
+        .for_each(|name| allowed(&other, name));
     let text = encoded(&metrics);
     assert_eq!(text.matches("policy=\"other\"}").count(), 1, "{text}");
     assert!(text.contains("policy=\"other\"} 7\n"), "{text}");
