@@ -256,6 +256,7 @@ impl Secrets<'_> {
                         "headerMap",
                         "headers",
                         &index,
+                        member,
                     ];
                     self.note(&from_root(&place));
                 }

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::inputs::{posted, shown_in};
+use super::*;
 use crate::decision_log::{hidden_in, workload_name};
 use crate::policy::{Hidden, Names};
 
@@ -77,6 +79,24 @@ fn masks_are_read_from_records() {
     for (record, expected) in rows {
         assert_eq!(hidden_in(&record), expected, "{record}");
     }
+}
+
+/// As the log's own masks leave them.
+#[test]
+fn masked_lines_are_known_by_their_headers() {
+    let mut record = posted("/x", &[], "text/plain", "");
+    let http = record.attributes.request.as_mut();
+    let lines = [("Authorization", "Bearer abcd"), ("x-role", "admin")];
+    let lines = lines.map(|(name, value)| {
+        let value = Bytes::from_static(value.as_bytes());
+        (name.to_owned(), value)
+    });
+    http.and_then(|it| it.http.as_mut()).unwrap().headers =
+        Headers::new(Vec::new(), Some(lines.into()));
+    let shown = shown_in(Scope::default(), record);
+    let masked = json!(["/input/attributes/request/http/headerMap/headers/0/rawValue"]);
+    assert_eq!(shown["masked"], masked, "{shown}");
+    assert_eq!(hidden_in(&shown), hidden(&[], &["Authorization"]));
 }
 
 #[test]
