@@ -458,34 +458,6 @@ fn what_is_handed_over_is_stored_and_counted() {
     assert_eq!(last.unwrap().decisions.len(), 1);
 }
 
-/// Whether or not anything more is recorded, what was is kept for as long as is said.
-#[test]
-fn what_an_earlier_run_recorded_grows_old() {
-    for enabled in [true, false] {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("decisions.db");
-        let at = |age: Duration| {
-            let mut record = record(http("/", &[]));
-            let age = i64::try_from(age.as_nanos()).unwrap();
-            record.time_ns = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap() - age;
-            record
-        };
-        let old = at(Duration::from_secs(7200));
-        let store = LogStore::open(&path).unwrap();
-        store_records(&store, &[old, at(Duration::ZERO)]);
-        drop(store);
-        let settings = LogSettings {
-            enabled,
-            retention: Duration::from_secs(3600),
-            ..settings()
-        };
-        let log = DecisionLog::start(&path, settings, Arc::default()).unwrap();
-        let reader = log.readers();
-        let left = || reader.query(&Filter::default()).unwrap().decisions.len();
-        wait_until(|| left() == 1);
-    }
-}
-
 fn wait_until(mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !is_so() {
