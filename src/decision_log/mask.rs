@@ -2,7 +2,7 @@
 //! they are secret. Masked on the log's own copy, so that no reply ever changes.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::looks::{is_plain, looks_like_token, looks_secret, named_secret, unescaped, user_of};
 
@@ -86,6 +86,9 @@ const PARAMETERS: [&str; 19] = [
 /// Most names of headers whose answers are kept, and the longest of them.
 const MAX_KNOWN: usize = 1_024;
 const MAX_KNOWN_NAME: usize = 64;
+/// Most values of headers that are known to hold nothing secret, and the longest of them.
+const MAX_HARMLESS: usize = 2_048;
+const MAX_HARMLESS_VALUE: usize = 256;
 
 /// Names to mask beside the built-in ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -93,25 +96,43 @@ pub struct Mask {
     names: Vec<String>,
 }
 
-/// A mask with the names of headers it was asked about before: they are few, and come again.
+/// A mask with what it was asked about before: names of headers are few, and most values come again.
 #[derive(Debug)]
 pub(super) struct Masking {
     mask: Mask,
     known: HashMap<Box<str>, bool>,
+    /// Values that are shown as they are, in whichever header but those that name a host or a path.
+    harmless: HashSet<Box<str>>,
 }
 
 // === impl Masking ===
 
 impl Masking {
     pub(super) fn new(mask: Mask) -> Self {
-        let known = HashMap::new();
-        Self { mask, known }
+        Self {
+            mask,
+            known: HashMap::new(),
+            harmless: HashSet::new(),
+        }
     }
 
     /// A header value as it may be shown.
     pub(super) fn header<'a>(&mut self, name: &str, value: &'a str) -> Cow<'a, str> {
         let is_hidden = self.hides(name);
-        self.mask.value(name, is_hidden, value)
+        let may_be_known = !is_hidden
+            && value.len() <= MAX_HARMLESS_VALUE
+            && !matches!(name, ":path" | ":authority" | "host");
+        if may_be_known && self.harmless.contains(value) {
+            return Cow::Borrowed(value);
+        }
+        let shown = self.mask.value(name, is_hidden, value);
+        if may_be_known && shown == value {
+            if self.harmless.len() >= MAX_HARMLESS {
+                self.harmless.clear();
+            }
+            self.harmless.insert(value.into());
+        }
+        shown
     }
 
     /// A path or URL as it may be shown.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::decision_log::entry::{Editor, Entry};
+use crate::decision_log::mask::Masking;
 
 const TOKEN: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJpIn0.c2lnbmF0dXJl";
 
@@ -39,6 +40,32 @@ fn headers() {
     ];
     for (name, value, expected) in rows {
         assert_eq!(own.header(name, value), expected, "{name}: {value}");
+    }
+}
+
+/// What was shown of one header is not shown of another for that.
+#[test]
+fn what_is_known_of_values_holds_for_their_headers_only() {
+    let mut masking = Masking::new(Mask::default());
+    for _ in 0..2 {
+        for (name, value, expected) in [
+            ("x-a", "/a?b=c", "/a?b=c"),
+            ("x-a", "plain", "plain"),
+            ("authorization", "plain", "**"),
+            ("x-my-token", "/a?b=c", "**"),
+            ("x-a", "password:c4n4ry", "**"),
+            ("host", "u@h", "**@h"),
+            ("x-a", "u@h", "u@h"),
+            (":authority", "u@h", "**@h"),
+            (":path", "/a?code=s", "/a?code=**"),
+        ] {
+            assert_eq!(masking.header(name, value), expected, "{name}: {value}");
+        }
+    }
+    // However many there are.
+    for number in 0..5_000 {
+        let value = format!("value-{number}");
+        assert_eq!(masking.header("x-a", &value), value);
     }
 }
 
