@@ -4,6 +4,7 @@
 mod body;
 mod headers;
 mod multipart;
+mod nesting;
 mod normalization;
 mod path;
 mod text_map;
@@ -19,6 +20,7 @@ use bytes::Bytes;
 pub use body::{Body, BodyError, BodyKind, HeaderLookup};
 pub use headers::Headers;
 pub use multipart::{MultipartError, Part, parts};
+pub use nesting::is_deeper;
 pub use normalization::{NormalTarget, PathNormalization, RefusedPath};
 pub use path::{PathError, decode_query, split_path_and_query};
 pub use text_map::{TextMap, TextMapBuilder};

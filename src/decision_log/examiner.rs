@@ -10,7 +10,7 @@ use super::pointer::Pointer;
 use super::result::result_of;
 use super::scope::{Scope, Whole, bodiless};
 use super::secrets::Secrets;
-use crate::attributes::{Attributes, Body, BodyKind, HeaderLookup};
+use crate::attributes::{Attributes, Body, BodyKind, HeaderLookup, is_deeper};
 use crate::policy::rego::{Data, Question, RegoError, RegoPolicies, input_document};
 use crate::traces;
 
@@ -423,15 +423,6 @@ impl<'a> Event<'a> {
             }
         }
         findings
-    }
-}
-
-fn is_deeper(value: &Value, levels: usize) -> bool {
-    let deeper = |value: &Value| is_deeper(value, levels.saturating_sub(1));
-    match value {
-        Value::Array(items) => levels == 0 || items.iter().any(deeper),
-        Value::Object(members) => levels == 0 || members.values().any(deeper),
-        _ => false,
     }
 }
 

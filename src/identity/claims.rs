@@ -6,6 +6,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::attributes::is_deeper;
+
 /// Most levels of lists and objects.
 const MAX_DEPTH: usize = 64;
 
@@ -50,16 +52,6 @@ impl Claims {
         let words = value.as_str()?.split(' ').filter(|word| !word.is_empty());
         let words: Vec<_> = words.map(Value::from).collect();
         (!words.is_empty()).then(|| std::mem::replace(value, words.into()))
-    }
-}
-
-/// The parser has a limit of its own, so that this cannot run deep.
-fn is_deeper(value: &Value, levels: usize) -> bool {
-    let deeper = |value: &Value| is_deeper(value, levels.saturating_sub(1));
-    match value {
-        Value::Array(items) => levels == 0 || items.iter().any(deeper),
-        Value::Object(members) => levels == 0 || members.values().any(deeper),
-        _ => false,
     }
 }
 

@@ -53,15 +53,8 @@ impl Collector {
 #[async_trait]
 impl Sink for Collector {
     async fn deliver(&mut self, records: &[Arc<Finished>]) -> Sent {
-        let body = gzip(&self.request(records).encode_to_vec());
-        let result = match self.poster.post(CONTENT_TYPE, body).await {
-            Ok(posted) => meaning(&posted),
-            Err(error) => Err(failed(&error)),
-        };
-        Sent {
-            count: records.len(),
-            result,
-        }
+        let message = self.request(records).encode_to_vec();
+        export(&self.poster, &message, records.len()).await
     }
 }
 
@@ -73,8 +66,17 @@ pub(super) fn scope() -> Scope {
     }
 }
 
+/// Posts a message of so many records.
+pub(super) async fn export(poster: &Poster, message: &[u8], count: usize) -> Sent {
+    let result = match poster.post(CONTENT_TYPE, gzip(message)).await {
+        Ok(posted) => meaning(&posted),
+        Err(error) => Err(failed(&error)),
+    };
+    Sent { count, result }
+}
+
 /// What a collector's answer means for all that was sent.
-pub(super) fn meaning(posted: &Posted) -> Result<Accepted, Failure> {
+fn meaning(posted: &Posted) -> Result<Accepted, Failure> {
     let why = format!(
         "the collector answered with status {}",
         posted.status.as_u16()

@@ -8,17 +8,16 @@ use async_trait::async_trait;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
-use super::collector::{meaning, scope};
+use super::collector::{export, scope};
 use super::config::{Kind, SinkConfig};
 use super::sink::{Sent, Sink};
-use super::upload::{failed, gzip};
 use crate::bundle::{Credentials, Secret, SourceTls, SourceUrl};
 use crate::decision_log::Finished;
 use crate::otlp::traces::{
     ERROR, ExportRequest, IS_REMOTE, KNOWS_REMOTE, ResourceSpans, SAMPLED, SERVER, ScopeSpans,
     Span as SpanMessage, Status,
 };
-use crate::otlp::{self, AnyValue, CONTENT_TYPE, Resource};
+use crate::otlp::{self, AnyValue, Resource};
 use crate::service::Poster;
 use crate::telemetry::Metrics;
 use crate::traces::{NAME, Sampling, Span, Tracer};
@@ -159,15 +158,8 @@ impl Spans {
 #[async_trait]
 impl Sink for Spans {
     async fn deliver(&mut self, records: &[Arc<Finished>]) -> Sent {
-        let body = gzip(&self.request(records).encode_to_vec());
-        let result = match self.poster.post(CONTENT_TYPE, body).await {
-            Ok(posted) => meaning(&posted),
-            Err(error) => Err(failed(&error)),
-        };
-        Sent {
-            count: records.len(),
-            result,
-        }
+        let message = self.request(records).encode_to_vec();
+        export(&self.poster, &message, records.len()).await
     }
 }
 
